@@ -1,0 +1,1 @@
+"""Codecs: one object encodes keypoints into targets and decodes outputs into keypoints."""

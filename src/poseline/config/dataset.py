@@ -1,0 +1,78 @@
+"""Sections of params.yaml about data: mini, data, validate, preprocess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from poseline.config.base import Section
+
+Benchmark = Literal["coco", "mpii", "posetrack"]
+
+
+class MiniConfig(Section):
+    """The embedded data sets that are drawn from a seed, in the official formats."""
+
+    seed: int = Field(default=20, ge=0)
+    sets: tuple[Benchmark, ...] = ("coco", "mpii", "posetrack")
+    image_wh: tuple[int, int] = (320, 240)
+    coco_train_images: int = Field(default=1000, ge=1)
+    coco_val_images: int = Field(default=200, ge=1)
+    mpii_train_images: int = Field(default=400, ge=1)
+    mpii_val_images: int = Field(default=120, ge=1)
+    posetrack_train_videos: int = Field(default=6, ge=1)
+    posetrack_val_videos: int = Field(default=6, ge=1)
+    posetrack_frames: int = Field(default=24, ge=2)
+    max_people: int = Field(default=6, ge=1, le=12)
+    processes: int = Field(default=0, ge=0, description="drawing processes; 0: one a core")
+
+
+class SplitConfig(Section):
+    """One split: its annotation file or folder (relative to the set's ``annotations``) and its image folder."""
+
+    annotations: str
+    images: Path
+
+
+class DatasetConfig(Section):
+    """One benchmark's official files. ``annotations`` is the folder (or file) whose content DVC watches."""
+
+    enabled: bool = True
+    annotations: Path
+    train: SplitConfig
+    val: SplitConfig
+    detections: str | None = Field(default=None, description="detector results on val, COCO result form")
+    head_boxes: str | None = Field(default=None, description="MPII: .mat with the head boxes of val (PCKh needs them)")
+
+
+class DataConfig(Section):
+    """Where the benchmarks lie, and the skeleton that one model learns for all of them."""
+
+    skeleton: str = "union21"
+    coco: DatasetConfig
+    mpii: DatasetConfig
+    posetrack: DatasetConfig
+
+
+class ValidateConfig(Section):
+    """Thresholds of the data checks. A check's severity is fixed: errors stop the pipeline, warnings do not."""
+
+    check_images: Literal["none", "exists", "header", "decode"] = "header"
+    box_tolerance_px: float = Field(default=2.0, ge=0)
+    keypoint_outside_box: float = Field(default=0.5, ge=0, description="allowed distance outside the box, in box sizes")
+    max_warnings: float = Field(default=1.0, ge=0, le=1, description="share of people with warnings that becomes an error")
+    html: bool = True
+
+
+class PreprocessConfig(Section):
+    """Person crops kept for training, larger than the input so that augmentation can move and turn them."""
+
+    crop_wh: tuple[int, int] = (120, 160)
+    padding: float = Field(default=1.5, ge=1.0, description="extent of the stored crop over the person box")
+    jpeg_quality: int = Field(default=92, ge=50, le=100)
+    shard_crops: int = Field(default=2000, ge=1)
+    min_keypoints: int = Field(default=1, ge=1)
+    min_box_px: float = Field(default=8.0, ge=0)
+    processes: int = Field(default=0, ge=0)

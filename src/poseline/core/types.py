@@ -1,0 +1,112 @@
+"""Struct-of-arrays types that cross layers, checked at construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+
+def _array(value: object, dtype: type[np.generic], shape: tuple[int, ...], name: str) -> np.ndarray:
+    array = np.asarray(value, dtype=dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    return array
+
+
+@dataclass(frozen=True)
+class PoseSet:
+    """N poses of K keypoints in one picture or frame.
+
+    Attributes:
+        keypoints: float32 [N, K, 2], pixels of the picture, origin top-left, integers are pixel centres.
+        keypoint_scores: float32 [N, K], confidence of each keypoint.
+        bbox_xyxy: float32 [N, 4], pixels.
+        bbox_scores: float32 [N]; ones where none was given.
+        pose_scores: float32 [N]; mean keypoint score where none was given.
+        visibility: uint8 [N, K]: 0 unlabelled, 1 occluded, 2 visible; all 2 where none was given.
+        area: float32 [N], px²; the box's where none was given.
+        track_ids: int64 [N]; -1 where there is none.
+
+    Raises:
+        ValueError: arrays whose shapes do not agree.
+
+    >>> poses = PoseSet(keypoints=np.zeros((2, 17, 2)), keypoint_scores=np.ones((2, 17)), bbox_xyxy=np.zeros((2, 4)))
+    >>> len(poses), poses.track_ids.tolist()
+    (2, [-1, -1])
+    """
+
+    keypoints: Float[np.ndarray, "N K 2"]
+    keypoint_scores: Float[np.ndarray, "N K"]
+    bbox_xyxy: Float[np.ndarray, "N 4"]
+    bbox_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
+    pose_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
+    visibility: UInt8[np.ndarray, "N K"] = field(default=None)  # type: ignore[assignment]
+    area: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
+    track_ids: Int[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        keypoints = np.asarray(self.keypoints, dtype=np.float32)
+        if keypoints.ndim != 3 or keypoints.shape[2] != 2:
+            raise ValueError(f"keypoints: expected shape [N, K, 2], got {keypoints.shape}")
+        n, k = keypoints.shape[:2]
+        scores = _array(self.keypoint_scores, np.float32, (n, k), "keypoint_scores")
+        bbox = _array(self.bbox_xyxy, np.float32, (n, 4), "bbox_xyxy")
+
+        def optional(name: str, default: np.ndarray, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+            value = getattr(self, name)
+            return default.astype(dtype) if value is None else _array(value, dtype, shape, name)
+
+        mean_scores = scores.mean(axis=1) if k else np.zeros(n)
+        box_area = np.prod(np.maximum(bbox[:, 2:] - bbox[:, :2], 0), axis=1)
+        values = {
+            "keypoints": keypoints,
+            "keypoint_scores": scores,
+            "bbox_xyxy": bbox,
+            "bbox_scores": optional("bbox_scores", np.ones(n), np.float32, (n,)),
+            "pose_scores": optional("pose_scores", mean_scores, np.float32, (n,)),
+            "visibility": optional("visibility", np.full((n, k), 2), np.uint8, (n, k)),
+            "area": optional("area", box_area, np.float32, (n,)),
+            "track_ids": optional("track_ids", np.full(n, -1), np.int64, (n,)),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    @property
+    def num_keypoints(self) -> int:
+        """Keypoints per pose, K."""
+        return self.keypoints.shape[1]
+
+    def select(self, index: Int[np.ndarray, " M"] | UInt8[np.ndarray, " N"] | slice) -> PoseSet:
+        """The poses at these indices (or under this boolean mask), in that order."""
+        return PoseSet(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def with_track_ids(self, track_ids: Int[np.ndarray, " N"]) -> PoseSet:
+        """The same poses under other track ids."""
+        return replace(self, track_ids=np.asarray(track_ids, dtype=np.int64))
+
+    @classmethod
+    def empty(cls, num_keypoints: int) -> PoseSet:
+        """No pose of ``num_keypoints`` keypoints."""
+        return cls(
+            keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints)), bbox_xyxy=np.zeros((0, 4))
+        )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video, or a still.
+
+    Attributes:
+        image: uint8 [H, W, 3] RGB.
+        frame_index: position in its video, from 0; 0 for a still.
+        image_id: the data set's id, or None.
+    """
+
+    image: UInt8[np.ndarray, "H W 3"]
+    frame_index: int = 0
+    image_id: int | None = None

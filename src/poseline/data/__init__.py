@@ -1,0 +1,1 @@
+"""Official files, records, checks, crops and batches."""

@@ -1,0 +1,21 @@
+"""Errors that a user can act on: one line that says where, what was expected, what was found and the next step."""
+
+
+class PoselineError(ValueError):
+    """Base of every error that the command line prints without a traceback (exit code 2)."""
+
+
+class ConfigError(PoselineError):
+    """A parameter is unknown, of the wrong type or out of range."""
+
+
+class DataError(PoselineError):
+    """An input file is missing, unreadable or against its format."""
+
+
+class ArtifactError(PoselineError):
+    """A file passed between stages is missing, cut short, or made by other parameters."""
+
+
+class BackendError(PoselineError):
+    """A device, runtime, optional package or server that was asked for is not available (exit code 3)."""

@@ -1,0 +1,1 @@
+"""From boxes to poses: runtime, flip test, decoding, export."""

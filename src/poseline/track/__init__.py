@@ -1,0 +1,1 @@
+"""Pose trackers and smoothing."""
