@@ -2,7 +2,9 @@
 
 
 class PoselineError(ValueError):
-    """Base of every error that the command line prints without a traceback (exit code 2)."""
+    """Base of every error that the command line prints without a traceback."""
+
+    exit_code = 2
 
 
 class ConfigError(PoselineError):
@@ -18,4 +20,12 @@ class ArtifactError(PoselineError):
 
 
 class BackendError(PoselineError):
-    """A device, runtime, optional package or server that was asked for is not available (exit code 3)."""
+    """A device, runtime, optional package or server that was asked for is not available."""
+
+    exit_code = 3
+
+
+class FindingsError(PoselineError):
+    """The work was done and its verdict is no: the data has errors, or a gate refuses."""
+
+    exit_code = 1

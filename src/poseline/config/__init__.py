@@ -2,9 +2,10 @@
 
 from poseline.config.base import Section
 from poseline.config.dataset import Benchmark, DataConfig, DatasetConfig, MiniConfig, PreprocessConfig, SplitConfig, ValidateConfig
-from poseline.config.evaluation import GateConfig, NmsConfig, PredictConfig, ReportConfig, ScoreConfig, TrackConfig
+from poseline.config.evaluation import GateConfig, NmsConfig, PredictConfig, ReportConfig, ScoreConfig
 from poseline.config.network import CodecConfig, LossConfig, ModelConfig, NormaliseConfig
 from poseline.config.params import Params, config_hash, dump_section, flatten, load_params, parse_params
+from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, ScheduleConfig, TrainConfig
 
 __all__ = [

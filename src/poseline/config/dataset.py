@@ -69,8 +69,8 @@ class ValidateConfig(Section):
 class PreprocessConfig(Section):
     """Person crops kept for training, larger than the input so that augmentation can move and turn them."""
 
-    crop_wh: tuple[int, int] = (120, 160)
-    padding: float = Field(default=1.5, ge=1.0, description="extent of the stored crop over the person box")
+    padding: float = Field(default=1.6, ge=1.0, description="extent of the stored crop over the person box")
+    resolution: float = Field(default=1.0, gt=0, le=4, description="stored pixels per network-input pixel")
     jpeg_quality: int = Field(default=92, ge=50, le=100)
     shard_crops: int = Field(default=2000, ge=1)
     min_keypoints: int = Field(default=1, ge=1)

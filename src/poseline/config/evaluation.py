@@ -1,4 +1,4 @@
-"""Sections of params.yaml about use and judgement: predict, track, score, report, gate."""
+"""Sections of params.yaml about use and judgement: predict, score, report, gate."""
 
 from __future__ import annotations
 
@@ -22,22 +22,11 @@ class PredictConfig(Section):
 
     batch_size: int = Field(default=64, ge=1)
     flip: bool = True
-    padding: float = Field(default=1.25, ge=1.0)
     runtime: Literal["torch", "onnxruntime"] = "torch"
     onnx: str | None = Field(default=None, description="score this ONNX file instead of the trained model; its spec lies beside it as .json")
     min_box_score: float = Field(default=0.05, ge=0, le=1)
     score: Literal["mean", "mean_visible", "reference"] = "mean_visible"
     nms: NmsConfig = NmsConfig()
-
-
-class TrackConfig(Section):
-    """Tracking of predicted PoseTrack videos."""
-
-    kind: Literal["poseflow", "poseflow_released", "oks"] = "oks"
-    min_pose_score: float = Field(default=0.3, ge=0)
-    min_keypoint_score: float = Field(default=0.2, ge=0, description="keypoints below are left out of the tracking submission")
-    match_threshold: float = Field(default=0.3, ge=0, le=1)
-    max_lost_frames: int = Field(default=12, ge=0)
 
 
 class ScoreConfig(Section):

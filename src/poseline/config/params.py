@@ -13,8 +13,9 @@ from pydantic import Field, ValidationError
 
 from poseline.config.base import Section
 from poseline.config.dataset import DataConfig, MiniConfig, PreprocessConfig, ValidateConfig
-from poseline.config.evaluation import GateConfig, PredictConfig, ReportConfig, ScoreConfig, TrackConfig
+from poseline.config.evaluation import GateConfig, PredictConfig, ReportConfig, ScoreConfig
 from poseline.config.network import CodecConfig, LossConfig, ModelConfig
+from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig
 from poseline.errors import ConfigError
 

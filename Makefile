@@ -1,0 +1,42 @@
+# `make repro` and `make test` do everything from a fresh clone: environment, one-time set-up, then the work.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+SHELL := /bin/bash
+
+.PHONY: repro test lint gate clean env init
+
+repro: init  ## run the pipeline; only what changed runs again
+	dvc repro
+	poseline sync
+
+test: env  ## linters, types, import contracts, tests
+	$(MAKE) lint
+	pytest -n auto
+
+lint: env
+	ruff check .
+	mypy
+	lint-imports
+
+gate: init  ## refuse a significant drop of COCO AP against the committed baseline
+	poseline gate
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+init: env .cache/initialised
+
+.cache/initialised: $(VENV)/.installed
+	poseline init
+	mkdir -p .cache && touch $@
+
+clean:  ## remove the environment and every computed file
+	rm -rf $(VENV) .cache mlflow.db mlartifacts
+	rm -rf data reports/validation reports/per_person reports/index.html

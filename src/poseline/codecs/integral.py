@@ -1,0 +1,164 @@
+"""Coordinates as the expectation over a normalised heat map, and the mix of both kinds for whole bodies."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from poseline.codecs.base import (
+    HEATMAP_STRIDE,
+    FlipPermutation,
+    Outputs,
+    Targets,
+    mirror_bins,
+    pck_accuracy,
+    point_scale,
+    relative_spans,
+)
+from poseline.codecs.heatmap import HeatmapCodec, single
+from poseline.config.network import CodecConfig
+
+
+class IntegralCodec:
+    """One map a keypoint [B, K, h, w] whose normalised mass has the keypoint as its mean.
+
+    Targets are coordinates from the middle in crop sizes, -0.5..0.5 inside the crop.
+
+    Args:
+        config: the codec section.
+        num_keypoints: K.
+        input_wh: multiples of 4, pixels.
+
+    Reference:
+        Sun et al., Integral Human Pose Regression, ECCV 2018; Fang et al., AlphaPose, TPAMI 2022 (sigmoid).
+    """
+
+    def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
+        """Fix the grids; see the class."""
+        self.config = config
+        self.num_keypoints = num_keypoints
+        self.input_wh = input_wh
+        self.heatmap_wh = (input_wh[0] // HEATMAP_STRIDE, input_wh[1] // HEATMAP_STRIDE)
+        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, self.heatmap_wh[1], self.heatmap_wh[0]),)
+
+    def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
+        """Relative coordinates of keypoints in input pixels; one outside the crop keeps its weight."""
+        return Targets(keypoints.float() / relative_spans(self.input_wh, self.config.geometry, keypoints) - 0.5, weights.float())
+
+    def normalise(self, maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K h w"]:
+        """Maps of unit sum."""
+        maps = maps.float()
+        match self.config.integral.normalise:
+            case "softmax":
+                return maps.flatten(2).softmax(dim=-1).view_as(maps)
+            case "sigmoid":
+                maps = maps.sigmoid()
+            case "divide_sum":
+                pass
+        return maps / maps.sum(dim=(2, 3), keepdim=True)
+
+    def marginals(self, outputs: Outputs) -> tuple[Float[Tensor, "B K w"], Float[Tensor, "B K h"]]:
+        """Mass along x and along y."""
+        mass = self.normalise(single(outputs))
+        return mass.sum(dim=2), mass.sum(dim=3)
+
+    def relative(self, expectations: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
+        """Expected heat-map positions as coordinates from the middle in crop sizes."""
+        return expectations / relative_spans(self.heatmap_wh, self.config.geometry, expectations) - 0.5
+
+    def locate(self, outputs: Outputs) -> Float[Tensor, "B K 2"]:
+        """The expected heat-map position of each keypoint."""
+        along = [mass @ torch.arange(mass.shape[-1], device=mass.device, dtype=mass.dtype) for mass in self.marginals(outputs)]
+        return torch.stack(along, dim=-1)
+
+    @torch.no_grad()
+    def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
+        """Keypoints in input pixels and their scores; of several outputs (the flip test's) the mean of both.
+
+        The score is the sigmoid's peak, or the peak of the raw map (divide_sum) or of its softmax; in the legacy
+        geometry of published weights it is 1 for the latter two, as they had it.
+        """
+        if not isinstance(outputs, Tensor):
+            decoded = [self.decode(output) for output in outputs]
+            return torch.stack([one[0] for one in decoded]).mean(dim=0), torch.stack([one[1] for one in decoded]).mean(dim=0)
+        maps = outputs.float()
+        points = self.locate(maps) * point_scale(self.heatmap_wh, self.input_wh, self.config.geometry, maps)
+        peaks = maps.flatten(2).amax(dim=-1)
+        if self.config.integral.normalise == "sigmoid":
+            scores = peaks.sigmoid()
+        elif self.config.geometry == "legacy":
+            scores = torch.ones_like(peaks)
+        elif self.config.integral.normalise == "softmax":
+            scores = (peaks - maps.flatten(2).logsumexp(dim=-1)).exp()
+        else:
+            scores = peaks
+        return points, scores
+
+    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
+        """Maps of a mirrored input as maps of the input."""
+        return mirror_bins(single(outputs), flip_permutation, from_width=self.input_wh[0], geometry=self.config.geometry)
+
+    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
+        """Both outputs: the flip test averages the decoded keypoints and scores, not the maps."""
+        return single(outputs), single(mirrored)
+
+    @torch.no_grad()
+    def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+        """Share of expected positions within a twentieth of the map from their targets."""
+        mask = targets.weights[..., None]
+        labelled = (single(targets.values) + 0.5) * relative_spans(self.heatmap_wh, self.config.geometry, mask)
+        return pck_accuracy(self.locate(outputs) * mask, labelled * (mask > 0), self.heatmap_wh)
+
+
+class CombinedCodec:
+    """Heat maps for the first keypoints, the integral for the last; one map [B, K, h, w] each.
+
+    Args:
+        config: the codec section.
+        num_keypoints: K, more than ``config.combined.integral_last``.
+        input_wh: multiples of 4, pixels.
+    """
+
+    def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
+        """Build both parts; see the class."""
+        self.config = config
+        self.num_keypoints = num_keypoints
+        self.input_wh = input_wh
+        self.num_body = num_keypoints - config.combined.integral_last
+        self.body = HeatmapCodec(config, config.heatmap, num_keypoints=self.num_body, input_wh=input_wh)
+        self.rest = IntegralCodec(config, num_keypoints=config.combined.integral_last, input_wh=input_wh)
+        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, *self.body.output_shapes[0][1:]),)
+
+    def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
+        """Heat maps of the first keypoints and relative coordinates of the last."""
+        body = self.body.encode(keypoints[:, : self.num_body], weights[:, : self.num_body])
+        rest = self.rest.encode(keypoints[:, self.num_body :], weights[:, self.num_body :])
+        return Targets((single(body.values), single(rest.values)), torch.cat([body.weights, rest.weights], dim=1))
+
+    def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
+        """Keypoints in input pixels and scores, each part by its own rule, the flip test's included."""
+        maps = (outputs,) if isinstance(outputs, Tensor) else outputs
+        body = self.body.decode(torch.stack([one[:, : self.num_body] for one in maps]).mean(dim=0))
+        rest = self.rest.decode(tuple(one[:, self.num_body :] for one in maps))
+        return torch.cat([body[0], rest[0]], dim=1), torch.cat([body[1], rest[1]], dim=1)
+
+    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
+        """Maps of a mirrored input as maps of the input."""
+        return self.body.mirror(outputs, flip_permutation)
+
+    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
+        """Both outputs, for :meth:`decode` to average as each part asks."""
+        return single(outputs), single(mirrored)
+
+    def split_targets(self, targets: Targets) -> tuple[Targets, Targets]:
+        """The heat-map part and the integral part."""
+        heatmaps, coordinates = targets.values
+        return Targets(heatmaps, targets.weights[:, : self.num_body]), Targets(coordinates, targets.weights[:, self.num_body :])
+
+    def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+        """The parts' accuracies, weighed by their number of keypoints."""
+        maps, (body, rest) = single(outputs), self.split_targets(targets)
+        share = self.num_body / self.num_keypoints
+        on_body = self.body.accuracy(maps[:, : self.num_body], body)
+        return on_body * share + self.rest.accuracy(maps[:, self.num_body :], rest) * (1 - share)

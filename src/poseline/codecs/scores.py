@@ -1,0 +1,45 @@
+"""Confidence of a whole pose from its box's and its keypoints'."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+ScoreRule = Literal["mean", "mean_visible", "reference"]
+
+VISIBLE_SCORE = 0.2
+"""Keypoint score above which ``mean_visible`` counts a keypoint."""
+
+
+def pose_score(
+    keypoint_scores: Float[np.ndarray, "N K"], box_scores: Float[np.ndarray, " N"], rule: ScoreRule = "mean_visible"
+) -> Float[np.ndarray, " N"]:
+    """Pose confidences, float32; 0..1 where the inputs are, but for ``reference``, which reaches 3.25.
+
+    Args:
+        keypoint_scores: one a keypoint.
+        box_scores: of the detections; zeros make ``reference`` leave the box out, as it does for ground-truth boxes.
+        rule: ``mean``: box score x mean keypoint score; ``mean_visible``: the mean over keypoints scored above 0.2 only,
+            0 where there is none; ``reference``: box score + mean + 1.25 maximum.
+
+    Reference:
+        ``mean_visible``: Xiao et al., Simple Baselines, ECCV 2018; ``reference``: Fang et al., AlphaPose, TPAMI 2022.
+
+    >>> pose_score(np.array([[0.9, 0.1]]), np.array([0.5])).round(3).tolist()
+    [0.45]
+    >>> pose_score(np.array([[0.9, 0.1]]), np.array([0.5]), "reference").round(3).tolist()
+    [2.125]
+    """
+    scores = np.asarray(keypoint_scores, dtype=np.float64)
+    boxes = np.asarray(box_scores, dtype=np.float64)
+    match rule:
+        case "mean":
+            pose = boxes * scores.mean(axis=1)
+        case "mean_visible":
+            visible = scores > VISIBLE_SCORE
+            pose = boxes * (scores * visible).sum(axis=1) / np.maximum(visible.sum(axis=1), 1)
+        case "reference":
+            pose = boxes + scores.mean(axis=1) + 1.25 * scores.max(axis=1)
+    return np.asarray(pose, dtype=np.float32)

@@ -1,0 +1,99 @@
+"""Coordinates as two classifications, one over the bins of each axis."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from poseline.codecs.base import (
+    HEATMAP_STRIDE,
+    FlipPermutation,
+    Outputs,
+    Targets,
+    average_outputs,
+    mirror_bins,
+    pck_accuracy,
+    point_scale,
+)
+from poseline.codecs.gaussians import draw_profiles
+from poseline.codecs.peaks import argmax_last
+from poseline.config.network import CodecConfig
+
+
+class SimccCodec:
+    """Scores over x bins [B, K, bins_x] and over y bins [B, K, bins_y], ``split_ratio`` bins a pixel.
+
+    Args:
+        config: the codec section.
+        num_keypoints: K.
+        input_wh: pixels.
+
+    Reference:
+        Li et al., SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation, ECCV 2022.
+    """
+
+    def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
+        """Fix the bins; see the class."""
+        self.config = config
+        self.num_keypoints = num_keypoints
+        self.input_wh = input_wh
+        self.bins_xy = (round(input_wh[0] * config.simcc.split_ratio), round(input_wh[1] * config.simcc.split_ratio))
+        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, self.bins_xy[0]), (num_keypoints, self.bins_xy[1]))
+
+    def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
+        """Gaussians of peak 1 over the bins; the loss turns them into distributions."""
+        centres = keypoints.float() * point_scale(self.input_wh, self.bins_xy, self.config.geometry, keypoints)
+        columns, rows, weights = draw_profiles(
+            centres, weights.float(), self.bins_xy, sigma=self.config.simcc.sigma, integer_centre=False
+        )
+        return Targets((columns, rows), weights)
+
+    @torch.no_grad()
+    def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
+        """Keypoints in input pixels, and the lower of the two axes' scores."""
+        axes = pair(outputs)
+        bins = torch.stack([argmax_last(scores.float()) for scores in axes], dim=-1)
+        points = bins * point_scale(self.bins_xy, self.input_wh, self.config.geometry, axes[0])
+        return points, torch.minimum(self._score(axes[0].float()), self._score(axes[1].float()))
+
+    def _score(self, scores: Float[Tensor, "B K bins"]) -> Float[Tensor, "B K"]:
+        """The peak: as it is, or its probability over that of a perfect label, at most 1."""
+        peaks = scores.amax(dim=-1)
+        options = self.config.simcc
+        if options.score == "raw":
+            return peaks
+        probability = torch.exp(options.temperature * peaks - torch.logsumexp(options.temperature * scores, dim=-1))
+        steps = torch.arange(scores.shape[-1], device=scores.device) - scores.shape[-1] // 2
+        label = torch.exp(steps.float().square() / (-2 * options.sigma**2))
+        best = torch.softmax(options.temperature * label, dim=-1).amax()
+        return (probability / best).clamp(max=1)
+
+    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
+        """Both axes of a mirrored input as those of the input."""
+        columns, rows = pair(outputs)
+        columns = mirror_bins(columns, flip_permutation, from_width=self.input_wh[0], geometry=self.config.geometry)
+        return columns, rows[:, torch.as_tensor(flip_permutation, device=rows.device)]
+
+    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
+        """The mean scores."""
+        return average_outputs(outputs, mirrored)
+
+    @torch.no_grad()
+    def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+        """Share of decoded keypoints within a twentieth of the crop, counted as on heat maps of a quarter of the input."""
+        grid_wh = (self.input_wh[0] // HEATMAP_STRIDE, self.input_wh[1] // HEATMAP_STRIDE)
+        mask = (targets.weights > 0)[..., None]
+        scale = point_scale(self.input_wh, grid_wh, self.config.geometry, mask)
+        return pck_accuracy(self.decode(outputs)[0] * scale * mask, self.decode(targets.values)[0] * scale * mask, grid_wh)
+
+
+def pair(outputs: Outputs) -> tuple[Tensor, Tensor]:
+    """The x and y tensors of an output that must be two.
+
+    Raises:
+        ValueError: another number of tensors, as a network with another head gives.
+    """
+    if isinstance(outputs, Tensor) or len(outputs) != 2:
+        raise ValueError("expected two output tensors (x bins, y bins): the model's head does not fit codec.kind")
+    return outputs[0], outputs[1]

@@ -1,0 +1,158 @@
+"""Boxes to poses: crops, batches, flip test, decoding, and the way back to the picture."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from poseline.codecs.base import Codec, Outputs
+from poseline.codecs.scores import PoseScoreRule, pose_score
+from poseline.core.boxes import pad_to_aspect
+from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
+from poseline.core.skeletons import Skeleton
+from poseline.core.types import PoseSet
+from poseline.data.images import read_image
+from poseline.data.normalise import normalise_images
+from poseline.data.records import BBOX_COLUMNS
+from poseline.models.saved import SavedModel
+
+Forward = Callable[[Float[Tensor, "B 3 H W"]], Outputs]
+
+
+@dataclass(frozen=True)
+class CropBatch:
+    """Crops of one picture, and the matrices that take crop points back to it."""
+
+    crops: UInt8[np.ndarray, "N h w 3"]
+    to_picture: Float[np.ndarray, "N 2 3"]
+
+
+class PoseEstimator:
+    """A network with everything that its input and output need."""
+
+    def __init__(
+        self, forward: Forward, codec: Codec, saved: SavedModel, skeleton: Skeleton, *, device: torch.device, batch_size: int, flip: bool
+    ) -> None:
+        self.forward, self.codec, self.saved, self.skeleton = forward, codec, saved, skeleton
+        self.device, self.batch_size, self.flip = device, batch_size, flip
+
+    def cut(self, image: UInt8[np.ndarray, "H W 3"], bbox_xyxy: Float[np.ndarray, "N 4"]) -> CropBatch:
+        """The network's inputs for the boxes of a picture."""
+        width, height = self.saved.model.input_wh
+        centres, sizes = pad_to_aspect(bbox_xyxy, width / height, self.saved.model.padding)
+        sizes = np.maximum(sizes, 1.0)
+        geometry = self.saved.codec.geometry
+        matrices = [crop_matrix(c, s, (width, height), geometry=geometry) for c, s in zip(centres, sizes, strict=True)]
+        crops = [cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR) for matrix in matrices]
+        back = [invert_matrix(matrix) for matrix in matrices]
+        return CropBatch(
+            np.stack(crops) if crops else np.zeros((0, height, width, 3), np.uint8), np.stack(back) if back else np.zeros((0, 2, 3))
+        )
+
+    @torch.inference_mode()
+    def decode(self, crops: UInt8[np.ndarray, "B h w 3"]) -> tuple[Float[np.ndarray, "B K 2"], Float[np.ndarray, "B K"]]:
+        """Keypoints in crop pixels and their scores, for one batch of crops."""
+        images = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
+        inputs = normalise_images(images, self.saved.model.normalise)
+        outputs = self.forward(inputs)
+        if self.flip:
+            mirrored = self.codec.mirror(self.forward(inputs.flip(3)), self.skeleton.flip_permutation)
+            outputs = self.codec.average(outputs, mirrored)
+        keypoints, scores = self.codec.decode(outputs)
+        return keypoints.float().cpu().numpy(), scores.float().cpu().numpy()
+
+    def estimate(
+        self,
+        image: UInt8[np.ndarray, "H W 3"],
+        bbox_xyxy: Float[np.ndarray, "N 4"],
+        bbox_scores: Float[np.ndarray, " N"] | None = None,
+        *,
+        score: PoseScoreRule = "mean_visible",
+    ) -> PoseSet:
+        """The poses of the people in these boxes, in pixels of the picture."""
+        boxes = np.asarray(bbox_xyxy, dtype=np.float32).reshape(-1, 4)
+        if not len(boxes):
+            return PoseSet.empty(self.skeleton.num_keypoints)
+        box_scores = np.ones(len(boxes), np.float32) if bbox_scores is None else np.asarray(bbox_scores, np.float32)
+        (found,) = self.run([self.cut(image, boxes)])
+        keypoints, scores = found
+        return PoseSet(
+            keypoints=keypoints,
+            keypoint_scores=scores,
+            bbox_xyxy=boxes,
+            bbox_scores=box_scores,
+            pose_scores=pose_score(scores, box_scores, score),
+        )
+
+    def run(self, groups: Iterable[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each group of crops the keypoints [N, K, 2] in its picture and scores [N, K]; batches are filled across groups."""
+        waiting: deque[CropBatch] = deque()
+        pending = 0
+        for group in groups:
+            waiting.append(group)
+            pending += len(group.crops)
+            if pending >= self.batch_size:
+                yield from self._flush(waiting)
+                pending = 0
+        yield from self._flush(waiting)
+
+    def _flush(self, waiting: deque[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        if not waiting:
+            return
+        crops = np.concatenate([group.crops for group in waiting])
+        parts = [self.decode(crops[start : start + self.batch_size]) for start in range(0, len(crops), self.batch_size)]
+        num_keypoints = self.skeleton.num_keypoints
+        keypoints = np.concatenate([p[0] for p in parts]) if parts else np.zeros((0, num_keypoints, 2), np.float32)
+        scores = np.concatenate([p[1] for p in parts]) if parts else np.zeros((0, num_keypoints), np.float32)
+        start = 0
+        while waiting:
+            group = waiting.popleft()
+            rows = slice(start, start + len(group.crops))
+            start = rows.stop
+            in_picture = [warp_points(points, back) for points, back in zip(keypoints[rows], group.to_picture, strict=True)]
+            yield np.stack(in_picture) if in_picture else keypoints[rows], scores[rows]
+
+
+def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: PoseScoreRule) -> pd.DataFrame:
+    """The box table with columns keypoints, keypoint_scores (flat lists) and pose_score; rows keep their order.
+
+    Args:
+        estimator: the network.
+        boxes: columns image_path, bbox_x1..bbox_y2, bbox_score.
+        score: how an instance is scored.
+    """
+    boxes = boxes.reset_index(drop=True)
+    corners = boxes[list(BBOX_COLUMNS)].to_numpy(np.float32)
+    pictures = [(Path(str(path)), rows) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
+    num_keypoints = estimator.skeleton.num_keypoints
+    keypoints = np.zeros((len(boxes), num_keypoints, 2), np.float32)
+    scores = np.zeros((len(boxes), num_keypoints), np.float32)
+    groups = read_ahead((lambda path=path, rows=rows: estimator.cut(read_image(path), corners[rows]) for path, rows in pictures))
+    for (_, rows), (found, found_scores) in zip(pictures, estimator.run(groups), strict=True):
+        keypoints[rows], scores[rows] = found, found_scores
+    boxes["keypoints"] = list(keypoints.reshape(len(boxes), -1))
+    boxes["keypoint_scores"] = list(scores)
+    boxes["pose_score"] = pose_score(scores, boxes["bbox_score"].to_numpy(np.float32), score)
+    return boxes
+
+
+def read_ahead(jobs: Iterable[Callable[[], CropBatch]], *, threads: int = 2, depth: int = 64) -> Iterator[CropBatch]:
+    """Results of the jobs in order, computed by threads at most ``depth`` jobs ahead, so that memory stays bounded."""
+    with ThreadPoolExecutor(threads) as pool:
+        futures: deque[Future[CropBatch]] = deque()
+        for job in jobs:
+            futures.append(pool.submit(job))
+            if len(futures) >= depth:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()

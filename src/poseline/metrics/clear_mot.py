@@ -1,0 +1,219 @@
+"""CLEAR MOT counting: correspondences carried over frames, then the cheapest assignment, switches, misses, false positives."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+
+
+class TrackMatch(NamedTuple):
+    """One object found in one frame.
+
+    Attributes:
+        frame: position of the frame among those counted.
+        truth_id: the object's id.
+        predicted_id: the track that was matched to it.
+        distance: of the pair.
+        previous_id: the track matched to it before, where this match is a switch; else None.
+    """
+
+    frame: int
+    truth_id: Hashable
+    predicted_id: Hashable
+    distance: float
+    previous_id: Hashable | None = None
+
+
+class ReachFrame(NamedTuple):
+    """One frame for matching: ids on both sides and the distance of every (object, track) that may be paired."""
+
+    truth_ids: Sequence[Hashable]
+    predicted_ids: Sequence[Hashable]
+    reach: Mapping[tuple[Hashable, Hashable], float]
+
+
+@dataclass
+class ClearMotCounts:
+    """Sums over the frames of one sequence, and every match.
+
+    Attributes:
+        misses: objects without a track.
+        switches: objects found under another id than the last time they were found.
+        false_positives: predictions without an object.
+        objects: objects in all frames.
+        detections: objects found, switches among them.
+        distance: sum over detections.
+        event_distance: what py-motmetrics' event table sums to: every pair within reach once, each detection again, and each
+            transfer, first switch and migration again. poseval's MOTP rests on it.
+        matches: the detections, frame by frame.
+        missed: (frame, truth_id) of every miss.
+    """
+
+    misses: int = 0
+    switches: int = 0
+    false_positives: int = 0
+    objects: int = 0
+    detections: int = 0
+    distance: float = 0.0
+    event_distance: float = 0.0
+    matches: list[TrackMatch] = field(default_factory=list)
+    missed: list[tuple[int, Hashable]] = field(default_factory=list)
+
+    @property
+    def mota(self) -> float:
+        """1 - (misses + switches + false positives) / objects; NaN without objects; may be negative."""
+        return 1.0 - (self.misses + self.switches + self.false_positives) / self.objects if self.objects else float("nan")
+
+
+def count_clear_mot(
+    frames: Iterable[tuple[Sequence[Hashable], Sequence[Hashable], Float[np.ndarray, "N M"]]],
+) -> ClearMotCounts:
+    """CLEAR MOT counts of a sequence given, per frame, object ids, track ids and their distances (NaN: must not be paired).
+
+    A pair of the frame before (or of the last frame in which the object was found) stays while it is within reach; what is left
+    is assigned to the least total distance among the largest matchings. A switch is an object found under another track than
+    the last time, however long ago.
+
+    Raises:
+        ValueError: an id twice in a frame, or a distance matrix of another shape.
+
+    Reference:
+        Bernardin and Stiefelhagen, "Evaluating multiple object tracking performance", 2008; carry-over as in py-motmetrics 1.4.
+
+    >>> near, far = np.array([[0.1]]), np.array([[np.nan]])
+    >>> counts = count_clear_mot([([1], [7], near), ([1], [7], far), ([1], [8], near)])
+    >>> counts.misses, counts.switches, counts.false_positives, counts.detections, round(counts.mota, 3)
+    (1, 1, 1, 2, 0.0)
+    """
+    return count_reach(
+        ReachFrame(truth, predicted, reach_of(truth, predicted, np.asarray(distances, dtype=np.float64)))
+        for truth, predicted, distances in frames
+    )
+
+
+def reach_of(
+    truth_ids: Sequence[Hashable], predicted_ids: Sequence[Hashable], distances: Float[np.ndarray, "N M"]
+) -> dict[tuple[Hashable, Hashable], float]:
+    """The distances that are finite by (object, track).
+
+    Raises:
+        ValueError: a matrix of another shape than the ids.
+    """
+    if distances.shape != (len(truth_ids), len(predicted_ids)):
+        raise ValueError(f"distances: shape {distances.shape} for {len(truth_ids)} objects and {len(predicted_ids)} tracks")
+    rows, columns = np.nonzero(np.isfinite(distances))
+    values = distances[rows, columns].tolist()
+    return {(truth_ids[i], predicted_ids[j]): d for i, j, d in zip(rows.tolist(), columns.tolist(), values, strict=True)}
+
+
+def count_reach(frames: Iterable[ReachFrame]) -> ClearMotCounts:
+    """As ``count_clear_mot``, from the pairs within reach only.
+
+    Raises:
+        ValueError: an id twice in a frame.
+    """
+    counts = ClearMotCounts()
+    state = _Correspondences()
+    for number, frame in enumerate(frames):
+        num_truth, num_predicted = len(frame.truth_ids), len(frame.predicted_ids)
+        if len(set(frame.truth_ids)) != num_truth or len(set(frame.predicted_ids)) != num_predicted:
+            raise ValueError(f"frame {number}: an id occurs twice")
+        found = state.match_frame(number, frame, counts) if frame.reach else set()
+        counts.objects += num_truth
+        counts.detections += len(found)
+        counts.misses += num_truth - len(found)
+        counts.false_positives += num_predicted - len(found)
+        if len(found) < num_truth:
+            counts.missed += [(number, truth) for truth in frame.truth_ids if truth not in found]
+    return counts
+
+
+class _Correspondences:
+    """Who was matched to whom so far."""
+
+    def __init__(self) -> None:
+        self.track_of: dict[Hashable, Hashable] = {}
+        self.object_of: dict[Hashable, Hashable] = {}
+        self.tracks_seen: set[Hashable] = set()
+        self.objects_seen: set[Hashable] = set()
+
+    def match_frame(self, number: int, frame: ReachFrame, counts: ClearMotCounts) -> set[Hashable]:
+        """The objects found; the counts grow by the frame's matches, switches and distances."""
+        reach = frame.reach
+        counts.event_distance += sum(reach.values())
+        found: set[Hashable] = set()
+        taken: set[Hashable] = set()
+        for truth in frame.truth_ids:
+            track = self.track_of.get(truth, _NOBODY)
+            distance = reach.get((truth, track))
+            if distance is None or track in taken:
+                continue
+            found.add(truth)
+            taken.add(track)
+            self._record(TrackMatch(number, truth, track, distance), counts)
+        if len(found) == len(frame.truth_ids):
+            return found
+        rest = [pair for pair in reach if pair[0] not in found and pair[1] not in taken]
+        for truth, track in _assign(frame, rest) if len(rest) > 1 else rest:
+            self._match_new(number, truth, track, reach[truth, track], counts)
+            found.add(truth)
+        return found
+
+    def _match_new(self, number: int, truth: Hashable, track: Hashable, distance: float, counts: ClearMotCounts) -> None:
+        previous = self.track_of.get(truth, track)
+        is_switch = previous != track
+        if is_switch:
+            counts.switches += 1
+            counts.event_distance += 0.0 if track in self.tracks_seen else distance
+        if self.object_of.get(track, truth) != truth:
+            counts.event_distance += distance if truth in self.objects_seen else 2 * distance
+        self.track_of[truth] = track
+        self.object_of[track] = truth
+        self._record(TrackMatch(number, truth, track, distance, previous if is_switch else None), counts)
+
+    def _record(self, match: TrackMatch, counts: ClearMotCounts) -> None:
+        self.tracks_seen.add(match.predicted_id)
+        self.objects_seen.add(match.truth_id)
+        counts.distance += match.distance
+        counts.event_distance += match.distance
+        counts.matches.append(match)
+
+
+_NOBODY = object()
+
+
+def _assign(frame: ReachFrame, pairs: Sequence[tuple[Hashable, Hashable]]) -> list[tuple[Hashable, Hashable]]:
+    """The pairs of least total distance among the largest matchings within ``pairs``; ties fall by the frame's order of ids."""
+    row_of = {truth: i for i, truth in enumerate(frame.truth_ids)}
+    column_of = {track: j for j, track in enumerate(frame.predicted_ids)}
+    rows, columns = [row_of[truth] for truth, _ in pairs], [column_of[track] for _, track in pairs]
+    values = np.array([frame.reach[pair] for pair in pairs])
+    limit = 2 * min(len(row_of), len(column_of)) * (np.abs(values).max() + 1) + 1
+    cost = np.full((len(row_of), len(column_of)), limit)
+    cost[rows, columns] = values
+    chosen = zip(*(index.tolist() for index in linear_sum_assignment(cost)), strict=True)
+    return [(frame.truth_ids[i], frame.predicted_ids[j]) for i, j in chosen if cost[i, j] < limit]
+
+
+def gate_similarity(similarity: Float[np.ndarray, "N M"], threshold: float) -> Float[np.ndarray, "N M"]:
+    """Distances 1 - similarity, NaN where the similarity is below the threshold.
+
+    >>> gate_similarity(np.array([[0.8, 0.2]]), 0.5).round(2).tolist()
+    [[0.2, nan]]
+    """
+    values = np.asarray(similarity, dtype=np.float64)
+    return np.where(values >= threshold, 1.0 - values, np.nan)
+
+
+def index_ids(ids: Iterable[Int[np.ndarray, " N"]]) -> dict[int, int]:
+    """Position of every id that occurs, in rising order of the ids.
+
+    >>> index_ids([np.array([5, 2]), np.array([9])])
+    {2: 0, 5: 1, 9: 2}
+    """
+    return {value: position for position, value in enumerate(sorted({int(i) for frame in ids for i in frame}))}

@@ -1,0 +1,187 @@
+"""Official COCO-form files for scoring: annotation and result JSON, checked where the official tools stay silent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from poseline.data.json_files import Json, expect_list, expect_mapping, kind_of, read_json, section
+from poseline.errors import DataError
+from poseline.metrics.coco_types import CocoResults, CocoTruth
+
+BODY = ("keypoints",)
+WHOLEBODY_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+BOX_TO_AREA = 0.53
+
+Entries = list[dict[str, Json]]
+
+
+def read_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool = False) -> CocoTruth:
+    """The people of an annotation file in COCO's form.
+
+    Args:
+        path: the JSON file.
+        parts: keys whose keypoint lists are joined; :data:`WHOLEBODY_PARTS` for COCO-WholeBody.
+        area_from_box: take 0.53 of the box for the area (CrowdPose has no masks).
+
+    Raises:
+        DataError: missing, cut short or in another form; ids given twice; a picture that is not listed; a keypoint list of
+            another length; a number that is not finite; an area that is missing.
+    """
+    path = Path(path)
+    content = expect_mapping(read_json(path), where=str(path))
+    images = [expect_mapping(entry, where=f"{path}: images") for entry in section(content, "images", where=str(path))]
+    people = [expect_mapping(entry, where=f"{path}: annotations") for entry in section(content, "annotations", where=str(path))]
+    people = _of_persons(people, content, path)
+    if not images:
+        raise DataError(f"{path}: expected at least one picture under 'images', got none. Give the annotations of a whole split.")
+    image_ids = _ids(images, "id", f"{path}: images")
+    annotation_ids = _ids(people, "id", f"{path}: annotations")
+    for what, ids in (("image", image_ids), ("annotation", annotation_ids)):
+        values, counts = np.unique(ids, return_counts=True)
+        if (counts > 1).any():
+            raise DataError(f"{path}: {what} id {values[counts > 1][0]} is given {counts.max()} times, expected once. Fix the file.")
+    person_images = _ids(people, "image_id", f"{path}: annotations")
+    _check_known(person_images, image_ids, path, "is not listed under 'images'", [f"annotation {i}" for i in annotation_ids])
+    points = _keypoints(people, parts, [f"{path}: annotation {i}" for i in annotation_ids])
+    boxes = _boxes(people, [f"{path}: annotation {i}" for i in annotation_ids])
+    visibility = np.clip(points[..., 2], 0, 2).astype(np.uint8)
+    labelled = [entry.get("num_keypoints") for entry in people] if parts == BODY else []
+    counts = np.array([value if isinstance(value, int) else -1 for value in labelled] or np.full(len(people), -1), dtype=np.int64)
+    return CocoTruth.from_arrays(
+        image_ids,
+        person_images,
+        annotation_ids=annotation_ids,
+        keypoints=points[..., :2],
+        visibility=visibility,
+        num_keypoints=np.where(counts >= 0, counts, (visibility > 0).sum(axis=1)),
+        area=boxes[:, 2] * boxes[:, 3] * BOX_TO_AREA if area_from_box else _areas(people, annotation_ids, path),
+        bbox_xywh=boxes,
+        is_crowd=np.array([bool(entry.get("iscrowd", 0)) for entry in people], dtype=bool),
+        crowd_index=_crowd_index(images),
+    )
+
+
+def read_results(path: Path, truth: CocoTruth, *, parts: tuple[str, ...] = BODY) -> CocoResults:
+    """The detections of a result file: a list of {image_id, category_id, keypoints, score}.
+
+    Where the entries carry a ``bbox`` its area decides what counts as outside a size, as in pycocotools. Parts may also be
+    given as one list under ``keypoints``.
+
+    Raises:
+        DataError: missing, empty, cut short or in another form; a picture that the truth lacks; a keypoint list of another
+            length; a score, keypoint or box that is not finite.
+    """
+    path = Path(path)
+    entries = [expect_mapping(entry, where=f"{path}: entry {i}") for i, entry in enumerate(expect_list(read_json(path), where=str(path)))]
+    if not entries:
+        raise DataError(f"{path}: expected at least one detection, got an empty list. Predict again, or give another file.")
+    where = [f"{path}: entry {i}" for i in range(len(entries))]
+    image_ids = _ids(entries, "image_id", f"{path}: entries")
+    _check_known(image_ids, truth.image_ids, path, "is not in the truth", [f"entry {i}" for i in range(len(entries))])
+    num_keypoints = truth.keypoints.shape[1]
+    points = _keypoints(entries, BODY if all(key not in entries[0] for key in parts[1:]) else parts, where)
+    if points.shape[1] != num_keypoints:
+        raise DataError(f"{where[0]} has {points.shape[1]} keypoints, the truth has {num_keypoints}. Give results of the same skeleton.")
+    scores = _numbers(entries, "score", where)
+    has_box = isinstance(entries[0].get("bbox"), list) and entries[0]["bbox"] != []
+    boxes = _boxes(entries, where) if has_box else None
+    return CocoResults.from_arrays(
+        truth,
+        image_ids,
+        keypoints=points[..., :2],
+        keypoint_scores=points[..., 2],
+        scores=scores,
+        area=None if boxes is None else boxes[:, 2] * boxes[:, 3],
+    )
+
+
+def _of_persons(people: Entries, content: dict[str, Json], path: Path) -> Entries:
+    """The annotations of the one category that has keypoints."""
+    categories = content.get("categories")
+    if not isinstance(categories, list) or len(categories) < 2:
+        return people
+    listed = [entry for entry in categories if isinstance(entry, dict) and entry.get("keypoints")]
+    if len(listed) != 1:
+        raise DataError(f"{path}: {len(listed)} categories have keypoints, expected one (person). Give the keypoint annotations.")
+    return [entry for entry in people if entry.get("category_id") == listed[0].get("id")]
+
+
+def _ids(entries: Entries, key: str, where: str) -> Int[np.ndarray, " N"]:
+    values = [entry.get(key) for entry in entries]
+    for index, value in enumerate(values):
+        if type(value) is not int:
+            found = repr(value) if key in entries[index] else "nothing"
+            raise DataError(f"{where}: entry {index}: expected an integer '{key}', got {found}. Fix the file.")
+    try:
+        return np.array(values, dtype=np.int64)
+    except OverflowError:
+        raise DataError(f"{where}: expected '{key}' below 2^63, got a larger one. Fix the file.") from None
+
+
+def _check_known(ids: Int[np.ndarray, " N"], known: Int[np.ndarray, " I"], path: Path, problem: str, names: list[str]) -> None:
+    unknown = np.flatnonzero(~np.isin(ids, known))
+    if len(unknown):
+        more = f" ({len(unknown)} such entries)" if len(unknown) > 1 else ""
+        raise DataError(f"{path}: {names[unknown[0]]}: image_id {ids[unknown[0]]} {problem}{more}. Give files of the same split.")
+
+
+def _keypoints(entries: Entries, parts: tuple[str, ...], where: list[str]) -> Float[np.ndarray, "N K 3"]:
+    """x, y and flag (or score) of each keypoint, the parts joined; every entry has as many as the first."""
+    joined = []
+    for part in parts:
+        for entry, place in zip(entries, where, strict=True):
+            if not isinstance(entry.get(part), list):
+                raise DataError(f"{place}: expected a list '{part}', got {_found(entry, part)}. Fix the file.")
+        length = len(entries[0][part]) if entries else 3  # type: ignore[arg-type]
+        joined.append(_matrix(entries, part, length, where).reshape(len(entries), -1, 3))
+    return np.concatenate(joined, axis=1)
+
+
+def _matrix(entries: Entries, key: str, length: int, where: list[str]) -> Float[np.ndarray, "N L"]:
+    """The number lists under a key, all of one length and finite."""
+    rows = [entry.get(key) for entry in entries]
+    if length % 3 and key != "bbox":
+        raise DataError(f"{where[0]}: '{key}' has {length} numbers, expected a multiple of 3 (x, y, flag). Fix the file.")
+    for row, place in zip(rows, where, strict=True):
+        if not isinstance(row, list) or len(row) != length:
+            found = f"{len(row)} numbers" if isinstance(row, list) else kind_of(row)
+            expected = f"{length} numbers ({length // 3} keypoints)" if key != "bbox" else "4 numbers"
+            raise DataError(f"{place}: '{key}' has {found}, expected {expected}. Fix the file or give the right skeleton.")
+    try:
+        values = np.array(rows, dtype=np.float64).reshape(len(rows), length)
+    except (TypeError, ValueError):
+        values = np.array([[number if isinstance(number, int | float) else np.nan for number in row] for row in rows])  # type: ignore[union-attr]
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise DataError(f"{where[bad[0]]}: '{key}' holds NaN, infinity or no number, expected finite numbers. Fix the file.")
+    return values
+
+
+def _boxes(entries: Entries, where: list[str]) -> Float[np.ndarray, "N 4"]:
+    return _matrix(entries, "bbox", 4, where)
+
+
+def _numbers(entries: Entries, key: str, where: list[str]) -> Float[np.ndarray, " N"]:
+    values = [entry.get(key) for entry in entries]
+    for entry, value, place in zip(entries, values, where, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise DataError(f"{place}: expected a finite number '{key}', got {_found(entry, key)}. Fix the file.")
+    return np.array(values, dtype=np.float64)
+
+
+def _areas(people: Entries, annotation_ids: Int[np.ndarray, " G"], path: Path) -> Float[np.ndarray, " G"]:
+    return _numbers(people, "area", [f"{path}: annotation {i}" for i in annotation_ids])
+
+
+def _crowd_index(images: Entries) -> Float[np.ndarray, " I"] | None:
+    values = [entry.get("crowdIndex") for entry in images]
+    if not all(isinstance(value, int | float) for value in values):
+        return None
+    return np.array(values, dtype=np.float64)
+
+
+def _found(entry: dict[str, Json], key: str) -> str:
+    return repr(entry[key])[:40] if key in entry else "nothing"

@@ -1,0 +1,214 @@
+"""What the COCO-style scores take and give: truth, results, the table of matches, and the score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from poseline.errors import DataError
+
+COCO_SIGMAS = np.array([0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89]) / 10.0
+OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+AREA_NAMES = ("all", "medium", "large")
+AREA_RANGES = np.array([[0.0, 1e5**2], [32.0**2, 96.0**2], [96.0**2, 1e5**2]])
+
+
+@dataclass(frozen=True)
+class CocoTruth:
+    """People annotated in I pictures, ordered by picture and then as the file has them.
+
+    Attributes:
+        image_ids: int64 [I], ascending; pictures without people are among them.
+        image_index: int64 [G], each person's position in ``image_ids``, ascending.
+        annotation_ids: int64 [G].
+        keypoints: float64 [G, K, 2], pixels.
+        visibility: uint8 [G, K]: 0 unlabelled, 1 occluded, 2 visible.
+        area: float64 [G], px².
+        bbox_xywh: float64 [G, 4], pixels.
+        is_crowd: bool [G].
+        num_keypoints: int64 [G], as the file says; a person with 0 is ignored, neither asked for nor punished.
+        crowd_index: float64 [I] or None: CrowdPose's share of other people's joints in the boxes.
+    """
+
+    image_ids: Int[np.ndarray, " I"]
+    image_index: Int[np.ndarray, " G"]
+    annotation_ids: Int[np.ndarray, " G"]
+    keypoints: Float[np.ndarray, "G K 2"]
+    visibility: Int[np.ndarray, "G K"]
+    area: Float[np.ndarray, " G"]
+    bbox_xywh: Float[np.ndarray, "G 4"]
+    is_crowd: Bool[np.ndarray, " G"]
+    num_keypoints: Int[np.ndarray, " G"]
+    crowd_index: Float[np.ndarray, " I"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.image_index)
+
+    @property
+    def ignored(self) -> Bool[np.ndarray, " G"]:
+        """People that are neither asked for nor punished: crowds and those without a labelled keypoint."""
+        return self.is_crowd | (self.num_keypoints == 0)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        image_ids: Int[np.ndarray, " I"],
+        person_image_ids: Int[np.ndarray, " G"],
+        *,
+        keypoints: Float[np.ndarray, "G K 2"],
+        visibility: Int[np.ndarray, "G K"],
+        area: Float[np.ndarray, " G"],
+        bbox_xywh: Float[np.ndarray, "G 4"],
+        annotation_ids: Int[np.ndarray, " G"] | None = None,
+        is_crowd: Bool[np.ndarray, " G"] | None = None,
+        num_keypoints: Int[np.ndarray, " G"] | None = None,
+        crowd_index: Float[np.ndarray, " I"] | None = None,
+    ) -> CocoTruth:
+        """Truth from arrays in any order; ``image_ids`` names every picture, also those without people.
+
+        Raises:
+            DataError: a person of a picture that is not named, a picture named twice, or shapes that do not agree.
+        """
+        ids, first = np.unique(np.asarray(image_ids, dtype=np.int64), return_index=True)
+        if len(ids) != len(image_ids):
+            raise DataError(f"image_ids: {len(image_ids) - len(ids)} pictures are named twice")
+        index = locate_images(ids, person_image_ids, "truth")
+        count = len(index)
+        flags = np.asarray(visibility)
+        if flags.ndim != 2 or len(flags) != count:
+            raise DataError(f"visibility: expected shape [{count}, K], got {flags.shape}")
+        labelled = (flags > 0).sum(axis=1) if num_keypoints is None else np.asarray(num_keypoints)
+        order = np.argsort(index, kind="stable")
+        return cls(
+            image_ids=ids,
+            image_index=index[order],
+            annotation_ids=(np.arange(1, count + 1) if annotation_ids is None else np.asarray(annotation_ids, dtype=np.int64))[order],
+            keypoints=np.asarray(keypoints, dtype=np.float64).reshape(count, flags.shape[1], 2)[order],
+            visibility=flags.astype(np.uint8)[order],
+            area=np.asarray(area, dtype=np.float64).reshape(count)[order],
+            bbox_xywh=np.asarray(bbox_xywh, dtype=np.float64).reshape(count, 4)[order],
+            is_crowd=(np.zeros(count, dtype=bool) if is_crowd is None else np.asarray(is_crowd, dtype=bool))[order],
+            num_keypoints=labelled.astype(np.int64).reshape(count)[order],
+            crowd_index=None if crowd_index is None else np.asarray(crowd_index, dtype=np.float64)[first],
+        )
+
+
+@dataclass(frozen=True)
+class CocoResults:
+    """N detected poses over the truth's pictures, in file order.
+
+    Attributes:
+        image_index: int64 [N], position in the truth's ``image_ids``.
+        keypoints: float64 [N, K, 2], pixels.
+        keypoint_scores: float64 [N, K].
+        scores: float64 [N], of the whole pose.
+        area: float64 [N], px²: the results' box where they carry one, else the keypoints' extent, as pycocotools has it.
+    """
+
+    image_index: Int[np.ndarray, " N"]
+    keypoints: Float[np.ndarray, "N K 2"]
+    keypoint_scores: Float[np.ndarray, "N K"]
+    scores: Float[np.ndarray, " N"]
+    area: Float[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        truth: CocoTruth,
+        image_ids: Int[np.ndarray, " N"],
+        *,
+        keypoints: Float[np.ndarray, "N K 2"],
+        scores: Float[np.ndarray, " N"],
+        keypoint_scores: Float[np.ndarray, "N K"] | None = None,
+        area: Float[np.ndarray, " N"] | None = None,
+    ) -> CocoResults:
+        """Results from arrays in any order.
+
+        Raises:
+            DataError: a picture that the truth lacks, a number that is not finite, or shapes that do not agree.
+        """
+        index = locate_images(truth.image_ids, image_ids, "results")
+        points = np.asarray(keypoints, dtype=np.float64).reshape(len(index), truth.keypoints.shape[1], 2)
+        values = np.asarray(scores, dtype=np.float64).reshape(len(index))
+        if not np.isfinite(values).all() or not np.isfinite(points).all():
+            raise DataError("results: expected finite scores and keypoints, got NaN or infinity")
+        extent = np.prod(np.ptp(points, axis=1), axis=1) if len(index) else np.zeros(0)
+        return cls(
+            image_index=index,
+            keypoints=points,
+            keypoint_scores=np.ones(points.shape[:2]) if keypoint_scores is None else np.asarray(keypoint_scores, dtype=np.float64),
+            scores=values,
+            area=extent if area is None else np.asarray(area, dtype=np.float64).reshape(len(index)),
+        )
+
+
+@dataclass(frozen=True)
+class MatchTable:
+    """Which detection found a person, at each threshold and in each slice; enough to score any re-weighting of pictures.
+
+    Attributes:
+        image_ids: int64 [I].
+        image_index: int64 [D]; the rows are ordered by picture and within it by falling score.
+        detection_index: int64 [D], position in the results.
+        scores: float64 [D].
+        matched: bool [S, D, T], the detection found a person (who may be an ignored one).
+        ignored: bool [S, D, T], the detection counts neither as right nor as wrong.
+        truth_counts: int64 [S, I], people asked for.
+        slices: S names, the first is ``all``.
+        thresholds: float64 [T].
+        truth_index: int32 [S, D, T], the person found (position in the truth), -1 none; None in a table read from a file.
+    """
+
+    image_ids: Int[np.ndarray, " I"]
+    image_index: Int[np.ndarray, " D"]
+    detection_index: Int[np.ndarray, " D"]
+    scores: Float[np.ndarray, " D"]
+    matched: Bool[np.ndarray, "S D T"]
+    ignored: Bool[np.ndarray, "S D T"]
+    truth_counts: Int[np.ndarray, "S I"]
+    slices: tuple[str, ...] = AREA_NAMES
+    thresholds: Float[np.ndarray, " T"] = field(default_factory=lambda: OKS_THRESHOLDS)
+    truth_index: Int[np.ndarray, "S D T"] | None = None
+
+
+@dataclass(frozen=True)
+class CocoScore:
+    """The score of one set of results.
+
+    Attributes:
+        metrics: fractions; None where no person is asked for.
+        matches: the table that the bootstrap re-weights.
+        precision: float64 [S, T, 101] at the recall points 0, .01, ..., 1; NaN where no person is asked for.
+        recall: float64 [S, T], the highest reached.
+    """
+
+    metrics: dict[str, float | None]
+    matches: MatchTable
+    precision: Float[np.ndarray, "S T 101"]
+    recall: Float[np.ndarray, "S T"]
+
+    @property
+    def pr_curves(self) -> Float[np.ndarray, "T 101"]:
+        """Precision at the 101 recall points for each OKS threshold, all sizes."""
+        return self.precision[0]
+
+
+def locate_images(image_ids: Int[np.ndarray, " I"], wanted: Int[np.ndarray, " N"], what: str) -> Int[np.ndarray, " N"]:
+    """Position of each wanted id in the ascending ``image_ids``.
+
+    Raises:
+        DataError: an id that is not among them.
+    """
+    wanted = np.asarray(wanted, dtype=np.int64).reshape(-1)
+    index = np.searchsorted(image_ids, wanted)
+    known = np.isin(wanted, image_ids)
+    if not known.all():
+        missing = np.unique(wanted[~known])
+        raise DataError(f"{what}: {len(missing)} pictures are not in the truth, the first is image_id {missing[0]}. Give the same split.")
+    return index.astype(np.int64)

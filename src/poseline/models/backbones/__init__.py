@@ -1,0 +1,1 @@
+"""Trunks: each turns images into feature maps, finest first."""

@@ -1,0 +1,183 @@
+"""ResNet-18 to -152 and the variants that FastPose builds on: channel attention, shuffled down-sampling, deformable stages.
+
+Reference:
+    He et al., Deep Residual Learning, CVPR 2016; Hu et al., Squeeze-and-Excitation, CVPR 2018;
+    Dai et al., Deformable Convolutional Networks, ICCV 2017.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+from poseline.models.backbones.base import Backbone, reset_convolutions, scale_channels
+
+DEPTHS: dict[int, tuple[int, int, int, int]] = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+
+
+@dataclass(frozen=True)
+class ResNetVariant:
+    """What departs from the plain network.
+
+    Attributes:
+        attention: channel attention at the end of the first block of each stage.
+        shuffle: stages 2 to 4 halve the grid by moving 2x2 cells into channels instead of by a stride.
+        deformable: the 3x3 convolutions of stages 2 to 4 sample at learnt offsets.
+    """
+
+    attention: bool = False
+    shuffle: bool = False
+    deformable: bool = False
+
+
+class ChannelAttention(nn.Module):
+    """Scales each channel by a gate in 0..1 computed from the means of all channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(inplace=True), nn.Linear(channels, channels), nn.Sigmoid())
+
+    def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+        """The gated features."""
+        return features * self.fc(features.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class DeformableConv(nn.Conv2d):
+    """A 3x3 convolution whose nine taps move by offsets (dy, dx) given beside the input."""
+
+    def forward(self, features: Tensor, offsets: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """The convolved features; ``offsets`` is [B, 18, h, w] in input cells."""
+        if offsets is None:
+            return super().forward(features)
+        return deform_conv2d(features, offsets, self.weight, None, stride=self.stride, padding=self.padding, dilation=self.dilation)
+
+
+def conv3x3(inplanes: int, planes: int, stride: int, variant: ResNetVariant) -> nn.Module:
+    """The 3x3 convolution of a residual block in this variant."""
+    if variant.deformable:
+        return DeformableConv(inplanes, planes, 3, stride=stride, padding=1, bias=False)
+    if variant.shuffle and stride == 2:
+        return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * inplanes, planes, 3, padding=1, bias=False))
+    return nn.Conv2d(inplanes, planes, 3, stride=stride, padding=1, bias=False)
+
+
+def offset_conv(inplanes: int, stride: int) -> nn.Conv2d:
+    """The convolution that predicts the offsets of a deformable one; zero at the start."""
+    conv = nn.Conv2d(inplanes, 18, 3, stride=stride, padding=1)
+    nn.init.zeros_(conv.weight)
+    return conv
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, inplanes: int, planes: int, stride: int, *, first: bool, variant: ResNetVariant) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(inplanes, planes, stride, ResNetVariant(shuffle=variant.shuffle))
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2_offset = offset_conv(planes, 1) if variant.deformable else None
+        self.conv2 = conv3x3(planes, planes, 1, variant)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.se = ChannelAttention(planes) if first and variant.attention else None
+        self.downsample = shortcut(inplanes, planes, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The features after the block."""
+        out = self.relu(self.bn1(self.conv1(features)))
+        out = self.conv2(out) if self.conv2_offset is None else self.conv2(out, self.conv2_offset(out))
+        out = self.bn2(out)
+        if self.se is not None:
+            out = self.se(out)
+        return self.relu(out + (features if self.downsample is None else self.downsample(features)))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (carries the stride) and 1x1 convolutions around a shortcut."""
+
+    expansion = 4
+
+    def __init__(self, inplanes: int, planes: int, stride: int, *, first: bool, variant: ResNetVariant) -> None:
+        super().__init__()
+        outplanes = planes * self.expansion
+        self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2_offset = offset_conv(planes, stride) if variant.deformable else None
+        self.conv2 = conv3x3(planes, planes, stride, variant)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, outplanes, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outplanes)
+        self.se = ChannelAttention(outplanes) if first and variant.attention else None
+        self.downsample = shortcut(inplanes, outplanes, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The features after the block."""
+        out = self.relu(self.bn1(self.conv1(features)))
+        out = self.conv2(out) if self.conv2_offset is None else self.conv2(out, self.conv2_offset(out))
+        out = self.bn3(self.conv3(self.relu(self.bn2(out))))
+        if self.se is not None:
+            out = self.se(out)
+        return self.relu(out + (features if self.downsample is None else self.downsample(features)))
+
+
+def shortcut(inplanes: int, outplanes: int, stride: int) -> nn.Sequential | None:
+    """A 1x1 convolution where the block changes channels or grid, else None (identity)."""
+    if stride == 1 and inplanes == outplanes:
+        return None
+    return nn.Sequential(nn.Conv2d(inplanes, outplanes, 1, stride=stride, bias=False), nn.BatchNorm2d(outplanes))
+
+
+class ResNet(Backbone):
+    """The four stages of a ResNet, strides 4 to 32, with torchvision's parameter names."""
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(self, depth: int, *, variant: ResNetVariant | None = None, width: float = 1.0) -> None:
+        super().__init__()
+        variant = variant or ResNetVariant()
+        block = BasicBlock if depth < 50 else Bottleneck
+        planes = tuple(scale_channels(channels, width) for channels in (64, 128, 256, 512))
+        self.out_channels = tuple(count * block.expansion for count in planes)
+        self.conv1 = nn.Conv2d(3, planes[0], 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes[0])
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        inplanes = planes[0]
+        for stage, (count, blocks) in enumerate(zip(planes, DEPTHS[depth], strict=True)):
+            # Shuffle and deformable sampling spare the first stage, which keeps the grid and the cheapest features.
+            own = variant if stage else ResNetVariant(attention=variant.attention)
+            layers: list[nn.Module] = []
+            for index in range(blocks):
+                stride = 2 if stage and index == 0 else 1
+                layers.append(block(inplanes, count, stride, first=index == 0, variant=own))
+                inplanes = count * block.expansion
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights; offsets of deformable convolutions start at zero."""
+        reset_convolutions(self)
+        for name, part in self.named_modules():
+            if name.endswith("conv2_offset") and isinstance(part, nn.Conv2d):
+                nn.init.zeros_(part.weight)
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
+        """The maps of the four stages, at strides 4, 8, 16 and 32."""
+        out = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        features: list[Tensor] = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            out = stage(out)
+            features.append(out)
+        return features

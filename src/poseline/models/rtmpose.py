@@ -1,0 +1,104 @@
+"""RTMPose: a trunk, a large-kernel convolution, a gated attention unit over keypoints, and SimCC.
+
+Reference:
+    Jiang et al., RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose, 2023;
+    Hua et al., Transformer Quality in Linear Time, ICML 2022 (the gated attention unit).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from poseline.models.backbones.base import Backbone
+
+HIDDEN = 256
+ATTENTION = 128
+
+
+class ScaleNorm(nn.Module):
+    """Divides vectors by their root mean square and multiplies them by one learnt number."""
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.g = nn.Parameter(torch.ones(1))
+
+    def forward(self, vectors: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """The normalised vectors."""
+        rms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) * vectors.shape[-1] ** -0.5
+        return vectors / rms.clamp(min=self.eps) * self.g
+
+
+class ChannelScale(nn.Module):
+    """Multiplies each channel by a learnt number."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """The scaled vectors."""
+        return vectors * self.scale
+
+
+class GatedAttention(nn.Module):
+    """Attention among the keypoints of a person: squared ReLU of scaled products, gated values, a shortcut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = 2 * channels
+        self.ln = ScaleNorm()
+        self.uv = nn.Linear(channels, 2 * self.inner + ATTENTION, bias=False)
+        self.gamma = nn.Parameter(torch.rand(2, ATTENTION))
+        self.beta = nn.Parameter(torch.rand(2, ATTENTION))
+        self.o = nn.Linear(self.inner, channels, bias=False)
+        self.res_scale = ChannelScale(channels)
+        nn.init.xavier_uniform_(self.uv.weight)
+
+    def forward(self, tokens: Float[Tensor, "B K C"]) -> Float[Tensor, "B K C"]:
+        """The tokens after attention."""
+        gates, values, base = functional.silu(self.uv(self.ln(tokens))).split([self.inner, self.inner, ATTENTION], dim=-1)
+        queries = base * self.gamma[0] + self.beta[0]
+        keys = base * self.gamma[1] + self.beta[1]
+        weights = functional.relu(queries @ keys.transpose(1, 2) / ATTENTION**0.5).square()
+        return self.res_scale(tokens) + self.o(gates * (weights @ values))
+
+
+class RtmHead(nn.Module):
+    """From the trunk's last map to logits over x and y bins."""
+
+    def __init__(self, in_channels: int, num_keypoints: int, *, map_hw: tuple[int, int], bins_xy: tuple[int, int]) -> None:
+        super().__init__()
+        self.final_layer = nn.Conv2d(in_channels, num_keypoints, 7, padding=3)
+        self.mlp = nn.Sequential(ScaleNorm(), nn.Linear(map_hw[0] * map_hw[1], HIDDEN, bias=False))
+        self.gau = GatedAttention(HIDDEN)
+        self.cls_x = nn.Linear(HIDDEN, bins_xy[0], bias=False)
+        self.cls_y = nn.Linear(HIDDEN, bins_xy[1], bias=False)
+        nn.init.normal_(self.final_layer.weight, std=0.001)
+        nn.init.zeros_(self.final_layer.bias)  # type: ignore[arg-type]
+        for linear in (self.mlp[1], self.gau.o, self.cls_x, self.cls_y):
+            assert isinstance(linear, nn.Linear)
+            nn.init.normal_(linear.weight, std=0.01)
+
+    def forward(self, features: Float[Tensor, "B C h w"]) -> tuple[Float[Tensor, "B K Wb"], Float[Tensor, "B K Hb"]]:
+        """Logits over the x bins and over the y bins."""
+        tokens = self.gau(self.mlp(self.final_layer(features).flatten(2)))
+        return self.cls_x(tokens), self.cls_y(tokens)
+
+
+class RtmPose(nn.Module):
+    """A trunk under the head of RTMPose."""
+
+    def __init__(self, backbone: Backbone, num_keypoints: int, *, input_wh: tuple[int, int], bins_xy: tuple[int, int]) -> None:
+        super().__init__()
+        stride = backbone.strides[-1]
+        self.backbone = backbone
+        map_hw = (input_wh[1] // stride, input_wh[0] // stride)
+        self.head = RtmHead(backbone.out_channels[-1], num_keypoints, map_hw=map_hw, bins_xy=bins_xy)
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B K Wb"], Float[Tensor, "B K Hb"]]:
+        """Logits over the x bins and over the y bins."""
+        return self.head(self.backbone(images)[-1])

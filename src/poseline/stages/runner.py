@@ -1,0 +1,39 @@
+"""How every stage runs: under the experiment tracker, its duration and counts logged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from poseline.artifacts import Layout
+from poseline.config import Params, load_params
+from poseline.project import project_root, workspace_root
+from poseline.train.tracking import NullRun, open_stage
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage works with: its parameters, files and device."""
+
+    params: Params
+    layout: Layout
+    device: str
+
+
+def make_context(params_path: Path | None, overrides: list[str], device: str) -> Context:
+    """The context of a command run in the project or in an experiment's copy of it."""
+    root = workspace_root()
+    params = load_params(params_path or root / "params.yaml", overrides)
+    return Context(params, Layout(root, project_root()), device)
+
+
+def run_stage(name: str, context: Context, work: Callable[[NullRun], Mapping[str, float]]) -> dict[str, float]:
+    """What the stage returns, logged as its metrics together with its duration in seconds."""
+    with open_stage(name, context.params, root=context.layout.main, workspace=context.layout.root) as tracker:
+        started = time.perf_counter()
+        result = dict(work(tracker))
+        tracker.log_metrics({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})
+        tracker.log_metrics({"duration_s": time.perf_counter() - started})
+    return result

@@ -1,0 +1,72 @@
+"""Stage train: one model for every benchmark, in this process or in several under torchrun."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from poseline.artifacts import Layout, write_json, write_text
+from poseline.config import Params, dump_section
+from poseline.errors import BackendError
+from poseline.train.checkpoint import fingerprint
+from poseline.train.distributed import Rank, count_processes, join_group, launch, resolve_device
+from poseline.train.loop import fit
+from poseline.train.sources import load_training_data
+from poseline.train.tracking import NullRun, StageRun
+
+
+def run(params: Params, layout: Layout, device: str, tracker: StageRun | NullRun) -> dict[str, float]:
+    """Write data/model and reports/plots/history.json; the best validation AP and the epochs trained.
+
+    Raises:
+        BackendError: a training process died.
+    """
+    processes = count_processes(params.train, resolve_device(device))
+    if processes > 1 or params.train.nodes > 1:
+        run_under_torchrun(params, layout, device, processes)
+    else:
+        with join_group(resolve_device(device)) as rank:
+            train_rank(params, layout, rank, tracker)
+    return summarise(layout)
+
+
+def train_rank(params: Params, layout: Layout, rank: Rank, tracker: StageRun | NullRun) -> None:
+    """One process's share of the run."""
+    data = load_training_data(layout.processed, params)
+    sections = [params.data, params.codec, params.model, params.loss, params.augment, params.train, params.preprocess]
+    run_id = fingerprint([str(params.seed), str(rank.world_size), data.hash, *(str(dump_section(section)) for section in sections)])
+
+    def report(figures: dict[str, float], epoch: int) -> None:
+        tracker.log_metrics({f"train.{name}": value for name, value in figures.items()}, step=epoch + 1)
+        shown = "  ".join(f"{name} {figures[name]:.4f}" for name in ("loss", "acc", "val_ap") if name in figures)
+        print(f"epoch {epoch + 1}/{params.train.epochs}  {shown}  {figures['images_per_second']:.0f} images/s", file=sys.stderr, flush=True)
+
+    fit(params, data, out=layout.model, workdir=layout.cache / "checkpoints" / run_id, rank=rank, report=report)
+
+
+def run_under_torchrun(params: Params, layout: Layout, device: str, processes: int) -> None:
+    """Start the processes and wait for them.
+
+    Raises:
+        BackendError: one of them failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot = Path(folder) / "params.yaml"
+        write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
+        status = launch("poseline.stages.train_worker", [str(snapshot), str(layout.root), str(layout.main or layout.root), device], params.train, processes)
+    if status:
+        raise BackendError(f"train: a process of {processes} ended with status {status}; see its message above. Run the stage again to resume.")
+
+
+def summarise(layout: Layout) -> dict[str, float]:
+    """The history as a plot table, and its headline figures."""
+    rows = [json.loads(line) for line in (layout.model / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    write_json(layout.plots / "history.json", rows)
+    scored = [row["val_ap"] for row in rows if "val_ap" in row]
+    return {"epochs": len(rows), "best_val_ap": max(scored), "final_loss": rows[-1]["loss"], "final_acc": rows[-1]["acc"]}
+
+

@@ -1,0 +1,78 @@
+"""Where each keypoint of the previous frame went, from the pictures: sparse or dense optical flow."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+FLOW_WIDTH = 640  # pixels; wider pictures are reduced first
+
+
+def flow_gray(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w"]:
+    """The picture in grey, at most 640 pixels wide."""
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if gray.shape[1] <= FLOW_WIDTH:
+        return gray
+    height = max(round(gray.shape[0] * FLOW_WIDTH / gray.shape[1]), 1)
+    return cv2.resize(gray, (FLOW_WIDTH, height), interpolation=cv2.INTER_AREA)
+
+
+def keypoint_displacement(
+    previous: UInt8[np.ndarray, "h w"],
+    current: UInt8[np.ndarray, "h w"],
+    keypoints: Float[np.ndarray, "N K 2"],
+    seen: Bool[np.ndarray, "N K"],
+    *,
+    kind: Literal["lk", "dis"],
+    image_width: int,
+) -> Float[np.ndarray, "N K 2"]:
+    """Displacement of each keypoint in pixels of the full picture; a keypoint that was lost moves with its person, NaN where all were.
+
+    Args:
+        previous: grey picture of the previous frame, from :func:`flow_gray`.
+        current: the same of this frame.
+        keypoints: the previous frame's, pixels of the full picture.
+        seen: which of them are sure.
+        kind: pyramidal Lucas-Kanade at the keypoints, or dense inverse search.
+        image_width: of the full picture.
+    """
+    displacement = np.full(keypoints.shape, np.nan)
+    if previous.shape != current.shape or not seen.any():
+        return displacement
+    scale = image_width / current.shape[1]
+    points = ((keypoints[seen] + 0.5) / scale - 0.5).astype(np.float32)
+    flow = _sparse_flow(previous, current, points) if kind == "lk" else _dense_flow(previous, current, points)
+    displacement[seen] = flow * scale
+    return _fill_by_person(displacement)
+
+
+def _sparse_flow(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"]) -> np.ndarray:
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        previous, current, points[:, None], points[:, None].copy(), winSize=(21, 21), maxLevel=3, criteria=criteria
+    )
+    flow = (moved[:, 0] - points).astype(np.float64)
+    flow[found.ravel() == 0] = np.nan
+    return flow
+
+
+def _dense_flow(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"]) -> np.ndarray:
+    field = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST).calc(previous, current, np.zeros((*previous.shape, 2), dtype=np.float32))
+    height, width = current.shape
+    x, y = np.rint(points).astype(np.int64).T
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    flow = np.full(points.shape, np.nan)
+    flow[inside] = field[y[inside], x[inside]]
+    return flow
+
+
+def _fill_by_person(displacement: Float[np.ndarray, "N K 2"]) -> Float[np.ndarray, "N K 2"]:
+    """Lost keypoints take the median displacement of their person."""
+    filled = displacement.copy()
+    for person in np.flatnonzero(np.isnan(displacement).any(axis=(1, 2)) & ~np.isnan(displacement).all(axis=(1, 2))):
+        lost = np.isnan(displacement[person]).any(axis=1)
+        filled[person, lost] = np.median(displacement[person, ~lost], axis=0) if (~lost).any() else np.nan
+    return filled

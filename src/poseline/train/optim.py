@@ -1,0 +1,80 @@
+"""Optimiser, learning-rate schedule and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from poseline.config.training import ScheduleConfig, TrainConfig
+
+
+def build_optimizer(modules: Iterable[nn.Module], config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW; weight decay is kept from biases and normalisation weights (tensors of one dimension)."""
+    parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind([group for group in groups if group["params"]], lr=config.learning_rate)
+
+
+def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
+    """The rate of an optimiser step counted from 0: linear warm-up, then cosine, steps at epochs, or constant.
+
+    >>> config = TrainConfig(learning_rate=1.0, schedule=ScheduleConfig(kind="step", warmup_steps=0, milestones=(2,)))
+    >>> [learning_rate(step, config, 10) for step in (0, 19, 20)]
+    [1.0, 1.0, 0.1]
+    """
+    schedule = config.schedule
+    warmup = min((step + 1) / schedule.warmup_steps, 1.0) if schedule.warmup_steps else 1.0
+    match schedule.kind:
+        case "cosine":
+            progress = min(step / max(config.epochs * steps_per_epoch - 1, 1), 1.0)
+            factor = schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * progress))
+        case "step":
+            passed = sum(step // steps_per_epoch >= milestone for milestone in schedule.milestones)
+            factor = schedule.factor**passed
+        case "constant":
+            factor = 1.0
+    return config.learning_rate * warmup * factor
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of every parameter group."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+class AveragedWeights:
+    """Exponential moving average of a module's floating-point state; the decay ramps up over the first steps."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay, self.num_updates = decay, 0
+        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Move the average towards the module's present state."""
+        self.num_updates += 1
+        decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """What a checkpoint keeps."""
+        return {**self.state, "num_updates": self.num_updates}
+
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        """Restore what ``state_dict`` gave."""
+        self.num_updates = int(state["num_updates"])
+        for name, value in self.state.items():
+            saved = state[name]
+            assert isinstance(saved, Tensor)
+            value.copy_(saved)

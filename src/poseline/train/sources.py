@@ -1,0 +1,85 @@
+"""The crops that a training run uses, as the preprocess stage left them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from poseline.artifacts import file_hash, read_table
+from poseline.config import Params
+from poseline.core.skeletons import load_skeleton
+from poseline.data.dataset import CropDataset
+from poseline.errors import ArtifactError, DataError
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Training and validation rows of the crop index.
+
+    Attributes:
+        folder: where the shards lie.
+        train: rows to learn from.
+        val: rows that score the checkpoints.
+        hash: of the index file.
+        padding: extent of the stored crops over the person box.
+    """
+
+    folder: Path
+    train: pd.DataFrame
+    val: pd.DataFrame
+    hash: str
+    padding: float
+
+    def train_dataset(self, params: Params) -> CropDataset:
+        """The training crops, augmented."""
+        return self._dataset(self.train, params, augmented=True)
+
+    def val_dataset(self, params: Params) -> CropDataset:
+        """The validation crops as prediction would cut them."""
+        return self._dataset(self.val, params, augmented=False)
+
+    def _dataset(self, rows: pd.DataFrame, params: Params, *, augmented: bool) -> CropDataset:
+        return CropDataset(
+            self.folder,
+            rows,
+            load_skeleton(params.data.skeleton),
+            input_wh=params.model.input_wh,
+            extent=params.model.padding / self.padding,
+            seed=params.seed,
+            augment=params.augment if augmented else None,
+        )
+
+
+def load_training_data(folder: Path, params: Params) -> TrainingData:
+    """The rows of ``train.sets``, and validation rows of the first enabled benchmark.
+
+    Raises:
+        DataError: no training or validation person is left.
+        ArtifactError: crops made for another skeleton.
+    """
+    path = folder / "crops.parquet"
+    index, header = read_table(path, kind="crops", made_by="preprocess")
+    if header.skeleton != params.data.skeleton:
+        raise ArtifactError(
+            f"{path}: crops have skeleton '{header.skeleton}', data.skeleton is '{params.data.skeleton}'. Run `poseline preprocess` again."
+        )
+    trainable = (index["split"] == "train") & index["dataset"].isin(params.train.sets)
+    train = index[trainable].reset_index(drop=True)
+    if not len(train):
+        raise DataError(f"{path}: no training person of the sets {list(params.train.sets)}. Enable a set under data, or change train.sets.")
+    val = pick_validation(index[index["split"] == "val"], params.train.validate_people)
+    if not len(val):
+        raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")
+    return TrainingData(folder, train, val, file_hash(path), params.preprocess.padding)
+
+
+def pick_validation(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """At most ``limit`` people, evenly spread, of the first benchmark present."""
+    for dataset in ("coco", "mpii", "posetrack"):
+        chosen = rows[rows["dataset"] == dataset]
+        if len(chosen):
+            step = -(-len(chosen) // limit)
+            return chosen.iloc[::step].reset_index(drop=True)
+    return rows

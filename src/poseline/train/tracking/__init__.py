@@ -1,0 +1,30 @@
+"""Experiment tracking; the only package that imports mlflow, and only when a run is opened.
+
+The pipeline works with the store down: what could not be logged waits in a spool until :func:`sync`.
+"""
+
+from poseline.train.tracking.lineage import Identity, identify, read_lock
+from poseline.train.tracking.report import headline_metrics, report_metrics
+from poseline.train.tracking.run import NullRun, StageRun, open_stage
+from poseline.train.tracking.spool import list_spools
+from poseline.train.tracking.store import init_store, probe_store, tracking_uri
+from poseline.train.tracking.sync import SyncReport, replay, set_champion, sync
+
+__all__ = [
+    "Identity",
+    "NullRun",
+    "StageRun",
+    "SyncReport",
+    "headline_metrics",
+    "identify",
+    "init_store",
+    "list_spools",
+    "open_stage",
+    "probe_store",
+    "read_lock",
+    "replay",
+    "report_metrics",
+    "set_champion",
+    "sync",
+    "tracking_uri",
+]

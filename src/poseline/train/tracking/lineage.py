@@ -1,0 +1,142 @@
+"""What a result came from: commit, experiment, parameters and data, and the key that joins the stages of one execution."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from poseline.config import Params, dump_section, flatten
+from poseline.errors import ArtifactError
+
+KEY = "poseline.key"
+ROLE = "poseline.role"
+PARAMS_HASH = "poseline.params_hash"
+SESSION = "poseline.session"
+STAGE = "dvc.stage"
+UNRELATED_TO_CODE = ("params.yaml", "dvc.lock", "reports/")
+
+
+class LockEntry(BaseModel):
+    """One dependency or output of dvc.lock."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    path: str
+    md5: str | None = None
+    nfiles: int | None = None
+
+
+class LockStage(BaseModel):
+    """One stage of dvc.lock."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    cmd: str | list[str] = ""
+    deps: tuple[LockEntry, ...] = ()
+    outs: tuple[LockEntry, ...] = ()
+    params: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+
+
+class Identity(BaseModel):
+    """The pipeline execution that a stage belongs to. ``params`` are flat and as text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    name: str
+    tags: dict[str, str]
+    params: dict[str, str]
+
+
+def identify(params: Params, workspace: Path) -> Identity:
+    """The execution's identity: key = hash(baseline commit | experiment | parameters), its name, tags and flat parameters."""
+    commit = _git(workspace, "rev-parse", "HEAD")
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    flat = flat_params(params)
+    params_hash = _digest(json.dumps(flat, sort_keys=True))
+    baseline = os.environ.get("DVC_EXP_BASELINE_REV") or commit
+    tags = {
+        KEY: _digest(f"{baseline}|{experiment}|{params_hash}"),
+        PARAMS_HASH: params_hash,
+        "poseline.data_hash": _data_hash_now(workspace),
+        "poseline.dirty": str(is_dirty(workspace)).lower(),
+        "mlflow.source.git.commit": commit,
+        "mlflow.source.type": "LOCAL",
+        "dvc.exp": experiment,
+        "dvc.baseline": baseline,
+    }
+    return Identity(key=tags[KEY], name=experiment or commit[:7] or "workspace", tags={k: v for k, v in tags.items() if v}, params=flat)
+
+
+def flat_params(params: Params) -> dict[str, str]:
+    """Every parameter but the tracking section's, as ``a.b`` -> text."""
+    tree = {name: value for name, value in dump_section(params).items() if name != "mlflow"}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flatten(tree).items()}
+
+
+def is_dirty(workspace: Path) -> bool:
+    """True when tracked files differ from the commit, or src has files outside it; params.yaml, dvc.lock and reports do not count."""
+    prefix = _git(workspace, "rev-parse", "--show-prefix")
+    for line in _git(workspace, "status", "--porcelain", "--untracked-files=all", "--", ".").splitlines():
+        state, path = line[:2].strip(), line[3:].strip('"').removeprefix(prefix)
+        if not path.startswith(UNRELATED_TO_CODE) and (state != "??" or path.startswith("src/")):
+            return True
+    return False
+
+
+def read_lock(workspace: Path) -> dict[str, LockStage]:
+    """The stages of dvc.lock; empty where there is none yet.
+
+    Raises:
+        ArtifactError: the file is not what DVC writes.
+    """
+    path = workspace / "dvc.lock"
+    if not path.is_file():
+        return {}
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return {name: LockStage.model_validate(stage) for name, stage in (raw.get("stages") or {}).items()}
+    except (yaml.YAMLError, ValidationError, AttributeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"{path}: not a readable DVC lock file ({reason}). Restore it from git, or run: dvc repro") from None
+
+
+def data_entries(lock: dict[str, LockStage]) -> dict[str, LockEntry]:
+    """The data sets of a lock by path: what is drawn or preprocessed, and the folders of annotations that are checked."""
+    made = [entry for name in ("mini", "preprocess") if name in lock for entry in lock[name].outs]
+    read = [entry for name in ("validate", "preprocess") if name in lock for entry in lock[name].deps]
+    entries = [*made, *(entry for entry in read if not entry.path.startswith("src/"))]
+    return {entry.path: entry for entry in entries if entry.md5 is not None}
+
+
+def data_hash(lock: dict[str, LockStage]) -> str:
+    """Sixteen hex digits over the DVC digests of the data, or an empty text before any is locked."""
+    digests = {path: entry.md5 for path, entry in data_entries(lock).items()}
+    return _digest(json.dumps(digests, sort_keys=True)) if digests else ""
+
+
+def _data_hash_now(workspace: Path) -> str:
+    """The data hash, empty while dvc.lock cannot be read: that is for DVC and ``sync`` to report, not for a running stage."""
+    try:
+        return data_hash(read_lock(workspace))
+    except ArtifactError:
+        return ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Output of a git command, empty outside a repository or without git: lineage is then unknown, which is no error."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.rstrip("\n") if done.returncode == 0 else ""
