@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from poseline.core.types import PoseSet
 from poseline.data.posetrack_files import PoseTrackFrame, PoseTrackSequence, read_folder, write_sequence
 from poseline.metrics.posetrack_score import score_posetrack
+
+Result = TypeVar("Result")
 
 
 def draw_video(name: str, num_frames: int, num_people: int, rng: np.random.Generator) -> tuple[PoseTrackSequence, PoseTrackSequence]:
@@ -42,7 +48,8 @@ def _frame(
 ) -> PoseTrackFrame:
     count = len(keypoints)
     poses = PoseSet(
-        keypoints=keypoints, keypoint_scores=rng.random((count, 17)), bbox_xyxy=np.concatenate([keypoints.min(1), keypoints.max(1)], axis=1),
+        keypoints=keypoints, keypoint_scores=rng.random((count, 17)),
+        bbox_xyxy=np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1),
         visibility=np.where(present, 2, 0), track_ids=ids,
     )
     return PoseTrackFrame(
@@ -64,23 +71,31 @@ def main() -> None:
     for number in range(options.sequences):
         name = f"{number:06d}_mpii_test"
         truth[name], predicted[name] = draw_video(name, options.frames, options.people, rng)
-    folder = options.out.parent / "posetrack_scoring_files"
-    for side, videos in (("truth", truth), ("predicted", predicted)):
-        for name, video in videos.items():
-            write_sequence(folder / side / f"{name}.json", video)
-    times: dict[str, list[float]] = {"read_s": [], "score_s": []}
-    for _ in range(options.repeats):
-        begin = time.perf_counter()
-        read_truth, read_predicted = read_folder(folder / "truth"), read_folder(folder / "predicted")
-        times["read_s"].append(time.perf_counter() - begin)
-        begin = time.perf_counter()
-        score = score_posetrack(read_truth, read_predicted)
-        times["score_s"].append(time.perf_counter() - begin)
+    times: dict[str, list[float]] = {name: [] for name in ("read_s", "score_s", "read_cpu_s", "score_cpu_s")}
+    with tempfile.TemporaryDirectory() as folder:
+        for side, videos in (("truth", truth), ("predicted", predicted)):
+            for name, video in videos.items():
+                write_sequence(Path(folder) / side / f"{name}.json", video)
+        for _ in range(options.repeats):
+            (read_truth, read_predicted), wall, cpu = measure(lambda: [read_folder(Path(folder) / side) for side in ("truth", "predicted")])
+            times["read_s"].append(wall)
+            times["read_cpu_s"].append(cpu)
+            score, wall, cpu = measure(partial(score_posetrack, read_truth, read_predicted))
+            times["score_s"].append(wall)
+            times["score_cpu_s"].append(cpu)
     result = {key: {"median": float(np.median(value)), "best": min(value)} for key, value in times.items()}
     for key, value in result.items():
-        print(f"{key:8s} median {value['median']:.3f}  best {value['best']:.3f}")
+        print(f"{key:12s} median {value['median']:.3f}  best {value['best']:.3f}")
     print({key: round(value, 4) for key, value in score.metrics.items()})
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({**vars(options), "out": str(options.out), **result}, indent=2), encoding="utf-8")
+
+
+def measure(work: Callable[[], Result]) -> tuple[Result, float, float]:
+    """What ``work`` gives, and the wall and processor seconds it took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    return result, time.perf_counter() - wall, time.process_time() - cpu
 
 
 if __name__ == "__main__":

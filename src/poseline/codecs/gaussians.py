@@ -46,7 +46,8 @@ def draw_profiles(
 
     def profile(axis: int) -> Float[Tensor, "B K length"]:
         distance = torch.arange(grid_wh[axis], device=centres.device, dtype=centres.dtype) - middle[..., axis, None]
-        values = torch.exp(distance.square() / (-2 * sigma**2)) * drawn
+        # The floor keeps products of two profiles out of the denormal range, which is a hundred times slower.
+        values = (distance.square() / (-2 * sigma**2)).clamp(min=-40).exp() * drawn
         return values * (distance.abs() <= radius) if integer_centre else values
 
     return profile(0), profile(1), weights

@@ -59,7 +59,7 @@ class HeatmapCodec:
         cells, scores = find_peaks(maps)
         match self.options.refine:
             case "quarter":
-                points = cells + quarter_offset(maps, cells)
+                points = cells + quarter_offset(maps, cells, geometry=self.config.geometry) * (scores > 0)[..., None]
             case "dark":
                 points = cells + dark_offset(maps, cells, self.options.dark_kernel) * (scores > 0)[..., None]
             case "none":

@@ -9,7 +9,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from poseline.core.geometry import Geometry
+
 _LOG_FLOOR = 1e-6
+_DIFFERENCES = (
+    (0.0, 0.0, 0.0, -0.5, 0.0, 0.5, 0.0, 0.0, 0.0),
+    (0.0, -0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.0),
+    (0.0, 0.0, 0.0, 1.0, -2.0, 1.0, 0.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0, -2.0, 0.0, 0.0, 1.0, 0.0),
+    (0.25, 0.0, -0.25, 0.0, 0.0, 0.0, -0.25, 0.0, 0.25),
+)
+"""First and second derivatives (x, y, xx, yy, xy) of a 3x3 stencil in row order, by central differences."""
 
 
 def find_peaks(heatmaps: Float[Tensor, "B K h w"]) -> tuple[Int[Tensor, "B K 2"], Float[Tensor, "B K"]]:
@@ -33,27 +43,32 @@ def argmax_last(values: Float[Tensor, "*rest n"]) -> Int[Tensor, "*rest"]:
 def gather_patches(
     heatmaps: Float[Tensor, "B K h w"], centres: Int[Tensor, "B K 2"], radius: int
 ) -> Float[Tensor, "B K side side"]:
-    """Square cut-outs of side 2 radius + 1 around cells; beyond the border the nearest cell is repeated."""
+    """Square cut-outs of side 2 radius + 1 around cells; what lies beyond the border has arbitrary values of the map."""
     height, width = heatmaps.shape[-2:]
     steps = torch.arange(-radius, radius + 1, device=heatmaps.device)
-    columns = (centres[..., 0, None] + steps).clamp(0, width - 1)
-    rows = (centres[..., 1, None] + steps).clamp(0, height - 1)
-    flat = (rows[..., :, None] * width + columns[..., None, :]).flatten(2)
-    patches = heatmaps.flatten(2).gather(2, flat)
+    offsets = (steps[:, None] * width + steps).flatten()
+    index = ((centres[..., 1] * width + centres[..., 0])[..., None] + offsets).clamp_(0, height * width - 1)
+    patches = heatmaps.flatten(2).gather(2, index)
     return patches.view(*patches.shape[:2], len(steps), len(steps))
 
 
-def quarter_offset(heatmaps: Float[Tensor, "B K h w"], cells: Int[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
-    """A quarter of a cell towards the higher neighbour on each axis; none within two cells of the low border, one of the high.
+def quarter_offset(
+    heatmaps: Float[Tensor, "B K h w"], cells: Int[Tensor, "B K 2"], *, geometry: Geometry = "unbiased"
+) -> Float[Tensor, "B K 2"]:
+    """A quarter of a cell towards the higher neighbour on each axis; none for a peak at the border.
+
+    The legacy border is two cells wide on the low sides and one on the high, and stops both axes.
 
     Reference:
-        Newell et al., Stacked Hourglass Networks, ECCV 2016; the border rule is simple-baselines'.
+        Newell et al., Stacked Hourglass Networks, ECCV 2016; the legacy border is simple-baselines'.
     """
     height, width = heatmaps.shape[-2:]
     patch = gather_patches(heatmaps, cells, 1)
     slopes = torch.stack([patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1)
     size = torch.tensor([width, height], device=cells.device)
-    inside = ((cells > 1) & (cells < size - 1)).all(dim=-1, keepdim=True)
+    inside = (cells > (1 if geometry == "legacy" else 0)) & (cells < size - 1)
+    if geometry == "legacy":
+        inside = inside.all(dim=-1, keepdim=True)
     return 0.25 * torch.sign(slopes) * inside
 
 
@@ -97,14 +112,9 @@ def _blur_stencils(reach: int, device: torch.device) -> Float[Tensor, "rooms 3 s
 
 def _newton_step(values: Float[Tensor, "B K 3 3"]) -> Float[Tensor, "B K 2"]:
     """From the centre to the maximum of the quadratic through a 3x3 stencil; at most 2 cells, 0 where it has none."""
-    centre = values[..., 1, 1]
-    dx = 0.5 * (values[..., 1, 2] - values[..., 1, 0])
-    dy = 0.5 * (values[..., 2, 1] - values[..., 0, 1])
-    dxx = values[..., 1, 2] - 2 * centre + values[..., 1, 0]
-    dyy = values[..., 2, 1] - 2 * centre + values[..., 0, 1]
-    dxy = 0.25 * (values[..., 2, 2] - values[..., 2, 0] - values[..., 0, 2] + values[..., 0, 0])
+    derivatives = values.flatten(2) @ torch.tensor(_DIFFERENCES, device=values.device).T
+    dx, dy, dxx, dyy, dxy = derivatives.unbind(dim=-1)
     determinant = dxx * dyy - dxy.square()
     concave = (dxx < 0) & (determinant > 1e-9)
-    safe = torch.where(concave, determinant, torch.ones_like(determinant))
-    step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1) / safe[..., None]
-    return (step * concave[..., None]).clamp(-2, 2)
+    step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1)
+    return (step / determinant.where(concave, torch.inf)[..., None]).clamp(-2, 2)

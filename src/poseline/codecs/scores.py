@@ -27,10 +27,10 @@ def pose_score(
     Reference:
         ``mean_visible``: Xiao et al., Simple Baselines, ECCV 2018; ``reference``: Fang et al., AlphaPose, TPAMI 2022.
 
-    >>> pose_score(np.array([[0.9, 0.1]]), np.array([0.5])).round(3).tolist()
-    [0.45]
-    >>> pose_score(np.array([[0.9, 0.1]]), np.array([0.5]), "reference").round(3).tolist()
-    [2.125]
+    >>> pose_score(np.array([[0.75, 0.1]]), np.array([0.5])).tolist()
+    [0.375]
+    >>> pose_score(np.array([[1.0, 0.5]]), np.array([0.5]), "reference").tolist()
+    [2.5]
     """
     scores = np.asarray(keypoint_scores, dtype=np.float64)
     boxes = np.asarray(box_scores, dtype=np.float64)

@@ -32,6 +32,7 @@ class PredictConfig(Section):
 class ScoreConfig(Section):
     """Protocols."""
 
+    engine: Literal["pycocotools", "poseline"] = Field(default="pycocotools", description="poseline: the same numbers, faster")
     posetrack_mode: Literal["poseval", "strict"] = "poseval"
     bootstrap: int = Field(default=1000, ge=0, description="resamples for 95 % intervals; 0: none")
 

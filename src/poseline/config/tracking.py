@@ -14,7 +14,7 @@ class RelinkConfig(Section):
 
     enabled: bool = True
     reach: float = Field(
-        default=0.6, ge=0, description="allowed distance from the expected place one frame after the loss, in person sizes"
+        default=1.0, ge=0, description="allowed distance from the expected place one frame after the loss, in person sizes"
     )
     reach_growth: float = Field(default=0.1, ge=0, description="added to the reach for each further frame lost")
     max_reach: float = Field(default=2.5, ge=0, description="the reach never grows beyond")
@@ -45,17 +45,17 @@ class ByteposeConfig(Section):
     fractions of a person's size (root of the box area) and ours.
     """
 
-    sure_score: float = Field(default=0.4, ge=0, description="poses at or above may start a track and are associated first")
-    match_threshold: float = Field(default=0.2, ge=0, le=1, description="least similarity of a pair, sure poses")
+    sure_score: float = Field(default=0.5, ge=0, description="poses at or above may start a track and are associated first")
+    match_threshold: float = Field(default=0.15, ge=0, le=1, description="least similarity of a pair, sure poses")
     unsure_match_threshold: float = Field(default=0.35, ge=0, le=1, description="the same for unsure poses")
-    oks_weight: float = Field(default=0.5, ge=0, le=1, description="OKS against box IoU in the similarity")
+    oks_weight: float = Field(default=0.4, ge=0, le=1, description="OKS against box IoU in the similarity")
     sigma_scale: float = Field(default=1.5, gt=0, description="factor on the OKS sigmas: a person moves between frames")
     min_keypoint_score: float | tuple[float, ...] = Field(default=0.2, description="one for all keypoints, or one for each")
     max_lost_frames: int = Field(default=30, ge=0, description="a track unseen for longer ends; its id is never used again")
     confirm_hits: int = Field(default=1, ge=1, description="a track shows from this sighting on")
     duplicate_similarity: float = Field(default=0.7, gt=0, le=1, description="a pose this close to a tracked one starts no track")
     max_tracks: int = Field(default=1000, ge=1, description="the longest lost are dropped beyond")
-    acceleration: float = Field(default=0.02, gt=0, description="process noise, person sizes per frame²")
+    acceleration: float = Field(default=0.04, gt=0, description="process noise, person sizes per frame²")
     box_noise: float = Field(default=0.04, gt=0, description="measurement noise, person sizes")
     keypoint_noise: float = Field(default=0.04, gt=0, description="the same for a keypoint of score 1 and mean sigma")
     lost_damping: float = Field(default=0.95, ge=0, le=1, description="factor on the velocity for each frame lost")
@@ -68,32 +68,35 @@ class ByteposeConfig(Section):
 class PoseflowConfig(Section):
     """Pose Flow as published (Xiu et al., BMVC 2018), made online.
 
-    Known of the paper: the form of the distances, joint boxes of 10 % of the person's box. Not known to us, and set here by fitting on
-    drawn training videos: epsilon, gamma, the window, the flow distance's threshold. Intra-frame constants are those of the published
-    parametric pose NMS (RMPE, ICCV 2017), which the paper's distance repeats. ``link_weight`` and ``velocity`` are ours; 0 and false
-    give the paper's objective.
+    Known of the paper: the form of the distances, joint boxes of 10 % of the person's box. Not known to us, and fitted on mini's training
+    videos (``track tune`` on poses simulated from the truth): epsilon, gamma, the window, the flow distance's threshold. The constants
+    of the distance are those of the published parametric pose NMS (RMPE, ICCV 2017), which the paper's distance repeats.
+    ``link_weight`` and ``velocity`` are ours; 0 and false give the paper's objective.
     """
 
-    window: int = Field(default=10, ge=2, description="frames over which a flow's confidence is maximised")
+    window: int = Field(default=12, ge=2, description="frames over which a flow's confidence is maximised")
     correspondence: Literal["none", "lk", "dis", "orb"] = "none"
     joint_box: float = Field(default=0.1, gt=0, description="side of a joint's box over the person's (paper: 0.1), with correspondences")
-    joint_box_poses: float = Field(default=0.4, gt=0, description="the same without correspondences")
-    epsilon: float = Field(default=0.1, ge=0, le=1, description="least inter-frame similarity of two poses that may follow each other")
+    joint_box_poses: float = Field(default=0.3, gt=0, description="the same without correspondences")
+    epsilon: float = Field(default=0.08, ge=0, le=1, description="least inter-frame similarity of two poses that may follow each other")
     box_weight: float = Field(default=1.0, ge=0, description="share of the box score in a pose's confidence")
     max_weight: float = Field(default=1.25, ge=0, description="share of the best keypoint in a pose's confidence (released code: 1.25)")
-    link_weight: float = Field(default=4.0, ge=0, description="share of the inter-frame similarity in the objective; paper: 0")
+    link_weight: float = Field(default=8.0, ge=0, description="share of the inter-frame similarity in the objective; paper: 0")
     velocity: bool = Field(default=True, description="without correspondences: a pose is expected where its flow's last step leads")
     gain_frames: int = Field(default=3, ge=1, description="r: a flow stops where its confidence gains too little over r frames")
-    min_gain: float = Field(default=0.3, ge=0, description="gamma: the least gain over r frames")
+    min_gain: float = Field(default=0.2, ge=0, description="gamma: the least gain over r frames")
     keypoint_sigma: float = Field(default=1.0, gt=0, description="sigma1 of K_sim (pose NMS delta1)")
     distance_sigma_px: float = Field(default=2.65, gt=0, description="sigma2 of H_sim at the reference size (pose NMS delta2)")
     reference_size_px: float = Field(default=64.0, gt=0, description="person size at which sigma2 holds; it grows with the person")
     distance_weight: float = Field(default=1.7, ge=0, description="lambda (pose NMS mu)")
-    flow_distance: float = Field(default=10.0, ge=0, description="flows nearer than this (median over shared frames) are one person's")
+    flow_distance: float = Field(default=12.0, ge=0, description="flows nearer than this (median over shared frames) are one person's")
     relink_frames: int = Field(default=30, ge=0, description="a flow is taken up again within so many frames")
-    relink_overlap: float = Field(default=0.3, ge=0, le=1, description="least box IoU with the place where the ended flow was led on")
+    relink_growth: float = Field(
+        default=0.03, ge=0, description="boxes grow by this share of a side for each frame unseen, at most by half"
+    )
+    relink_overlap: float = Field(default=0.27, ge=0, le=1, description="least box IoU with the place where the ended flow was led on")
     min_keypoint_score: float = Field(default=0.2, ge=0, description="keypoints below take no part in the inter-frame similarity")
-    start_score: float = Field(default=0.4, ge=0, description="a flow starts at a pose of at least this score")
+    start_score: float = Field(default=0.55, ge=0, description="a flow starts at a pose of at least this score")
     orb_features: int = Field(default=2000, ge=100)
     orb_ratio: float = Field(default=0.8, gt=0, le=1)
 

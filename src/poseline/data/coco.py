@@ -162,7 +162,7 @@ def _raw_people(people: list[dict[str, Json]], *, path: Path, skeleton: Skeleton
     triplets = np.zeros((n, 3 * num_given))
     for row, (entry, annotation_id) in enumerate(zip(people, ids, strict=True)):
         triplets[row] = _keypoint_values(entry, num_given, where=f"{path}: annotation {annotation_id}", skeleton=skeleton)
-    triplets = triplets[:, : 3 * k].reshape(n, k, 3)
+    points = triplets[:, : 3 * k].reshape(n, k, 3)
     boxes = np.asarray(
         [numbers(entry.get("bbox"), 4, where=f"{path}: annotation {i}: 'bbox'") for entry, i in zip(people, ids, strict=True)]
     ).reshape(n, 4)
@@ -175,8 +175,8 @@ def _raw_people(people: list[dict[str, Json]], *, path: Path, skeleton: Skeleton
         area=np.asarray([number(entry.get("area")) for entry in people]) if has_area else np.full(n, np.nan),
         is_crowd=np.asarray([bool(entry.get("iscrowd", 0)) for entry in people], dtype=bool),
         given_num_keypoints=_given_counts(people, comparable=num_given == k),
-        keypoints=triplets[..., :2],
-        visibility=triplets[..., 2],
+        keypoints=points[..., :2],
+        visibility=points[..., 2],
         head_xyxy=np.full((n, 4), np.nan),
         track_id=np.full(n, -1, dtype=np.int64),
     )

@@ -25,7 +25,8 @@ def read_halpe(annotations: Path, images: Path, *, split: str, skeleton: Skeleto
     """
     source = load_skeleton("halpe26")
     content = expect_mapping(read_json(annotations), where=str(annotations))
-    people = [expect_mapping(entry, where=f"{annotations}: annotations") for entry in section(content, "annotations", where=str(annotations))]
+    entries = section(content, "annotations", where=str(annotations))
+    people = [expect_mapping(entry, where=f"{annotations}: annotations[{i}]") for i, entry in enumerate(entries)]
     lengths = {len(values) for entry in people if isinstance(values := entry.get("keypoints"), list)}
     num_given = FULL_BODY if 3 * FULL_BODY in lengths else source.num_keypoints
     content = {**content, "annotations": [{**entry, "keypoints": _flags(entry.get("keypoints"))} for entry in people]}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +22,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 _HEAD_BYTES = 65536
 _TAIL_BYTES = 1024
 _PRINT_BYTES = 4096
+_CHUNK = 64
+
+Result = TypeVar("Result")
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 
@@ -109,8 +112,7 @@ def probe_images(
     paths: Sequence[Path], *, depth: Literal["exists", "header", "decode"] = "header", threads: int = 0
 ) -> list[ImageProbe]:
     """The probe of every picture, in order, on ``threads`` threads (0: twice the cores): reading and decoding release the GIL."""
-    with ThreadPoolExecutor(max_workers=threads or 2 * (os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda path: probe_image(path, depth=depth), paths, chunksize=64))
+    return _map_threads(lambda path: probe_image(path, depth=depth), paths, threads=threads)
 
 
 def fingerprint_image(path: Path) -> str:
@@ -131,8 +133,14 @@ def fingerprint_image(path: Path) -> str:
 
 def fingerprint_images(paths: Sequence[Path], *, threads: int = 0) -> list[str]:
     """The fingerprint of every picture, in order, on ``threads`` threads (0: twice the cores)."""
+    return _map_threads(fingerprint_image, paths, threads=threads)
+
+
+def _map_threads(function: Callable[[Path], Result], paths: Sequence[Path], *, threads: int) -> list[Result]:
+    """The function of every path, in order; in chunks, for handing single files to threads costs more than their headers."""
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(max_workers=threads or 2 * (os.cpu_count() or 1)) as pool:
-        return list(pool.map(fingerprint_image, paths, chunksize=64))
+        return [result for part in pool.map(lambda chunk: [function(path) for path in chunk], chunks) for result in part]
 
 
 def list_images(folder: Path) -> list[Path]:

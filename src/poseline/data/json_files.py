@@ -11,7 +11,7 @@ import numpy as np
 
 from poseline.errors import DataError
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 def read_json(path: Path) -> Json:

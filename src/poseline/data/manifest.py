@@ -6,11 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeAlias
 
 from poseline.data.annotations import Annotations
-
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+from poseline.data.json_files import Json
 
 
 def build_manifest(annotations: Sequence[Annotations]) -> dict[str, Json]:

@@ -106,7 +106,8 @@ def load_matlab(path: Path) -> dict[str, np.ndarray]:
         DataError: no such file, cut short, or not of that form.
     """
     try:
-        content: dict[str, np.ndarray] = scipy.io.loadmat(path, struct_as_record=False, squeeze_me=True)
+        with path.open("rb") as file:
+            content: dict[str, np.ndarray] = scipy.io.loadmat(file, struct_as_record=False, squeeze_me=True)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Check the paths under data in params.yaml.") from None
     except NotImplementedError:

@@ -87,8 +87,11 @@ def read_videos(path: Path) -> list[PoseTrackSequence]:
         raise DataError(f"{path}: expected 'annolist' (2017) or 'images' and 'annotations' (2018, 2021). Give a PoseTrack file.")
     try:
         sequences = parse(content, path)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise DataError(f"{path}: against the PoseTrack form ({type(error).__name__}: {error}). Compare it with an official file.") from None
+    except DataError:
+        raise
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path}: against the PoseTrack form ({reason}). Compare it with an official file.") from None
     for sequence in sequences:
         _check_order(sequence, path)
     return sequences

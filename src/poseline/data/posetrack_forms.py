@@ -179,7 +179,8 @@ def _people_2018(annotations: Sequence[_Annotation], slots: Sequence[int], path:
     for annotation in annotations:
         where = f"{path}: image {annotation['image_id']}"
         if len(annotation["keypoints"]) != 3 * width:
-            raise DataError(f"{where}: a person has {len(annotation['keypoints']) / 3:g} keypoints, its category has {width}. Fix the file.")
+            number = len(annotation["keypoints"]) / 3
+            raise DataError(f"{where}: a person has {number:g} keypoints, its category has {width}. Fix the file.")
         if len(annotation.get("scores") or none) != width:
             raise DataError(f"{where}: a person has {len(annotation['scores'])} scores for {width} keypoints. Write one per keypoint.")
     known = [i for i, slot in enumerate(slots) if slot >= 0]

@@ -6,7 +6,7 @@ because the protocol's figures are compared to 1e-6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -49,8 +49,8 @@ class PoseTrackFrame:
     ignore_regions: tuple[Float[np.ndarray, "P 2"], ...]
     people: PoseSet
     head_xyxy: Float[np.ndarray, "N 4"]
-    exact_keypoints: Float[np.ndarray, "N 17 2"] = field(default=None)  # type: ignore[assignment]
-    exact_scores: Float[np.ndarray, "N 17"] = field(default=None)  # type: ignore[assignment]
+    exact_keypoints: Float[np.ndarray, "N 17 2"] = None  # type: ignore[assignment]
+    exact_scores: Float[np.ndarray, "N 17"] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         count, slots = len(self.people), len(SLOTS)
@@ -64,7 +64,9 @@ class PoseTrackFrame:
 
     def with_people(self, people: PoseSet) -> PoseTrackFrame:
         """The same picture with other poses (no head boxes), e.g. a tracker's."""
-        return replace(self, people=people, head_xyxy=np.full((len(people), 4), -1.0), exact_keypoints=None, exact_scores=None)
+        return PoseTrackFrame(
+            self.image_id, self.file_name, self.frame_index, self.is_labeled, self.ignore_regions, people, np.full((len(people), 4), -1.0)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from poseline.codecs.base import Codec, Outputs
-from poseline.codecs.scores import PoseScoreRule, pose_score
+from poseline.codecs.scores import ScoreRule, pose_score
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.skeletons import Skeleton
@@ -77,7 +77,7 @@ class PoseEstimator:
         bbox_xyxy: Float[np.ndarray, "N 4"],
         bbox_scores: Float[np.ndarray, " N"] | None = None,
         *,
-        score: PoseScoreRule = "mean_visible",
+        score: ScoreRule = "mean_visible",
     ) -> PoseSet:
         """The poses of the people in these boxes, in pixels of the picture."""
         boxes = np.asarray(bbox_xyxy, dtype=np.float32).reshape(-1, 4)
@@ -123,7 +123,7 @@ class PoseEstimator:
             yield np.stack(in_picture) if in_picture else keypoints[rows], scores[rows]
 
 
-def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: PoseScoreRule) -> pd.DataFrame:
+def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: ScoreRule) -> pd.DataFrame:
     """The box table with columns keypoints, keypoint_scores (flat lists) and pose_score; rows keep their order.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
 
@@ -134,13 +134,11 @@ def count_reach(frames: Iterable[ReachFrame]) -> ClearMotCounts:
 
 
 class _Correspondences:
-    """Who was matched to whom so far."""
+    """Who was last matched to whom; an id without an entry was never matched."""
 
     def __init__(self) -> None:
         self.track_of: dict[Hashable, Hashable] = {}
         self.object_of: dict[Hashable, Hashable] = {}
-        self.tracks_seen: set[Hashable] = set()
-        self.objects_seen: set[Hashable] = set()
 
     def match_frame(self, number: int, frame: ReachFrame, counts: ClearMotCounts) -> set[Hashable]:
         """The objects found; the counts grow by the frame's matches, switches and distances."""
@@ -155,7 +153,9 @@ class _Correspondences:
                 continue
             found.add(truth)
             taken.add(track)
-            self._record(TrackMatch(number, truth, track, distance), counts)
+            counts.distance += distance
+            counts.event_distance += distance
+            counts.matches.append(TrackMatch(number, truth, track, distance))
         if len(found) == len(frame.truth_ids):
             return found
         rest = [pair for pair in reach if pair[0] not in found and pair[1] not in taken]
@@ -169,19 +169,14 @@ class _Correspondences:
         is_switch = previous != track
         if is_switch:
             counts.switches += 1
-            counts.event_distance += 0.0 if track in self.tracks_seen else distance
+            counts.event_distance += 0.0 if track in self.object_of else distance
         if self.object_of.get(track, truth) != truth:
-            counts.event_distance += distance if truth in self.objects_seen else 2 * distance
+            counts.event_distance += distance if truth in self.track_of else 2 * distance
         self.track_of[truth] = track
         self.object_of[track] = truth
-        self._record(TrackMatch(number, truth, track, distance, previous if is_switch else None), counts)
-
-    def _record(self, match: TrackMatch, counts: ClearMotCounts) -> None:
-        self.tracks_seen.add(match.predicted_id)
-        self.objects_seen.add(match.truth_id)
-        counts.distance += match.distance
-        counts.event_distance += match.distance
-        counts.matches.append(match)
+        counts.distance += distance
+        counts.event_distance += distance
+        counts.matches.append(TrackMatch(number, truth, track, distance, previous if is_switch else None))
 
 
 _NOBODY = object()
@@ -208,12 +203,3 @@ def gate_similarity(similarity: Float[np.ndarray, "N M"], threshold: float) -> F
     """
     values = np.asarray(similarity, dtype=np.float64)
     return np.where(values >= threshold, 1.0 - values, np.nan)
-
-
-def index_ids(ids: Iterable[Int[np.ndarray, " N"]]) -> dict[int, int]:
-    """Position of every id that occurs, in rising order of the ids.
-
-    >>> index_ids([np.array([5, 2]), np.array([9])])
-    {2: 0, 5: 1, 9: 2}
-    """
-    return {value: position for position, value in enumerate(sorted({int(i) for frame in ids for i in frame}))}

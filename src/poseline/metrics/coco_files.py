@@ -111,10 +111,9 @@ def _of_persons(people: Entries, content: dict[str, Json], path: Path) -> Entrie
 
 def _ids(entries: Entries, key: str, where: str) -> Int[np.ndarray, " N"]:
     values = [entry.get(key) for entry in entries]
-    for index, value in enumerate(values):
-        if type(value) is not int:
-            found = repr(value) if key in entries[index] else "nothing"
-            raise DataError(f"{where}: entry {index}: expected an integer '{key}', got {found}. Fix the file.")
+    if set(map(type, values)) - {int}:
+        index = next(i for i, value in enumerate(values) if type(value) is not int)
+        raise DataError(f"{where}: entry {index}: expected an integer '{key}', got {_found(entries[index], key)}. Fix the file.")
     try:
         return np.array(values, dtype=np.int64)
     except OverflowError:
@@ -130,30 +129,31 @@ def _check_known(ids: Int[np.ndarray, " N"], known: Int[np.ndarray, " I"], path:
 
 def _keypoints(entries: Entries, parts: tuple[str, ...], where: list[str]) -> Float[np.ndarray, "N K 3"]:
     """x, y and flag (or score) of each keypoint, the parts joined; every entry has as many as the first."""
-    joined = []
+    joined = [np.zeros((len(entries), 0, 3))]
     for part in parts:
-        for entry, place in zip(entries, where, strict=True):
-            if not isinstance(entry.get(part), list):
-                raise DataError(f"{place}: expected a list '{part}', got {_found(entry, part)}. Fix the file.")
-        length = len(entries[0][part]) if entries else 3  # type: ignore[arg-type]
-        joined.append(_matrix(entries, part, length, where).reshape(len(entries), -1, 3))
+        rows = [entry.get(part) for entry in entries]
+        if set(map(type, rows)) - {list}:
+            index = next(i for i, row in enumerate(rows) if not isinstance(row, list))
+            raise DataError(f"{where[index]}: expected a list '{part}', got {_found(entries[index], part)}. Fix the file.")
+        length = len(rows[0]) if rows else 3  # type: ignore[arg-type]
+        if length % 3:
+            raise DataError(f"{where[0]}: '{part}' has {length} numbers, expected a multiple of 3 (x, y, flag). Fix the file.")
+        joined.append(_matrix(entries, part, length, where).reshape(len(entries), length // 3, 3))
     return np.concatenate(joined, axis=1)
 
 
 def _matrix(entries: Entries, key: str, length: int, where: list[str]) -> Float[np.ndarray, "N L"]:
     """The number lists under a key, all of one length and finite."""
     rows = [entry.get(key) for entry in entries]
-    if length % 3 and key != "bbox":
-        raise DataError(f"{where[0]}: '{key}' has {length} numbers, expected a multiple of 3 (x, y, flag). Fix the file.")
     for row, place in zip(rows, where, strict=True):
         if not isinstance(row, list) or len(row) != length:
             found = f"{len(row)} numbers" if isinstance(row, list) else kind_of(row)
-            expected = f"{length} numbers ({length // 3} keypoints)" if key != "bbox" else "4 numbers"
+            expected = f"{length} numbers" + (f" ({length // 3} keypoints)" if key != "bbox" else "")
             raise DataError(f"{place}: '{key}' has {found}, expected {expected}. Fix the file or give the right skeleton.")
     try:
         values = np.array(rows, dtype=np.float64).reshape(len(rows), length)
-    except (TypeError, ValueError):
-        values = np.array([[number if isinstance(number, int | float) else np.nan for number in row] for row in rows])  # type: ignore[union-attr]
+    except (TypeError, ValueError, OverflowError):
+        values = np.array([[_finite_or_nan(number) for number in row] for row in rows])  # type: ignore[union-attr]
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         raise DataError(f"{where[bad[0]]}: '{key}' holds NaN, infinity or no number, expected finite numbers. Fix the file.")
@@ -166,10 +166,16 @@ def _boxes(entries: Entries, where: list[str]) -> Float[np.ndarray, "N 4"]:
 
 def _numbers(entries: Entries, key: str, where: list[str]) -> Float[np.ndarray, " N"]:
     values = [entry.get(key) for entry in entries]
-    for entry, value, place in zip(entries, values, where, strict=True):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            raise DataError(f"{place}: expected a finite number '{key}', got {_found(entry, key)}. Fix the file.")
-    return np.array(values, dtype=np.float64)
+    known = np.array([_finite_or_nan(value) for value in values], dtype=np.float64)
+    bad = np.flatnonzero(np.isnan(known))
+    if len(bad):
+        raise DataError(f"{where[bad[0]]}: expected a finite number '{key}', got {_found(entries[bad[0]], key)}. Fix the file.")
+    return known
+
+
+def _finite_or_nan(value: Json) -> float:
+    """A finite number as float; NaN for anything else."""
+    return float(value) if type(value) in (int, float) and abs(value) < 1e300 else float("nan")  # type: ignore[arg-type]
 
 
 def _areas(people: Entries, annotation_ids: Int[np.ndarray, " G"], path: Path) -> Float[np.ndarray, " G"]:

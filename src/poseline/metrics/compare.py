@@ -33,7 +33,8 @@ class Comparison:
     def describe(self) -> str:
         """One line, in points of a hundred."""
         r = self.result
-        text = f"{r.metric}: {100 * r.first:.2f} -> {100 * r.second:.2f}, {100 * r.difference:+.2f} [{100 * r.low:+.2f}, {100 * r.high:+.2f}]"
+        text = f"{r.metric}: {100 * r.first:.2f} -> {100 * r.second:.2f}, {100 * r.difference:+.2f} "
+        text += f"[{100 * r.low:+.2f}, {100 * r.high:+.2f}]"
         text += f": {self.verdict}"
         if self.verdict == "cannot tell" and self.images_needed is not None:
             text += f" with {r.num_images} pictures; some {self.images_needed} would be needed"

@@ -6,6 +6,8 @@ and ignored of each detection, slice and threshold, packed. 200 pictures with 60
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -21,7 +23,7 @@ def matches_to_frame(matches: MatchTable) -> pd.DataFrame:
     """One row a picture. The slices' names and the thresholds travel in ``frame.attrs``, which Parquet keeps."""
     starts = np.searchsorted(matches.image_index, np.arange(len(matches.image_ids) + 1))
     bits = np.stack([matches.matched, matches.ignored]).transpose(2, 0, 1, 3)
-    rows = [slice(start, stop) for start, stop in zip(starts[:-1], starts[1:], strict=True)]
+    rows = [slice(start, stop) for start, stop in pairwise(starts.tolist())]
     frame = pd.DataFrame(
         {
             "image_id": matches.image_ids,

@@ -32,7 +32,8 @@ def head_sizes(head_xyxy: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, " N"]:
     >>> head_sizes(np.array([[0.0, 0, 30, 40]])).tolist()
     [30.0]
     """
-    return 0.6 * np.hypot(head_xyxy[:, 2] - head_xyxy[:, 0], head_xyxy[:, 3] - head_xyxy[:, 1])
+    diagonal: Float[np.ndarray, " N"] = np.hypot(head_xyxy[:, 2] - head_xyxy[:, 0], head_xyxy[:, 3] - head_xyxy[:, 1])
+    return 0.6 * diagonal
 
 
 def pair_joints(

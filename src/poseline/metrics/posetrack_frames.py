@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from poseline.core.boxes import box_area
 from poseline.core.skeletons import load_skeleton, map_keypoints
 from poseline.data.posetrack_files import MAX_TRACK_ID, PoseTrackFrame, PoseTrackSequence
 from poseline.errors import DataError
@@ -20,17 +21,33 @@ _ORDER = map_keypoints(load_skeleton("posetrack17"), load_skeleton("posetrack15"
 
 @dataclass(frozen=True, eq=False)
 class ScoredPeople:
-    """One side of a frame: joints [N, 15, 2] float64 px, which of them count [N, 15], scores [N, 15], track ids [N]."""
+    """One side of a frame.
+
+    Attributes:
+        joints: [N, 15, 2] float64 px.
+        present: [N, 15] which joints count.
+        scores: [N, 15].
+        track_ids: [N].
+        head_size: [N] px; of no use on the predicted side.
+        box_area: [N] px².
+    """
 
     joints: Float[np.ndarray, "N J 2"]
     present: Bool[np.ndarray, "N J"]
     scores: Float[np.ndarray, "N J"]
     track_ids: Int[np.ndarray, " N"]
     head_size: Float[np.ndarray, " N"]
+    box_area: Float[np.ndarray, " N"]
 
     def keep(self, index: Bool[np.ndarray, " N"]) -> ScoredPeople:
         """The people under this mask."""
-        return ScoredPeople(self.joints[index], self.present[index], self.scores[index], self.track_ids[index], self.head_size[index])
+        return ScoredPeople(
+            self.joints[index], self.present[index], self.scores[index], self.track_ids[index], self.head_size[index], self.box_area[index]
+        )
+
+    def with_points(self) -> ScoredPeople:
+        """The people who have any joint that counts."""
+        return self.keep(self.present.sum(axis=1) > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +77,7 @@ def scored_frames(truth: PoseTrackSequence, predicted: PoseTrackSequence, mode: 
         for frame, sequence, side in ((own, truth, "truth"), (other, predicted, "prediction")):
             people = _people(frame, f"{side} {sequence.name}, frame {frame.file_name}", mode)
             if mode == "strict" or sequence.form == "2017":
-                people = people.keep(people.present.any(axis=1))
+                people = people.with_points()
             sides.append(_without_ignored(people, own.ignore_regions))
         _check_heads(sides[0], f"truth {truth.name}, frame {own.file_name}")
         result.append(ScoredFrame(own.frame_index, sides[0], sides[1]))
@@ -76,7 +93,7 @@ def check_names(truth: Mapping[str, PoseTrackSequence], predicted: Mapping[str, 
     missing, extra = sorted(set(truth) - set(predicted)), sorted(set(predicted) - set(truth))
     if missing or extra:
         parts = [f"{kind} {len(names)} ({', '.join(names[:3])})" for kind, names in (("lack", missing), ("add", extra)) if names]
-        raise DataError(f"PoseTrack predictions {' and '.join(parts)} of the truth's {len(truth)} videos. Give one file per video, same name.")
+        raise DataError(f"PoseTrack predictions {' and '.join(parts)}, the truth has {len(truth)} videos. One file a video, same name.")
     if not truth:
         raise DataError("PoseTrack truth holds no video. Give at least one.")
 
@@ -110,7 +127,8 @@ def _people(frame: PoseTrackFrame, where: str, mode: PoseTrackMode) -> ScoredPeo
     if len(set(ids.tolist())) != len(ids):
         raise DataError(f"{where}: a track id occurs twice. Give each person of a frame its own id.")
     return ScoredPeople(
-        frame.exact_keypoints[:, _ORDER], frame.people.visibility[:, _ORDER] > 0, frame.exact_scores[:, _ORDER], ids, head_sizes(frame.head_xyxy)
+        frame.exact_keypoints[:, _ORDER], frame.people.visibility[:, _ORDER] > 0, frame.exact_scores[:, _ORDER], ids,
+        head_sizes(frame.head_xyxy), box_area(frame.people.bbox_xyxy),
     )
 
 
@@ -123,8 +141,7 @@ def _without_ignored(people: ScoredPeople, regions: tuple[np.ndarray, ...]) -> S
     for region in regions:
         ignored |= inside_polygon(flat, region)
     present = people.present & ~ignored.reshape(people.present.shape)
-    kept = ScoredPeople(people.joints, present, people.scores, people.track_ids, people.head_size)
-    return kept.keep(present.any(axis=1))
+    return replace(people, present=present).with_points()
 
 
 def _check_heads(truth: ScoredPeople, where: str) -> None:
@@ -139,4 +156,4 @@ def _check_frames(truth: PoseTrackSequence, predicted: PoseTrackSequence) -> Non
         )
     for own, other in zip(truth.frames, predicted.frames, strict=True):
         if own.frame_index - truth.frames[0].frame_index != other.frame_index - predicted.frames[0].frame_index:
-            raise DataError(f"{truth.name}: predicted frame {other.file_name} stands where the truth has {own.file_name}. List the same frames.")
+            raise DataError(f"{truth.name}: predicted frame {other.file_name} where the truth has {own.file_name}. List the same frames.")

@@ -127,6 +127,7 @@ def score_posetrack(
     tracking; a frame with people but no prediction counts one object, one miss and one false positive per joint; frames without
     people in the truth are left out, false positives and all; a joint never predicted has AP 0 even where the truth lacks it;
     MOTP counts a pair's distance once as a candidate and once as a match (py-motmetrics' whole event table).
+    A video of one scored frame has no tracking figures there (the reference stops with an error).
     Tied scores follow the order of the videos, which poseval takes as the file system lists them; here it is reverse alphabetical,
     on every machine.
     ``strict`` counts every labelled frame, the last one too, as it is; joints without truth are left out; MOTP is 1 - the mean

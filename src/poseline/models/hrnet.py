@@ -86,9 +86,7 @@ class HRNet(Backbone):
         self.conv2 = nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(
-            *(Bottleneck(64 if index == 0 else 256, 64, 1, first=index == 0, variant=PLAIN) for index in range(4))
-        )
+        self.layer1 = nn.Sequential(*(Bottleneck(64 if index == 0 else 256, 64, 1, first=index == 0, variant=PLAIN) for index in range(4)))
         channels = [width * 2**branch for branch in range(4)]
         before = [256]
         for stage, modules in STAGE_MODULES.items():

@@ -106,6 +106,9 @@ def _coupling(hidden: int) -> nn.Sequential:
 class ResidualLogLikelihood(nn.Module):
     """Negative log-likelihood of regressed coordinates under a Laplace density times a learnt residual, mean over keypoints.
 
+    The residual is made even, g(x) = (f(x) + f(-x)) / 2 of the flow f: a density that leans to one side would take over a
+    part of the error that the coordinates should lose, and predictions would be off by it.
+
     The flow's parameters live here: give them to the optimiser; they are not needed to predict.
 
     Args:
@@ -129,5 +132,7 @@ class ResidualLogLikelihood(nn.Module):
         labelled = (targets.weights > 0)[..., None]
         error = torch.where(labelled, (values[..., :2] - single(targets.values)) / spread, 0.0)
         laplace = (error.abs() + math.log(2)).sum(dim=-1)
-        loss = spread.log().sum(dim=-1) + laplace - self.flow.log_density(error)
+        forth, back = self.flow.log_density(torch.stack([error, -error])).unbind()
+        residual = torch.logaddexp(forth, back) - math.log(2)
+        loss = spread.log().sum(dim=-1) + laplace - residual
         return (loss * targets.weights * self.keypoint_weights).mean()

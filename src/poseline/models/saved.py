@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from pydantic import ValidationError
@@ -14,16 +13,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from poseline.artifacts import SCHEMA_VERSION, atomic_file, file_hash, read_json, write_json
+from poseline.codecs.scores import ScoreRule
 from poseline.config import CodecConfig, ModelConfig, dump_section
 from poseline.config.params import Yaml, describe_validation_error
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.errors import ArtifactError, ConfigError
-from poseline.models.build import build_model
+from poseline.models.build import build_empty
 
 WEIGHTS_FILE = "model.safetensors"
 SPEC_FILE = "model.json"
-
-ScoreRule = Literal["mean", "mean_visible", "reference"]
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,7 @@ def save_model(folder: Path, module: nn.Module, saved: SavedModel) -> None:
 
 def dump_saved(saved: SavedModel) -> dict[str, Yaml]:
     """The description as plain values, fit for JSON."""
-    skeleton: dict[str, Yaml] = {
-        key: _plain(value) for key, value in asdict(saved.keypoints).items()
-    }
+    skeleton: dict[str, Yaml] = {key: _plain(value) for key, value in asdict(saved.keypoints).items()}
     return {
         "schema_version": saved.schema_version,
         "model": dump_section(saved.model),
@@ -215,7 +211,7 @@ def load_model(folder: Path) -> tuple[nn.Module, SavedModel]:
             f"{path}: expected the weights of hash {raw.get('weights_hash')} that {SPEC_FILE} describes, got {found}. "
             "The file is damaged or from another run; restore both files (dvc checkout) or train again."
         )
-    module = build_model(saved.model.model_copy(update={"weights": "none"}), saved.codec, saved.num_keypoints)
+    module = build_empty(saved.model, saved.codec, saved.num_keypoints)
     load_state(module, read_safetensors(path), source=str(path))
     return module.eval(), saved
 

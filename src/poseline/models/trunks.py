@@ -27,9 +27,7 @@ def build_trunk(model: ModelConfig) -> Backbone:
         if variant.shuffle and variant.deformable:
             raise ConfigError(f"model.dcn: '{name}' has no deformable stages. Set model.dcn false or take se_resnet{resnet[2]}.")
         return ResNet(int(resnet[2]), variant=variant, width=model.width)
-    if model.dcn or model.width != 1:
-        option = "dcn" if model.dcn else "width"
-        raise ConfigError(f"model.{option}: only ResNets have it, got backbone '{name}'. Leave it at its default.")
+    refuse_resnet_options(model)
     if name.startswith("timm/"):
         from poseline.models.backbones.timm import TimmBackbone
 
@@ -39,6 +37,19 @@ def build_trunk(model: ModelConfig) -> Backbone:
     raise unsuitable(model, (*RESNETS, *CSPNEXT_SCALES, "timm/<name>"))
 
 
+def refuse_resnet_options(model: ModelConfig) -> None:
+    """Pass where no option that only ResNets have is set.
+
+    Raises:
+        ConfigError: one is.
+    """
+    if model.dcn or model.width != 1:
+        option = "dcn" if model.dcn else "width"
+        raise ConfigError(f"model.{option}: only ResNets have it, got backbone '{model.backbone}'. Leave it at its default.")
+
+
 def unsuitable(model: ModelConfig, choices: tuple[str, ...]) -> ConfigError:
     """The error for a backbone that does not go with the kind."""
-    return ConfigError(f"model.backbone: '{model.backbone}' does not go with model.kind '{model.kind}'. Choose one of {', '.join(choices)}.")
+    return ConfigError(
+        f"model.backbone: '{model.backbone}' does not go with model.kind '{model.kind}'. Choose one of {', '.join(choices)}."
+    )

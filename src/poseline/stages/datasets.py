@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from poseline.artifacts import Layout
-from poseline.config import Benchmark, DatasetConfig, Params, SplitConfig
+from poseline.config import Benchmark, DatasetConfig, Params
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.data.annotations import Annotations
 from poseline.data.read import read_split
@@ -15,16 +14,10 @@ BENCHMARKS: tuple[Benchmark, ...] = ("coco", "mpii", "posetrack")
 SPLITS: tuple[Literal["train", "val"], ...] = ("train", "val")
 
 
-def dataset_config(params: Params, benchmark: Benchmark, layout: Layout) -> DatasetConfig:
-    """The section of one benchmark, its relative paths anchored at the project root."""
+def dataset_config(params: Params, benchmark: Benchmark) -> DatasetConfig:
+    """The section of one benchmark."""
     section: DatasetConfig = getattr(params.data, benchmark)
-
-    def anchor(split: SplitConfig) -> SplitConfig:
-        return split.model_copy(update={"images": layout.root / split.images})
-
-    return section.model_copy(
-        update={"annotations": layout.root / section.annotations, "train": anchor(section.train), "val": anchor(section.val)}
-    )
+    return section
 
 
 def enabled_benchmarks(params: Params) -> list[Benchmark]:
@@ -51,11 +44,11 @@ def target_skeleton(params: Params) -> Skeleton:
         raise ConfigError(f"data.skeleton: {error}") from None
 
 
-def read_benchmark(params: Params, layout: Layout, benchmark: Benchmark, split: Literal["train", "val"]) -> Annotations:
+def read_benchmark(params: Params, benchmark: Benchmark, split: Literal["train", "val"]) -> Annotations:
     """One split of one benchmark."""
-    return read_split(benchmark, dataset_config(params, benchmark, layout), split, target_skeleton(params))
+    return read_split(benchmark, dataset_config(params, benchmark), split, target_skeleton(params))
 
 
-def read_all(params: Params, layout: Layout) -> list[Annotations]:
+def read_all(params: Params) -> list[Annotations]:
     """Every split of every enabled benchmark."""
-    return [read_benchmark(params, layout, benchmark, split) for benchmark in enabled_benchmarks(params) for split in SPLITS]
+    return [read_benchmark(params, benchmark, split) for benchmark in enabled_benchmarks(params) for split in SPLITS]

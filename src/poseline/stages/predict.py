@@ -29,7 +29,7 @@ def run(params: Params, layout: Layout, device: str, benchmark: Benchmark) -> di
 
     A benchmark that is not enabled gets an about.json that says so, and nothing else.
     """
-    config = dataset_config(params, benchmark, layout)
+    config = dataset_config(params, benchmark)
     target = layout.predictions / benchmark
     if not config.enabled:
         with atomic_folder(target) as folder:

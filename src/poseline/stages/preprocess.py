@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import Layout, TableHeader, atomic_folder, read_json, write_table
+from poseline.artifacts import Layout, TableHeader, atomic_folder, file_hash, read_json, write_table
 from poseline.config import Params, PreprocessConfig, config_hash
 from poseline.data.crops import stored_crop_wh, write_crops
 from poseline.data.records import BBOX_COLUMNS
@@ -20,8 +20,9 @@ def run(params: Params, layout: Layout) -> dict[str, int]:
         DataError: no person is left to cut a crop of.
     """
     skeleton = target_skeleton(params)
-    manifest = read_json(layout.validated / "manifest.json", made_by="validate")
-    annotations = read_all(params, layout)
+    manifest = layout.validated / "manifest.json"
+    read_json(manifest, made_by="validate")
+    annotations = read_all(params)
     people = pd.concat([part.records for part in annotations], ignore_index=True)
     images = pd.concat([part.images for part in annotations], ignore_index=True)
     usable = people[select_usable(people, params.preprocess)]
@@ -34,7 +35,7 @@ def run(params: Params, layout: Layout) -> dict[str, int]:
         kind="people",
         skeleton=skeleton.name,
         config_hash=config_hash(params.data, params.preprocess),
-        source_hash=str(manifest.get("hash", "")),
+        source_hash=file_hash(manifest),
     )
     crop_wh = stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess)
     with atomic_folder(layout.processed) as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,17 +22,27 @@ class Context:
     layout: Layout
     device: str
 
+    @property
+    def main(self) -> Path:
+        """The main checkout, absolute."""
+        return (self.layout.main or self.layout.root).resolve()
+
 
 def make_context(params_path: Path | None, overrides: list[str], device: str) -> Context:
-    """The context of a command run in the project or in an experiment's copy of it."""
-    root = workspace_root()
-    params = load_params(params_path or root / "params.yaml", overrides)
-    return Context(params, Layout(root, project_root()), device)
+    """The context of a command run in the project or in an experiment's copy of it.
+
+    The process moves to the project's root: every relative path, in params.yaml and in the files that stages write,
+    counts from there, so that an experiment's copy gives the same files as the main checkout.
+    """
+    root, main = workspace_root(), project_root()
+    params = load_params(params_path.resolve() if params_path else root / "params.yaml", overrides)
+    os.chdir(root)
+    return Context(params, Layout(Path(), main), device)
 
 
 def run_stage(name: str, context: Context, work: Callable[[NullRun], Mapping[str, float]]) -> dict[str, float]:
     """What the stage returns, logged as its metrics together with its duration in seconds."""
-    with open_stage(name, context.params, root=context.layout.main, workspace=context.layout.root) as tracker:
+    with open_stage(name, context.params, root=context.main, workspace=context.layout.root.resolve()) as tracker:
         started = time.perf_counter()
         result = dict(work(tracker))
         tracker.log_metrics({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})

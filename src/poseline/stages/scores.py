@@ -1,4 +1,4 @@
-"""What every score stage writes: a metrics file with its protocol, a table of people, a plot table."""
+"""What every score writes: a metrics file with its protocol, tables of people and matches, and a plot table."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from poseline.artifacts import Layout, TableHeader, read_json, write_json, write_table
+from poseline.artifacts import Layout, TableHeader, atomic_folder, read_json, write_json, write_table
+from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.errors import ArtifactError
+from poseline.metrics.protocol import Protocol
 
 
 @dataclass(frozen=True)
@@ -18,25 +20,30 @@ class ScoreFiles:
 
     Attributes:
         metrics: headline numbers at the top level (fractions), tables below, ``protocol`` among them.
-        people: one row a person or prediction.
+        people: one row a person of the truth.
+        matches: what the bootstrap and the gate re-weight; None where the protocol has none.
         plot: rows for `dvc plots`.
     """
 
     metrics: dict[str, Yaml]
     people: pd.DataFrame
+    matches: pd.DataFrame | None = None
     plot: list[Yaml] = field(default_factory=list)
 
 
 def write_scores(layout: Layout, name: str, scores: ScoreFiles, *, source_hash: str) -> None:
-    """Write the three files of a score."""
-    write_json(layout.metrics / f"{name}.json", scores.metrics)
-    write_table(layout.per_person / f"{name}.parquet", scores.people, TableHeader("per_person", source_hash=source_hash))
+    """Write the files of a score."""
+    with atomic_folder(layout.per_person / name) as folder:
+        write_table(folder / "people.parquet", scores.people, TableHeader("per_person", source_hash=source_hash))
+        if scores.matches is not None:
+            write_table(folder / "matches.parquet", scores.matches, TableHeader("matches", source_hash=source_hash))
     write_json(layout.plots / f"{name}.json", scores.plot)
+    write_json(layout.metrics / f"{name}.json", scores.metrics)
 
 
-def not_enabled(name: str) -> ScoreFiles:
+def not_enabled(benchmark: str) -> ScoreFiles:
     """The files of a benchmark that the parameters leave out."""
-    return ScoreFiles({"enabled": False, "protocol": {"benchmark": name}}, pd.DataFrame({"image_id": pd.Series(dtype="int64")}))
+    return ScoreFiles({"enabled": False, "protocol": {"benchmark": benchmark}}, pd.DataFrame({"image_id": pd.Series(dtype="int64")}))
 
 
 def headline(metrics: Mapping[str, Yaml]) -> dict[str, float]:
@@ -54,3 +61,35 @@ def read_about(layout: Layout, folder: str, *, made_by: str) -> dict[str, Yaml]:
     if "enabled" not in about:
         raise ArtifactError(f"data/{folder}/about.json: lacks 'enabled'. Run `poseline {made_by}` again.")
     return about
+
+
+def truth_hash(layout: Layout, benchmark: str) -> str:
+    """Hash of a benchmark's val annotations, as the validation's manifest has it."""
+    manifest = read_json(layout.validated / "manifest.json", made_by="validate")
+    entry = manifest.get(f"{benchmark}/val")
+    if not isinstance(entry, dict):
+        raise ArtifactError(f"{layout.validated / 'manifest.json'}: lacks '{benchmark}/val'. Run `poseline validate` again.")
+    return str(entry["annotations_sha256"])[:16]
+
+
+def stamp(
+    params: Params, about: Mapping[str, Yaml], *, benchmark: str, boxes: str, data_hash: str, num_images: int, num_people: int,
+    box_ap: float | None = None,
+) -> Protocol:  # fmt: skip
+    """The protocol of a score of the pipeline's predictions."""
+    detected = boxes == "detections"
+    width, height = about["input_wh"]  # type: ignore[misc]
+    nms = "none" if not detected else str(about["nms"])
+    return Protocol(
+        benchmark=benchmark,
+        boxes=boxes,
+        box_ap=box_ap,
+        flip=bool(about["flip"]),
+        input_wh=(int(width), int(height)),  # type: ignore[arg-type]
+        codec=str(about["codec"]),
+        nms=f"parametric-{params.predict.nms.mode}" if nms == "parametric" else nms,
+        rescoring=str(about["score"]),
+        data_hash=data_hash,
+        num_images=num_images,
+        num_people=num_people,
+    )

@@ -30,7 +30,7 @@ def run(params: Params, layout: Layout) -> dict[str, int]:
     ``tracked`` holds the tracker's poses without keypoints below ``track.min_keypoint_score``; ``poses`` holds every
     predicted pose and keypoint.
     """
-    config = dataset_config(params, "posetrack", layout)
+    config = dataset_config(params, "posetrack")
     about = read_json(layout.predictions / "posetrack/about.json", made_by="predict posetrack")
     if not about["enabled"]:
         with atomic_folder(layout.tracks) as folder:

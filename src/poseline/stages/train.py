@@ -57,9 +57,12 @@ def run_under_torchrun(params: Params, layout: Layout, device: str, processes: i
     with tempfile.TemporaryDirectory() as folder:
         snapshot = Path(folder) / "params.yaml"
         write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
-        status = launch("poseline.stages.train_worker", [str(snapshot), str(layout.root), str(layout.main or layout.root), device], params.train, processes)
+        roots = [str(layout.root.resolve()), str((layout.main or layout.root).resolve())]
+        status = launch("poseline.stages.train_worker", [str(snapshot), *roots, device], params.train, processes)
     if status:
-        raise BackendError(f"train: a process of {processes} ended with status {status}; see its message above. Run the stage again to resume.")
+        raise BackendError(
+            f"train: one of {processes} processes ended with status {status}; see its message above. Run the stage again to resume."
+        )
 
 
 def summarise(layout: Layout) -> dict[str, float]:

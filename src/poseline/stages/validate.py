@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from poseline.artifacts import Layout, atomic_folder, write_json
 from poseline.config import Params
-from poseline.data.checks import Findings, build_manifest, run_checks, write_html
+from poseline.data.checks import Findings, run_checks, write_html
+from poseline.data.manifest import build_manifest
 from poseline.errors import FindingsError
 from poseline.stages.datasets import read_all
+
+MAX_LINES = 8
 
 
 def run(params: Params, layout: Layout) -> dict[str, int]:
@@ -15,15 +18,23 @@ def run(params: Params, layout: Layout) -> dict[str, int]:
     Raises:
         FindingsError: checks of severity error failed; its text names annotation ids.
     """
-    annotations = read_all(params, layout)
+    annotations = read_all(params)
     findings = run_checks(annotations, params.validation)
     with atomic_folder(layout.root / "reports/validation") as folder:
         write_html(findings, folder)
     if findings.errors:
-        # Kept outside the stage's outputs: a failed stage must leave none.
-        write_json(layout.cache / "findings.json", findings.to_dict())
-        raise FindingsError(describe(findings, layout))
+        raise FindingsError(describe_errors(findings))
     with atomic_folder(layout.validated) as folder:
         write_json(folder / "findings.json", findings.to_dict())
         write_json(folder / "manifest.json", build_manifest(annotations))
     return {"checks": len(findings.results), "errors": 0, "warnings": len(findings.warnings)}
+
+
+def describe_errors(findings: Findings) -> str:
+    """One line a failed check, with the first ids, and where the whole list is."""
+    lines = [f"  {result.line()}" for result in findings.errors[:MAX_LINES]]
+    more = len(findings.errors) - MAX_LINES
+    if more > 0:
+        lines.append(f"  and {more} more checks")
+    count = len(findings.errors)
+    return f"validate: {count} check{'s' * (count > 1)} failed; see reports/validation/index.html:\n" + "\n".join(lines)

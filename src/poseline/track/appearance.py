@@ -89,7 +89,7 @@ class LimbColour:
         # Chroma of everyday pictures fills about half of its range: the bins cover that half.
         first = np.clip((red - green + 128) * self.bins // 256, 0, self.bins - 1)
         second = np.clip(((red + green) // 2 - blue + 128) * self.bins // 256, 0, self.bins - 1)
-        return ((red + green + blue) // 256) * self.bins**2 + first * self.bins + second
+        return np.asarray(((red + green + blue) // 256) * self.bins**2 + first * self.bins + second)
 
     def _lower(self, edges: np.ndarray) -> np.ndarray:
         lower = set(self.skeleton.groups.get("lower", ()))
@@ -149,4 +149,4 @@ def appearance_similarity(a: Float[np.ndarray, "T D"], b: Float[np.ndarray, "N D
     cosine = a @ b.T
     cosine[~a.any(axis=1)] = np.nan
     cosine[:, ~b.any(axis=1)] = np.nan
-    return cosine
+    return np.asarray(cosine)

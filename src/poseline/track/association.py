@@ -74,4 +74,4 @@ def _near(a: Float[np.ndarray, "T 4"], b: Float[np.ndarray, "N 4"]) -> Bool[np.n
     """Pairs of boxes whose centres are closer than their sizes together: elsewhere OKS is 0 for any use."""
     centre_a, centre_b = (a[:, :2] + a[:, 2:]) / 2, (b[:, :2] + b[:, 2:]) / 2
     reach = np.abs(a[:, 2:] - a[:, :2])[:, None] + np.abs(b[:, 2:] - b[:, :2])[None]
-    return (np.abs(centre_a[:, None] - centre_b[None]) < 0.6 * reach + 1.0).all(axis=-1)
+    return np.asarray((np.abs(centre_a[:, None] - centre_b[None]) < 0.6 * reach + 1.0).all(axis=-1))

@@ -254,4 +254,4 @@ def _running_mean(mean: Float[np.ndarray, "M D"], new: Float[np.ndarray, "M D"],
     mixed = momentum * mean + (1 - momentum) * new
     mixed = np.where(mean.any(axis=1, keepdims=True), mixed, new)
     mixed = np.where(new.any(axis=1, keepdims=True), mixed, mean)
-    return mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12)
+    return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12))

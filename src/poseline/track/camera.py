@@ -43,7 +43,7 @@ def camera_motion(
     points = _background_points(previous, people_xyxy / np.tile(scale, 2))
     if len(points) < MIN_POINTS:
         return IDENTITY.copy()
-    shift = _coarse_shift(previous, current)
+    shift = coarse_shift(previous, current)
     guess = points + shift.astype(np.float32)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
@@ -60,16 +60,7 @@ def camera_motion(
     return np.asarray(matrix, dtype=np.float64)
 
 
-def _background_points(gray: UInt8[np.ndarray, "h w"], people_xyxy: Float[np.ndarray, "T 4"]) -> Float[np.ndarray, "P 1 2"]:
-    mask = np.full(gray.shape, 255, dtype=np.uint8)
-    height, width = gray.shape
-    for x1, y1, x2, y2 in np.clip(np.rint(people_xyxy), 0, [width, height, width, height]).astype(int):
-        mask[y1:y2, x1:x2] = 0
-    points = cv2.goodFeaturesToTrack(gray, maxCorners=150, qualityLevel=0.01, minDistance=7, mask=mask)
-    return np.zeros((0, 1, 2), dtype=np.float32) if points is None else np.asarray(points, dtype=np.float32).reshape(-1, 1, 2)
-
-
-def _coarse_shift(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, " 2"]:
+def coarse_shift(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, " 2"]:
     """The whole picture's shift by phase correlation, zeros where its peak is weak: a start for jumps that local flow cannot see."""
     step = 2
     half_wh = (previous.shape[1] // step, previous.shape[0] // step)
@@ -77,3 +68,12 @@ def _coarse_shift(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray,
     window = cv2.createHanningWindow((a.shape[1], a.shape[0]), cv2.CV_32F)
     shift, response = cv2.phaseCorrelate(a, b, window)
     return np.asarray(shift) * step if response > 0.1 else np.zeros(2)
+
+
+def _background_points(gray: UInt8[np.ndarray, "h w"], people_xyxy: Float[np.ndarray, "T 4"]) -> Float[np.ndarray, "P 1 2"]:
+    mask = np.full(gray.shape, 255, dtype=np.uint8)
+    height, width = gray.shape
+    for x1, y1, x2, y2 in np.clip(np.rint(people_xyxy), 0, [width, height, width, height]).astype(int):
+        mask[y1:y2, x1:x2] = 0
+    points = cv2.goodFeaturesToTrack(gray, maxCorners=150, qualityLevel=0.01, minDistance=7, mask=mask)
+    return np.zeros((0, 1, 2), dtype=np.float32) if points is None else np.asarray(points, dtype=np.float32).reshape(-1, 1, 2)

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from poseline.track.camera import coarse_shift
+
 FLOW_WIDTH = 640  # pixels; wider pictures are reduced first
 
 
@@ -44,28 +46,42 @@ def keypoint_displacement(
         return displacement
     scale = image_width / current.shape[1]
     points = ((keypoints[seen] + 0.5) / scale - 0.5).astype(np.float32)
-    flow = _sparse_flow(previous, current, points) if kind == "lk" else _dense_flow(previous, current, points)
+    shift = coarse_shift(previous, current).astype(np.float32) if min(current.shape) >= 16 else np.zeros(2, dtype=np.float32)
+    flow = (_sparse_flow if kind == "lk" else _dense_flow)(previous, current, points, shift)
     displacement[seen] = flow * scale
     return _fill_by_person(displacement)
 
 
-def _sparse_flow(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"]) -> np.ndarray:
+def _sparse_flow(
+    previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"], shift: Float[np.ndarray, " 2"]
+) -> Float[np.ndarray, "P 2"]:
+    """Displacement of each point, searched around the whole picture's shift; NaN where the point was lost."""
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
+    guess = points[:, None] + shift
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
-        previous, current, points[:, None], points[:, None].copy(), winSize=(21, 21), maxLevel=3, criteria=criteria
+        previous, current, points[:, None], guess, winSize=(21, 21), maxLevel=3, criteria=criteria, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
     )
     flow = (moved[:, 0] - points).astype(np.float64)
     flow[found.ravel() == 0] = np.nan
-    return flow
+    return np.asarray(flow)
 
 
-def _dense_flow(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"]) -> np.ndarray:
-    field = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST).calc(previous, current, np.zeros((*previous.shape, 2), dtype=np.float32))
-    height, width = current.shape
-    x, y = np.rint(points).astype(np.int64).T
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+def _dense_flow(
+    previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"], shift: Float[np.ndarray, " 2"]
+) -> Float[np.ndarray, "P 2"]:
+    """Displacement of each point by dense inverse search on half the size; NaN outside the picture."""
+    half_wh = (current.shape[1] // 2, current.shape[0] // 2)
+    small = [cv2.resize(gray, half_wh, interpolation=cv2.INTER_AREA) for gray in (previous, current)]
+    # Each picture is searched where the whole-picture shift leads: the second is moved back by it first.
+    whole = np.rint(shift / 2)
+    back = np.array([[1, 0, whole[0]], [0, 1, whole[1]]], dtype=np.float64)
+    moved_back = cv2.warpAffine(small[1], back, half_wh, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    field = search.calc(small[0], moved_back, np.zeros((*small[0].shape, 2), dtype=np.float32))
+    x, y = np.rint((points + 0.5) / 2 - 0.5).astype(np.int64).T
+    inside = (x >= 0) & (x < half_wh[0]) & (y >= 0) & (y < half_wh[1])
     flow = np.full(points.shape, np.nan)
-    flow[inside] = field[y[inside], x[inside]]
+    flow[inside] = (field[y[inside], x[inside]] + whole) * 2
     return flow
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 DESCRIPTOR_BYTES = 32
+MIN_FEATURES = 3
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,14 @@ def match_orb(previous: OrbFeatures, current: OrbFeatures, ratio: float) -> Floa
     kept = [(first.queryIdx, first.trainIdx) for first, second in pairs if first.distance < ratio * second.distance]
     index = np.array(kept, dtype=np.int64).reshape(-1, 2)
     return np.concatenate([previous.points[index[:, 0]], current.points[index[:, 1]]], axis=1)
+
+
+def person_displacement(boxes: Float[np.ndarray, "N 4"], correspondences: Float[np.ndarray, "C 4"]) -> Float[np.ndarray, "N 2"]:
+    """Median displacement of the features that start in each box, pixels; NaN in a box with fewer than three."""
+    displacement = np.full((len(boxes), 2), np.nan)
+    start, move = correspondences[:, :2], correspondences[:, 2:] - correspondences[:, :2]
+    for row, box in enumerate(boxes):
+        inside = ((start >= box[:2]) & (start <= box[2:])).all(axis=1)
+        if inside.sum() >= MIN_FEATURES:
+            displacement[row] = np.median(move[inside], axis=0)
+    return displacement

@@ -75,7 +75,7 @@ def boxes_of(state: MotionState) -> Float[np.ndarray, "T 4"]:
 def keypoints_of(state: MotionState) -> Float[np.ndarray, "T K 2"]:
     """The tracks' keypoints in pixels."""
     offsets = state.position[:, BOX:]
-    return offsets.reshape(len(offsets), offsets.shape[1] // 2, 2) + state.position[:, None, :2]
+    return np.asarray(offsets.reshape(len(offsets), offsets.shape[1] // 2, 2) + state.position[:, None, :2])
 
 
 def move(state: MotionState, matrix: Float[np.ndarray, "2 3"]) -> MotionState:
@@ -100,7 +100,7 @@ def move(state: MotionState, matrix: Float[np.ndarray, "2 3"]) -> MotionState:
 
 def _size(position: Float[np.ndarray, "T D"]) -> Float[np.ndarray, "T 1"]:
     """Root of the box area in pixels."""
-    return np.exp(position[:, 2:BOX].mean(axis=1, keepdims=True))
+    return np.asarray(np.exp(position[:, 2:BOX].mean(axis=1, keepdims=True)))
 
 
 def _scaled(fraction: float, size: Float[np.ndarray, "T 1"], dimensions: int) -> Float[np.ndarray, "T D"]:

@@ -22,7 +22,9 @@ def pose_confidence(poses: PoseSet, config: PoseflowConfig) -> Float[np.ndarray,
     if not poses.num_keypoints or not len(poses):
         return config.box_weight * poses.bbox_scores.astype(np.float64)
     scores = poses.keypoint_scores.astype(np.float64)
-    return config.box_weight * poses.bbox_scores.astype(np.float64) + scores.mean(axis=1) + config.max_weight * scores.max(axis=1)
+    return np.asarray(
+        config.box_weight * poses.bbox_scores.astype(np.float64) + scores.mean(axis=1) + config.max_weight * scores.max(axis=1)
+    )
 
 
 def intra_frame_distance(
@@ -53,7 +55,7 @@ def intra_frame_distance(
     count = max(a.shape[1], 1)
     k_sim = (confidence * inside).sum(axis=1) / count
     h_sim = np.exp(-(delta**2).sum(axis=-1) / np.maximum(sigma, 1e-6)[:, None] ** 2).sum(axis=1) / count
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(1 / k_sim + config.distance_weight / h_sim)
 
 
@@ -114,7 +116,7 @@ def _overlap(
     side = np.maximum(joint_box * _larger_side(boxes), 1e-6)[:, None, None]
     x = np.abs(expected[:, None, :, 0] - now[None, :, :, 0]) / side
     y = np.abs(expected[:, None, :, 1] - now[None, :, :, 1]) / side
-    return np.maximum(1 - x, 0) * np.maximum(1 - y, 0)
+    return np.asarray(np.maximum(1 - x, 0) * np.maximum(1 - y, 0))
 
 
 def _larger_side(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, " N"]:

@@ -22,10 +22,11 @@ from poseline.track.base import State, check_poses, frame_image, next_step, requ
 from poseline.track.flow_builder import BARRED, build_flows
 from poseline.track.flow_nms import cluster_flows, merge_poses
 from poseline.track.keypoint_motion import flow_gray, keypoint_displacement
-from poseline.track.orb import NO_FEATURES, OrbFeatures, detect_orb, match_orb
+from poseline.track.orb import NO_FEATURES, OrbFeatures, detect_orb, match_orb, person_displacement
 from poseline.track.pose_distance import feature_similarity, inter_frame_similarity, pose_confidence
 
 VELOCITY_MOMENTUM = 0.5
+MAX_GROWTH = 0.5
 MOTION_DECAY = 0.95  # of an ended flow's velocity, a frame
 
 
@@ -120,6 +121,8 @@ class PoseFlow:
         self._look(image)
         if config.correspondence == "orb" and image is not None:
             found = match_orb(last_features, self._features, config.orb_ratio)
+            moved = person_displacement(previous.boxes, found)[:, None]
+            expected = np.where(np.isnan(moved), expected, previous.keypoints + moved)
             return feature_similarity(previous.keypoints, expected, seen, previous.boxes, poses, seen_now, config.joint_box, found)
         joint_box = config.joint_box_poses
         if config.correspondence in ("lk", "dis") and image is not None and last_gray.size:
@@ -159,7 +162,7 @@ class PoseFlow:
         new = np.sort(new[poses.pose_scores[current[new]] >= self._config.start_score])
         order = new[np.argsort(current[new], kind="stable")]
         ids[order], self._next_id = take_ids(self._next_id, len(order))
-        return ids[leader]
+        return np.asarray(ids[leader])
 
     def _votes(self, flows: np.ndarray, leader: np.ndarray, leaders: np.ndarray) -> tuple[np.ndarray, Float[np.ndarray, "L I"]]:
         """The ids in the window, and how much confidence each cluster of flows holds of each."""
@@ -183,7 +186,13 @@ class PoseFlow:
             return
         reach = (1 - MOTION_DECAY ** age[open_ends]) / (1 - MOTION_DECAY)
         shift = ends.velocity[open_ends] * reach[:, None]
-        overlap = box_iou(ends.boxes[open_ends] + np.tile(shift, 2), self._window[-1].boxes[current[new]])
+        last, now = ends.boxes[open_ends], self._window[-1].boxes[current[new]]
+        growth = np.minimum(self._config.relink_growth * age[open_ends], MAX_GROWTH)
+        overlap = np.zeros((len(last), len(now)))
+        for row, share in enumerate(growth):
+            # The longer unseen, the larger the place where a person may be: led on, or where it was (it may have turned back).
+            places = _grow(np.stack([last[row] + np.tile(shift[row], 2), last[row]]), share)
+            overlap[row] = box_iou(places, _grow(now, share)).max(axis=0)
         rows, columns = match_similar(overlap, self._config.relink_overlap)
         ids[new[columns]] = ends.ids[open_ends[rows]]
 
@@ -233,6 +242,12 @@ class PoseFlow:
         self._features = OrbFeatures(np.array(state["points"]), np.array(state["descriptors"]))
         self._gray = np.array(state["gray"])
         self._frame_index, self._next_id = int(state["frame_index"]), int(state["next_id"])
+
+
+def _grow(boxes: Float[np.ndarray, "N 4"], share: float) -> Float[np.ndarray, "N 4"]:
+    """Boxes with ``share`` of their sides added on each side."""
+    margin = share * (boxes[:, 2:] - boxes[:, :2])
+    return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
 
 
 def _merged_output(poses: PoseSet, current: np.ndarray, leader: np.ndarray, ids: np.ndarray) -> PoseSet:

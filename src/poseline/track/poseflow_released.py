@@ -146,7 +146,7 @@ def grade_pairs(
         shared_box = set_iou(contains(seen.boxes[:, None], start), contains(boxes[:, None], end))[..., 0]
         shared_windows = mean_of_best(set_iou(contains(track_windows, start), contains(windows, end)), config.num_keypoints)
     weights = np.where((seen.age == 1)[:, None], config.weights, config.old_weights)[:, None]  # [T, 1, 4]
-    return (np.stack([shared_box, box_overlap, shared_windows, window_overlap], axis=-1) * weights).sum(axis=-1)
+    return np.asarray((np.stack([shared_box, box_overlap, shared_windows, window_overlap], axis=-1) * weights).sum(axis=-1))
 
 
 def joint_windows(keypoints: Float[np.ndarray, "N K 2"], half_px: int) -> Float[np.ndarray, "N K 4"]:
@@ -172,10 +172,10 @@ def set_iou(a: Bool[np.ndarray, "K T C"], b: Bool[np.ndarray, "K N C"]) -> Float
     """Size of the intersection over that of the union of index sets, for each of K kinds of set."""
     shared = a.astype(np.float32) @ np.swapaxes(b.astype(np.float32), 1, 2)
     union = a.sum(axis=2)[:, :, None] + b.sum(axis=2)[:, None] - shared
-    return np.moveaxis(shared / (union + EPSILON), 0, -1).astype(np.float64)
+    return np.asarray(np.moveaxis(shared / (union + EPSILON), 0, -1).astype(np.float64))
 
 
 def mean_of_best(values: Float[np.ndarray, "T N K"], count: int) -> Float[np.ndarray, "T N"]:
     """Mean of the ``count`` largest of the last axis."""
     count = min(count, values.shape[-1])
-    return np.sort(values, axis=-1)[..., values.shape[-1] - count :].sum(axis=-1) / max(count, 1)
+    return np.asarray(np.sort(values, axis=-1)[..., values.shape[-1] - count :].sum(axis=-1) / max(count, 1))

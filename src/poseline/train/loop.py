@@ -147,7 +147,7 @@ def train_epoch(
     steps = len(loader)
     loss_sum = acc_sum = 0.0
     started, images = time.perf_counter(), 0
-    bar = tqdm(loader, desc=f"epoch {epoch + 1}/{params.train.epochs}", unit="batch", disable=not rank.is_first, leave=False)
+    bar = tqdm(loader, desc=f"epoch {epoch + 1}/{params.train.epochs}", unit="batch", disable=None if rank.is_first else True, leave=False)
     for step, batch in enumerate(bar):
         rate = learning_rate(epoch * steps + step, params.train, steps)
         set_learning_rate(trainer.optimizer, rate)

@@ -57,6 +57,15 @@ def test_one_row_an_execution_and_one_child_a_stage(project: Path, store: Store,
     assert (project / "mlartifacts").is_dir()
 
 
+def test_experiment_has_a_table_of_scores(project: Path, store: Store, make_params: Callable[..., Params]) -> None:
+    store.client.create_experiment("poseline")
+    with open_stage("train", make_params(), root=project):
+        pass
+    tags = store.client.get_experiment_by_name("poseline").tags
+    assert "metrics.`coco.ap`" in json.loads(tags["mlflow.sharedViewState.poseline"])["selectedColumns"]
+    assert tags["mlflow.experiment.primaryMetric.name"] == "coco.ap"
+
+
 def test_other_parameters_are_another_row(project: Path, store: Store, make_params: Callable[..., Params]) -> None:
     for seed in (1, 2):
         with open_stage("train", make_params(seed), root=project):
@@ -139,7 +148,9 @@ def test_data_sets_carry_dvc_digests(project: Path, store: Store, make_params: C
     assert {tag.value for item in inputs for tag in item.tags} == {"training"}
 
 
-def test_model_is_logged_linked_and_made_champion(project: Path, store: Store, make_params: Callable[..., Params]) -> None:
+def test_model_is_logged_linked_and_made_champion(
+    project: Path, store: Store, make_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow.pytorch
     import torch
 
@@ -159,13 +170,13 @@ def test_model_is_logged_linked_and_made_champion(project: Path, store: Store, m
     model = store.client.get_logged_model(output.model_id)
     assert [(metric.key, metric.value, metric.dataset_name) for metric in model.metrics] == [("coco.ap", 0.5, "coco val")]
     assert model.tags["poseline.weights"] == file_hash(weights)
-    mlflow.set_tracking_uri(tracking_uri(params.mlflow, project))
-    loaded = mlflow.pytorch.load_model(f"models:/{output.model_id}")
+    assert set_champion(params, project, weights=weights) == set_champion(params, project, weights=weights) == "1"
+    assert store.client.get_model_version_by_alias("poseline", "champion").source == f"models:/{output.model_id}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri(params.mlflow, project))
+    loaded = mlflow.pytorch.load_model("models:/poseline@champion")
     images = torch.rand(5, 3, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), network.eval()(images))
-    assert set_champion(params, project, weights=weights) == set_champion(params, project, weights=weights) == "1"
-    assert store.client.get_model_version_by_alias("poseline", "champion").model_id == output.model_id
 
 
 def test_model_that_cannot_be_exported_costs_a_warning(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import great_expectations.expectations as gxe
+from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
+from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
+from great_expectations.expectations.core.expect_column_values_to_be_unique import ExpectColumnValuesToBeUnique
+from great_expectations.expectations.expectation import ColumnMapExpectation
+from great_expectations.expectations.metadata_types import FailureSeverity
 
 from poseline.config import ValidateConfig
 
 
-class ExpectUniqueAnnotationIds(gxe.ExpectColumnValuesToBeUnique):
+class ExpectUniqueAnnotationIds(ExpectColumnValuesToBeUnique):
     """No annotation id occurs twice."""
 
     column: str = "annotation_id"
     description: str = "annotation ids are unique"
 
 
-class ExpectListedImage(gxe.ExpectColumnValuesToBeInSet):
+class ExpectListedImage(ExpectColumnValuesToBeInSet):
     """Each person's picture is among the file's pictures."""
 
     column: str = "image_listed"
@@ -22,7 +26,7 @@ class ExpectListedImage(gxe.ExpectColumnValuesToBeInSet):
     description: str = "each person's image_id is among the file's pictures"
 
 
-class ExpectPositiveBox(gxe.ExpectColumnValuesToBeBetween):
+class ExpectPositiveBox(ExpectColumnValuesToBeBetween):
     """Each box has finite corners and a width and height above 0."""
 
     column: str = "bbox_min_side_px"
@@ -31,7 +35,7 @@ class ExpectPositiveBox(gxe.ExpectColumnValuesToBeBetween):
     description: str = "boxes are finite, with width and height above 0 px (-1: not finite)"
 
 
-class ExpectBboxTouchesImage(gxe.ExpectColumnValuesToBeBetween):
+class ExpectBboxTouchesImage(ExpectColumnValuesToBeBetween):
     """Each box overlaps its picture."""
 
     column: str = "bbox_inside_share"
@@ -40,14 +44,14 @@ class ExpectBboxTouchesImage(gxe.ExpectColumnValuesToBeBetween):
     description: str = "boxes overlap their picture (share of the box inside)"
 
 
-class ExpectBboxInsideImage(gxe.ExpectColumnValuesToBeBetween):
+class ExpectBboxInsideImage(ExpectColumnValuesToBeBetween):
     """Each box lies inside its picture."""
 
     column: str = "bbox_outside_px"
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
 
 
-class ExpectPositiveArea(gxe.ExpectColumnValuesToBeBetween):
+class ExpectPositiveArea(ExpectColumnValuesToBeBetween):
     """Each person has an area above 0."""
 
     column: str = "area_px2"
@@ -56,7 +60,7 @@ class ExpectPositiveArea(gxe.ExpectColumnValuesToBeBetween):
     description: str = "areas are above 0 px² (-1: missing or not finite)"
 
 
-class ExpectKeypointsFinite(gxe.ExpectColumnValuesToBeBetween):
+class ExpectKeypointsFinite(ExpectColumnValuesToBeBetween):
     """No keypoint is NaN or infinite."""
 
     column: str = "nonfinite_keypoints"
@@ -64,7 +68,7 @@ class ExpectKeypointsFinite(gxe.ExpectColumnValuesToBeBetween):
     description: str = "keypoints are finite numbers (count of those that are not)"
 
 
-class ExpectVisibilityInRange(gxe.ExpectColumnValuesToBeBetween):
+class ExpectVisibilityInRange(ExpectColumnValuesToBeBetween):
     """Visibility flags are 0, 1 or 2."""
 
     column: str = "unknown_visibilities"
@@ -72,31 +76,31 @@ class ExpectVisibilityInRange(gxe.ExpectColumnValuesToBeBetween):
     description: str = "visibility flags are 0, 1 or 2 (count of others)"
 
 
-class ExpectNumKeypointsConsistent(gxe.ExpectColumnValuesToBeBetween):
+class ExpectNumKeypointsConsistent(ExpectColumnValuesToBeBetween):
     """num_keypoints is the number of labelled keypoints."""
 
     column: str = "num_keypoints_difference"
     min_value: float = 0
     max_value: float = 0
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
     description: str = "num_keypoints equals the number of labelled keypoints (difference)"
 
 
-class ExpectKeypointsInsideImage(gxe.ExpectColumnValuesToBeBetween):
+class ExpectKeypointsInsideImage(ExpectColumnValuesToBeBetween):
     """Labelled keypoints lie inside the picture."""
 
     column: str = "keypoint_outside_image_px"
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
 
 
-class ExpectKeypointsNearBox(gxe.ExpectColumnValuesToBeBetween):
+class ExpectKeypointsNearBox(ExpectColumnValuesToBeBetween):
     """Labelled keypoints lie in or near the person's box."""
 
     column: str = "keypoint_outside_box"
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
 
 
-class ExpectHeadBoxPresent(gxe.ExpectColumnValuesToBeBetween):
+class ExpectHeadBoxPresent(ExpectColumnValuesToBeBetween):
     """Every labelled person of a still has a head box, without which PCKh has no unit."""
 
     column: str = "head_min_side_px"
@@ -105,26 +109,26 @@ class ExpectHeadBoxPresent(gxe.ExpectColumnValuesToBeBetween):
     description: str = "labelled people have a head box, which PCKh needs (-1: none)"
 
 
-class ExpectVideoHeadBoxPresent(gxe.ExpectColumnValuesToBeBetween):
+class ExpectVideoHeadBoxPresent(ExpectColumnValuesToBeBetween):
     """Every labelled person of a video has a head box; the official files lack some."""
 
     column: str = "video_head_min_side_px"
     min_value: float = 0
     strict_min: bool = True
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
     description: str = "labelled people of videos have a head box, which the tracking measures need (-1: none)"
 
 
-class ExpectLeftRightPlausible(gxe.ExpectColumnValuesToBeBetween):
+class ExpectLeftRightPlausible(ExpectColumnValuesToBeBetween):
     """Shoulders and hips run the same way."""
 
     column: str = "left_right_cosine"
     min_value: float = -0.5
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
     description: str = "left and right of shoulders and hips agree (cosine between their lines above -0.5)"
 
 
-class ExpectUniqueTrackIdsInFrame(gxe.ExpectColumnValuesToBeBetween):
+class ExpectUniqueTrackIdsInFrame(ExpectColumnValuesToBeBetween):
     """No track id occurs twice in a frame."""
 
     column: str = "people_of_track"
@@ -132,23 +136,23 @@ class ExpectUniqueTrackIdsInFrame(gxe.ExpectColumnValuesToBeBetween):
     description: str = "a track id occurs once a frame (number of people with it)"
 
 
-class ExpectDistinctPoses(gxe.ExpectColumnValuesToBeBetween):
+class ExpectDistinctPoses(ExpectColumnValuesToBeBetween):
     """No pose is annotated twice in a picture."""
 
     column: str = "people_of_pose"
     max_value: float = 1
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
     description: str = "no two people of a picture have the same keypoints (number of people with them)"
 
 
-class ExpectUniqueImageIds(gxe.ExpectColumnValuesToBeUnique):
+class ExpectUniqueImageIds(ExpectColumnValuesToBeUnique):
     """No picture id occurs twice."""
 
     column: str = "image_id"
     description: str = "picture ids are unique"
 
 
-class ExpectImageExists(gxe.ExpectColumnValuesToBeInSet):
+class ExpectImageExists(ExpectColumnValuesToBeInSet):
     """Each picture's file exists."""
 
     column: str = "image_exists"
@@ -156,7 +160,7 @@ class ExpectImageExists(gxe.ExpectColumnValuesToBeInSet):
     description: str = "picture files exist"
 
 
-class ExpectImageReadable(gxe.ExpectColumnValuesToBeInSet):
+class ExpectImageReadable(ExpectColumnValuesToBeInSet):
     """Each picture can be read and is whole."""
 
     column: str = "image_state"
@@ -164,7 +168,7 @@ class ExpectImageReadable(gxe.ExpectColumnValuesToBeInSet):
     description: str = "picture files are pictures, and whole"
 
 
-class ExpectImageSizeMatches(gxe.ExpectColumnValuesToBeBetween):
+class ExpectImageSizeMatches(ExpectColumnValuesToBeBetween):
     """Each picture has the size that the annotations give."""
 
     column: str = "size_difference_px"
@@ -172,17 +176,17 @@ class ExpectImageSizeMatches(gxe.ExpectColumnValuesToBeBetween):
     description: str = "pictures have the width and height that the annotations give (largest difference)"
 
 
-class ExpectFramesConsecutive(gxe.ExpectColumnValuesToBeBetween):
+class ExpectFramesConsecutive(ExpectColumnValuesToBeBetween):
     """Frames of a video follow each other without gap."""
 
     column: str = "frame_step"
     min_value: float = 1
     max_value: float = 1
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
     description: str = "frames of a video follow each other (step from the frame before)"
 
 
-class ExpectSplitsDisjoint(gxe.ExpectColumnValuesToBeInSet):
+class ExpectSplitsDisjoint(ExpectColumnValuesToBeInSet):
     """No picture is in both train and val."""
 
     column: str = "in_other_split"
@@ -190,16 +194,16 @@ class ExpectSplitsDisjoint(gxe.ExpectColumnValuesToBeInSet):
     description: str = "no picture is in train and val both"
 
 
-class ExpectDistinctPictures(gxe.ExpectColumnValuesToBeBetween):
+class ExpectDistinctPictures(ExpectColumnValuesToBeBetween):
     """No still is listed twice under different ids."""
 
     column: str = "same_pictures"
     max_value: float = 1
-    severity: str = "warning"
+    severity: FailureSeverity = FailureSeverity.WARNING
     description: str = "no picture is listed twice (number of files with the same content)"
 
 
-class ExpectImages(gxe.ExpectColumnValuesToBeBetween):
+class ExpectImages(ExpectColumnValuesToBeBetween):
     """The split has pictures."""
 
     column: str = "num_images"
@@ -207,7 +211,7 @@ class ExpectImages(gxe.ExpectColumnValuesToBeBetween):
     description: str = "the split has pictures"
 
 
-class ExpectPeople(gxe.ExpectColumnValuesToBeBetween):
+class ExpectPeople(ExpectColumnValuesToBeBetween):
     """The split has people."""
 
     column: str = "num_people"
@@ -215,7 +219,7 @@ class ExpectPeople(gxe.ExpectColumnValuesToBeBetween):
     description: str = "the split has people"
 
 
-class ExpectLabelledKeypoints(gxe.ExpectColumnValuesToBeBetween):
+class ExpectLabelledKeypoints(ExpectColumnValuesToBeBetween):
     """Somebody has labelled keypoints."""
 
     column: str = "num_labelled_people"
@@ -223,13 +227,13 @@ class ExpectLabelledKeypoints(gxe.ExpectColumnValuesToBeBetween):
     description: str = "somebody in the split has labelled keypoints"
 
 
-class ExpectFewWarnings(gxe.ExpectColumnValuesToBeBetween):
+class ExpectFewWarnings(ExpectColumnValuesToBeBetween):
     """The share of people with warnings stays below the limit of the parameters."""
 
     column: str = "share_with_warnings"
 
 
-def people_expectations(config: ValidateConfig) -> list[gxe.Expectation]:
+def people_expectations(config: ValidateConfig) -> list[ColumnMapExpectation]:
     """What is expected of every person."""
     tolerance, near = config.box_tolerance_px, config.keypoint_outside_box
     return [
@@ -252,7 +256,7 @@ def people_expectations(config: ValidateConfig) -> list[gxe.Expectation]:
     ]
 
 
-def image_expectations() -> list[gxe.Expectation]:
+def image_expectations() -> list[ColumnMapExpectation]:
     """What is expected of every picture."""
     return [
         ExpectUniqueImageIds(),
@@ -265,7 +269,7 @@ def image_expectations() -> list[gxe.Expectation]:
     ]
 
 
-def split_expectations(config: ValidateConfig) -> list[gxe.Expectation]:
+def split_expectations(config: ValidateConfig) -> list[ColumnMapExpectation]:
     """What is expected of a split as a whole."""
     limit = config.max_warnings
     few = ExpectFewWarnings(max_value=limit, description=f"at most {limit:.0%} of the people have warnings (validate.max_warnings)")

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeAlias
 
+from poseline.data.json_files import Json
+
 Severity: TypeAlias = Literal["error", "warning"]
 Status: TypeAlias = Literal["passed", "failed", "crashed"]
 Sample: TypeAlias = float | int | str | bool
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 SCHEMA_VERSION = 1
 MAX_IDS = 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from poseline.data.checks.findings import CheckResult, Findings, Page
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.render.view.view import DefaultJinjaPageView
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --bad: #c62828; --warn: #b26a00; --good: #2e7d32; }
@@ -42,16 +44,22 @@ SHELL = """<!DOCTYPE html>
 
 def render_page(result: ExpectationSuiteValidationResult, *, dataset: str, split: str, table: str) -> Page:
     """Great Expectations' page of one table's results, without what it loads from elsewhere, its ids and times."""
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
-    document = ValidationResultsPageRenderer().render(result)
-    html = DefaultJinjaPageView().render(document)
+    html = str(_page_view().render(ValidationResultsPageRenderer().render(result)))  # type: ignore[no-untyped-call]
     start, end = html.index('<div id="section-2"'), html.index("<footer>")
     body = re.sub(r"<script.*?</script>|<!--.*?-->", "", html[start:end], flags=re.DOTALL)
     body = re.sub(r"<p class=\"m-0\">\s*<a data-toggle=\"collapse\".*?</p>", "", body, flags=re.DOTALL)
     body = re.sub(r"-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", body)
     return Page(dataset, split, table, re.sub(r"\s*\n\s*", "\n", body))
+
+
+@lru_cache(maxsize=1)
+def _page_view() -> DefaultJinjaPageView:
+    """Great Expectations' page templates: each view compiles them anew, which costs more than the checks."""
+    from great_expectations.render.view.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
 
 
 def write_html(findings: Findings, folder: Path) -> Path:

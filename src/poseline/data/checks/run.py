@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,12 @@ import pandas as pd
 from poseline.config import ValidateConfig
 from poseline.data.annotations import Annotations
 from poseline.data.checks.findings import MAX_IDS, CheckResult, Findings, Page, Sample
-from poseline.data.checks.tables import image_table_of, people_table, split_table
+from poseline.data.checks.tables import people_table, picture_prints, picture_table, split_table
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
-    from great_expectations.expectations.expectation import Expectation
+    from great_expectations.core.batch_definition import BatchDefinition
+    from great_expectations.expectations.expectation import ColumnMapExpectation
 
 ID_COLUMNS = {"people": "annotation_id", "pictures": "image_id", "split": ""}
 
@@ -50,10 +52,12 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
     with quiet_expectations():
         from poseline.data.checks.expectations import image_expectations, people_expectations, split_expectations
 
-        for split in annotations:
-            others = [other for other in annotations if other.dataset == split.dataset and other is not split]
+        prints = [picture_prints(split, depth=config.check_images) for split in annotations]
+        for position, split in enumerate(annotations):
+            others = [i for i, other in enumerate(annotations) if other.dataset == split.dataset and i != position]
+            elsewhere = {name for i in others for name in prints[i]}
             people = check_table(split, "people", people_table(split), people_expectations(config), html=config.html)
-            pictures = image_table_of(split, others, depth=config.check_images)
+            pictures = picture_table(split, prints[position], elsewhere, depth=config.check_images)
             whole = split_table(split, share_with_warnings=len(people.warned_ids) / max(len(split.raw), 1))
             outcomes += [
                 people,
@@ -67,7 +71,7 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
 
 
 def check_table(
-    annotations: Annotations, name: str, table: pd.DataFrame, expectations: Sequence[Expectation], *, html: bool
+    annotations: Annotations, name: str, table: pd.DataFrame, expectations: Sequence[ColumnMapExpectation], *, html: bool
 ) -> TableOutcome:
     """The outcome of ``expectations`` on a table of people, pictures or the split.
 
@@ -78,10 +82,13 @@ def check_table(
     if not asked:
         return TableOutcome((), frozenset())
     found = validate(table, asked, id_column=ID_COLUMNS[name])
-    entries = {entry.expectation_config.type: entry for entry in found.results}
-    pairs = [(expectation, entries[expectation.expectation_type]) for expectation in asked]
-    results = tuple(to_result(entry, expectation, annotations=annotations, id_column=ID_COLUMNS[name]) for expectation, entry in pairs)
-    warned = [_all_ids(entry, ID_COLUMNS[name]) for (_, entry), result in zip(pairs, results, strict=True) if result.is_warning]
+    by_type = {entry.expectation_config.type: entry for entry in found.results if entry.expectation_config}
+    entries = [by_type[expectation.expectation_type] for expectation in asked]
+    results = tuple(
+        to_result(entry, expectation, annotations=annotations, id_column=ID_COLUMNS[name])
+        for entry, expectation in zip(entries, asked, strict=True)
+    )
+    warned = [_all_ids(entry, ID_COLUMNS[name]) for entry, result in zip(entries, results, strict=True) if result.is_warning]
     pages: tuple[Page, ...] = ()
     if html:
         from poseline.data.checks.pages import render_page
@@ -90,37 +97,54 @@ def check_table(
     return TableOutcome(results, frozenset(i for ids in warned for i in ids), pages)
 
 
-def validate(table: pd.DataFrame, expectations: Sequence[Expectation], *, id_column: str) -> ExpectationSuiteValidationResult:
-    """Great Expectations' results of ``expectations`` on a table, in a context that leaves no file behind."""
+def validate(table: pd.DataFrame, expectations: Sequence[ColumnMapExpectation], *, id_column: str) -> ExpectationSuiteValidationResult:
+    """Great Expectations' results of ``expectations`` on a table."""
     import great_expectations as gx
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("annotations").add_dataframe_asset("table")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": table})
-    wanted: dict[str, object] = {"result_format": "COMPLETE", "partial_unexpected_count": MAX_IDS, "return_unexpected_index_query": False}
+    batch = _batch_definition().get_batch(batch_parameters={"dataframe": table})
+    wanted: dict[str, object] = {
+        "result_format": "COMPLETE",
+        "partial_unexpected_count": MAX_IDS,
+        "return_unexpected_index_query": False,
+    }
     if id_column:
         wanted["unexpected_index_column_names"] = [id_column]
     return batch.validate(gx.ExpectationSuite(name="checks", expectations=list(expectations)), result_format=wanted)
 
 
-def to_result(entry: ExpectationValidationResult, expectation: Expectation, *, annotations: Annotations, id_column: str) -> CheckResult:
+@lru_cache(maxsize=1)
+def _batch_definition() -> BatchDefinition[None]:
+    """Any table as a batch, in a context that lives in memory and leaves no file behind."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults, ProgressBarsConfig
+
+    silent = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+        analytics_enabled=False,
+    )
+    context = gx.get_context(mode="ephemeral", project_config=silent)
+    return context.data_sources.add_pandas("annotations").add_dataframe_asset("table").add_batch_definition_whole_dataframe("whole")
+
+
+def to_result(
+    entry: ExpectationValidationResult, expectation: ColumnMapExpectation, *, annotations: Annotations, id_column: str
+) -> CheckResult:
     """One of Great Expectations' results as a plain value."""
     crash = _crash(entry.exception_info or {})
-    found: Mapping[str, object] = entry.result
-    values = found.get("partial_unexpected_list", [])
+    found = entry.result
     return CheckResult(
         dataset=annotations.dataset,
         split=annotations.split,
         check=type(expectation).__name__,
-        severity="warning" if str(getattr(expectation.severity, "value", expectation.severity)) == "warning" else "error",
+        severity="warning" if expectation.severity == "warning" else "error",
         status="crashed" if crash else "passed" if entry.success else "failed",
         description=str(expectation.description),
-        evaluated=int(found.get("element_count", 0)) - int(found.get("missing_count", 0)),  # type: ignore[call-overload]
-        unexpected=int(found.get("unexpected_count", 0)),  # type: ignore[call-overload]
+        evaluated=int(found.get("element_count", 0)) - int(found.get("missing_count", 0)),
+        unexpected=int(found.get("unexpected_count", 0)),
         id_column=id_column,
         ids=tuple(_all_ids(entry, id_column)[:MAX_IDS]),
-        samples=tuple(_plain(value) for value in values),  # type: ignore[attr-defined]
+        samples=tuple(_plain(value) for value in found.get("partial_unexpected_list", [])),
         message=crash,
     )
 

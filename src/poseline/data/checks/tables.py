@@ -16,7 +16,7 @@ from poseline.data.annotations import Annotations, RawPeople, clean_keypoints
 from poseline.data.images import fingerprint_images, probe_images
 
 MIN_SAME_KEYPOINTS = 3
-MIN_TORSO_SHARE = 0.15
+MIN_TORSO_SHARE = 0.1
 """Shoulders and hips closer together than this share of the box say nothing about left and right."""
 
 
@@ -30,6 +30,7 @@ def people_table(annotations: Annotations) -> pd.DataFrame:
     side = box[:, 2:] - box[:, :2]
     clipped = np.clip(box, 0, np.tile(size_wh, 2))
     inside = np.prod(np.maximum(clipped[:, 2:] - clipped[:, :2], 0), axis=1) / np.maximum(np.prod(np.maximum(side, 0), axis=1), 1e-9)
+    beyond = _outside(box.reshape(-1, 2, 2), size_wh, edge=0)
     good_box = finite & (side > 0).all(axis=1)
     heads = np.where(np.isfinite(raw.head_xyxy).all(axis=1), (raw.head_xyxy[:, 2:] - raw.head_xyxy[:, :2]).min(axis=1), -1.0)
     is_video = bool((annotations.images["video_id"] != "").any())
@@ -40,7 +41,7 @@ def people_table(annotations: Annotations) -> pd.DataFrame:
             "image_id": raw.image_id,
             "image_listed": listed,
             "bbox_min_side_px": np.where(finite, side.min(axis=1), -1.0),
-            "bbox_outside_px": _where(good_box & (annotations.dataset != "mpii"), _outside(box.reshape(-1, 2, 2), size_wh, edge=0).max(axis=1)),
+            "bbox_outside_px": _where(good_box & (annotations.dataset != "mpii"), beyond.max(axis=1)),
             "bbox_inside_share": _where(good_box & np.isfinite(size_wh).all(axis=1), inside),
             "area_px2": _areas(raw),
             "nonfinite_keypoints": (~np.isfinite(raw.keypoints)).any(axis=2).sum(axis=1),
@@ -59,16 +60,21 @@ def people_table(annotations: Annotations) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def image_table_of(
-    annotations: Annotations, others: list[Annotations], *, depth: Literal["none", "exists", "header", "decode"]
+def picture_table(
+    annotations: Annotations, prints: list[str], elsewhere: set[str], *, depth: Literal["none", "exists", "header", "decode"]
 ) -> pd.DataFrame:
-    """One row a picture; ``others`` are the other splits of the same data set, which must hold other pictures."""
+    """One row a picture, with what the checks on pictures look at.
+
+    Args:
+        annotations: the split.
+        prints: what tells its pictures apart (``picture_prints``); empty where a picture cannot be read.
+        elsewhere: the prints of the other splits of the data set.
+        depth: how closely the files are looked at.
+    """
     images = annotations.images
     paths = [Path(path) for path in images["image_path"]]
     table = pd.DataFrame({"image_id": images["image_id"], "frame_step": _frame_steps(images)})
-    prints = picture_prints(annotations, depth=depth)
-    elsewhere = {name for other in others for name in picture_prints(other, depth=depth) if name}
-    table["in_other_split"] = [name in elsewhere for name in prints]
+    table["in_other_split"] = [bool(name) and name in elsewhere for name in prints]
     is_video = images["video_id"].to_numpy() != ""
     counts = pd.Series(prints, dtype="object").map(pd.Series(prints, dtype="object").value_counts())
     table["same_pictures"] = np.where(is_video | (np.asarray(prints) == ""), np.nan, counts.to_numpy(np.float64))
@@ -119,7 +125,7 @@ def left_right_cosine(
     return _where(telling, (shoulders * hips).sum(axis=1) / np.maximum(lengths.prod(axis=0), 1e-9))
 
 
-def _where(applicable: Bool[np.ndarray, " N"], values: np.ndarray) -> Float[np.ndarray, " N"]:
+def _where(applicable: Bool[np.ndarray, " N"] | np.bool, values: np.ndarray) -> Float[np.ndarray, " N"]:
     return np.where(applicable, values, np.nan).astype(np.float64)
 
 
@@ -132,13 +138,13 @@ def _picture_sizes(annotations: Annotations) -> tuple[Float[np.ndarray, "N 2"], 
 
 def _outside(points: Float[np.ndarray, "N P 2"], size_wh: Float[np.ndarray, "N 2"], *, edge: float) -> Float[np.ndarray, "N P"]:
     """Pixels by which each point lies outside its picture, which spans -edge .. size - edge."""
-    low, high = -edge - points, points - (size_wh[:, None] - edge)
-    return np.maximum(np.maximum(low, high), 0).max(axis=2)
+    beyond = np.maximum(-edge - points, points - (size_wh[:, None] - edge))
+    return np.asarray(np.maximum(beyond, 0).max(axis=2))
 
 
 def _outside_box(points: Float[np.ndarray, "N P 2"], box: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N P"]:
-    low, high = box[:, None, :2] - points, points - box[:, None, 2:]
-    return np.maximum(np.maximum(low, high), 0).max(axis=2)
+    beyond = np.maximum(box[:, None, :2] - points, points - box[:, None, 2:])
+    return np.asarray(np.maximum(beyond, 0).max(axis=2))
 
 
 def _largest(values: Float[np.ndarray, "N P"], labelled: Bool[np.ndarray, "N P"]) -> Float[np.ndarray, " N"]:
@@ -162,7 +168,8 @@ def _people_of_pose(
 ) -> Float[np.ndarray, " N"]:
     poses = [row.tobytes() for row in np.where(labelled[..., None], keypoints, 0)]
     pairs = pd.DataFrame({"image": image_id, "pose": pd.Series(poses, dtype="object")})
-    return _where(labelled.sum(axis=1) >= MIN_SAME_KEYPOINTS, pairs.groupby(["image", "pose"])["pose"].transform("size").to_numpy(np.float64))
+    counts = pairs.groupby(["image", "pose"])["pose"].transform("size").to_numpy(np.float64)
+    return _where(labelled.sum(axis=1) >= MIN_SAME_KEYPOINTS, counts)
 
 
 def _frame_steps(images: pd.DataFrame) -> Float[np.ndarray, " N"]:

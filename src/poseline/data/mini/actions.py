@@ -104,40 +104,49 @@ def _sit(phase: float, vigour: float) -> Angles:
 
 def _reach(phase: float, vigour: float) -> Angles:
     up = 90 + 40 * float(np.sin(phase))
-    return Angles(lean=10, side=-4, shoulder_flex=(up, 5), shoulder_abduct=(20, 12), elbow=(18, 25), hip_flex=(12, -4), knee=(10, 6), head_pitch=-6)
+    return Angles(
+        lean=10, side=-4, head_pitch=-6, shoulder_flex=(up, 5), shoulder_abduct=(20, 12), elbow=(18, 25), hip_flex=(12, -4), knee=(10, 6)
+    )
 
 
 def _wave(phase: float, vigour: float) -> Angles:
     beat = 22 * float(np.sin(phase)) * vigour
-    return Angles(shoulder_abduct=(95, 9), shoulder_flex=(20, 3), shoulder_turn=(-30, 12), elbow=(85 + beat, 16), knee=(4, 7), hip_flex=(2, 3))
+    return Angles(
+        shoulder_abduct=(95, 9), shoulder_flex=(20, 3), shoulder_turn=(-30, 12), elbow=(85 + beat, 16), hip_flex=(2, 3), knee=(4, 7)
+    )
 
 
 def _jump(phase: float, vigour: float) -> Angles:
     up = 0.5 + 0.5 * float(np.sin(phase))
     tuck = 18 + 45 * (1 - up)
     return Angles(
-        shoulder_abduct=(55 + 75 * up, 55 + 75 * up), elbow=(25, 30), hip_flex=(tuck, tuck * 0.8), hip_abduct=(14, 14),
-        knee=(tuck * 1.4, tuck * 1.5), ankle=(25, 25), shoulder_turn=(0, 0),
+        shoulder_abduct=(55 + 75 * up, 55 + 75 * up), shoulder_turn=(0, 0), elbow=(25, 30), hip_flex=(tuck, tuck * 0.8),
+        hip_abduct=(14, 14), knee=(tuck * 1.4, tuck * 1.5), ankle=(25, 25),
     )  # fmt: skip
 
 
 def _lie(phase: float, vigour: float) -> Angles:
-    return Angles(
-        pelvis_pitch=-86, lean=4, hip_flex=(18 + 14 * float(np.sin(phase)), 8), knee=(35, 12), shoulder_abduct=(40, 22), elbow=(40, 25), ankle=(25, 25)
-    )
+    raised = 18 + 14 * float(np.sin(phase))
+    return Angles(pelvis_pitch=-86, lean=4, shoulder_abduct=(40, 22), elbow=(40, 25), hip_flex=(raised, 8), knee=(35, 12), ankle=(25, 25))
 
 
 def _squat(phase: float, vigour: float) -> Angles:
     deep = 70 + 28 * float(np.sin(phase))
-    return Angles(lean=24, hip_flex=(deep, deep), knee=(deep * 1.15, deep * 1.1), hip_abduct=(16, 16), hip_turn=(15, 15), shoulder_flex=(50, 55), elbow=(45, 40), ankle=(-18, -18))
+    return Angles(
+        lean=24, shoulder_flex=(50, 55), elbow=(45, 40), hip_flex=(deep, deep), hip_abduct=(16, 16), hip_turn=(15, 15),
+        knee=(deep * 1.15, deep * 1.1), ankle=(-18, -18),
+    )  # fmt: skip
 
 
 def _hips(phase: float, vigour: float) -> Angles:
-    return Angles(shoulder_abduct=(42, 42), shoulder_flex=(-14, -14), shoulder_turn=(62, 62), elbow=(100, 100), hip_flex=(0, 6), knee=(3, 9))
+    return Angles(
+        shoulder_abduct=(42, 42), shoulder_flex=(-14, -14), shoulder_turn=(62, 62), elbow=(100, 100), hip_flex=(0, 6), knee=(3, 9)
+    )
 
 
 def _arms_up(phase: float, vigour: float) -> Angles:
-    return Angles(shoulder_abduct=(140, 140), shoulder_flex=(10, 10), shoulder_turn=(0, 0), elbow=(20 + 18 * float(np.sin(phase)), 24), knee=(4, 4))
+    bend = 20 + 18 * float(np.sin(phase))
+    return Angles(shoulder_abduct=(140, 140), shoulder_flex=(10, 10), shoulder_turn=(0, 0), elbow=(bend, 24), knee=(4, 4))
 
 
 _BASES = {

@@ -5,6 +5,7 @@ Person axes: x to the person's left, y up, z forward; metres; the origin lies on
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -17,6 +18,9 @@ LIMITS_DEG: dict[str, tuple[float, float]] = {
     "shoulder_flex": (-55, 175), "shoulder_abduct": (-12, 165), "shoulder_turn": (-40, 90), "elbow": (2, 145),
     "hip_flex": (-30, 120), "hip_abduct": (-10, 50), "hip_turn": (-20, 40), "knee": (0, 140), "ankle": (-25, 45),
 }  # fmt: skip
+
+#: Points that may carry the body.
+TOUCHING = ("left_heel", "right_heel", "left_toe", "right_toe", "pelvis", "head", "left_hand", "right_hand")
 
 
 @dataclass(frozen=True)
@@ -118,20 +122,20 @@ class Body:
 
     def moved(self, rotation: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, " 3"]) -> Body:
         """The same body after a rigid motion."""
-        return Body(
-            points={name: rotation @ point + shift for name, point in self.points.items()},
-            axes={name: rotation @ axes for name, axes in self.axes.items()},
-        )
+        places = np.stack(list(self.points.values())) @ rotation.T + shift
+        frames = rotation @ np.stack(list(self.axes.values()))
+        return Body(dict(zip(self.points, places, strict=True)), dict(zip(self.axes, frames, strict=True)))
 
 
 def turn(axis: int, degrees: float) -> Float[np.ndarray, "3 3"]:
     """Right-handed rotation about the x (0), y (1) or z (2) axis."""
-    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    i, j = [(1, 2), (2, 0), (0, 1)][axis]
-    matrix = np.eye(3)
-    matrix[i, i] = matrix[j, j] = cos
-    matrix[i, j], matrix[j, i] = -sin, sin
-    return matrix
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    if axis == 0:
+        return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    if axis == 1:
+        return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
 def pose_body(build: Build, angles: Angles, *, lift: float = 0.0) -> Body:
@@ -156,7 +160,7 @@ def pose_body(build: Build, angles: Angles, *, lift: float = 0.0) -> Body:
     for side, (label, sign) in enumerate((("left", 1.0), ("right", -1.0))):
         _pose_arm(build, angles, side, label, sign, points, axes)
         _pose_leg(build, angles, side, label, sign, points, axes)
-    lowest = min(points[name][1] for name in ("left_heel", "right_heel", "left_toe", "right_toe", "pelvis", "head", "left_hand", "right_hand"))
+    lowest = min(points[name][1] for name in TOUCHING)
     body_radius = 0.1 * build.limb if lowest == points["pelvis"][1] else 0.03
     return Body(points, axes).moved(np.eye(3), np.array([0, lift + body_radius - lowest, 0]))
 
@@ -166,9 +170,11 @@ def _pose_arm(
 ) -> None:
     trunk = axes["trunk"]
     # The collar bone lifts with the arm.
-    raised = max(angles.shoulder_abduct[side], angles.shoulder_flex[side]) / 180
-    points[f"{label}_shoulder"] = points["thorax"] + trunk @ np.array([sign * build.shoulder * (1 - 0.15 * max(raised, 0)), -0.035 + 0.06 * max(raised, 0), 0])
-    upper = trunk @ turn(2, sign * angles.shoulder_abduct[side]) @ turn(0, -angles.shoulder_flex[side]) @ turn(1, -sign * angles.shoulder_turn[side])
+    raised = max(angles.shoulder_abduct[side], angles.shoulder_flex[side], 0) / 180
+    socket = np.array([sign * build.shoulder * (1 - 0.15 * raised), -0.048 + 0.07 * raised, 0])
+    points[f"{label}_shoulder"] = points["thorax"] + trunk @ socket
+    upper = trunk @ turn(2, sign * angles.shoulder_abduct[side]) @ turn(0, -angles.shoulder_flex[side])
+    upper = upper @ turn(1, -sign * angles.shoulder_turn[side])
     lower = upper @ turn(0, -angles.elbow[side])
     points[f"{label}_elbow"] = points[f"{label}_shoulder"] - upper[:, 1] * build.upper_arm
     points[f"{label}_wrist"] = points[f"{label}_elbow"] - lower[:, 1] * build.forearm

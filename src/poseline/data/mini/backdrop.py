@@ -10,10 +10,10 @@ from poseline.data.mini.look import CLOTH_TONES, SKIN_TONES
 from poseline.data.mini.paper import Paper
 
 
-def draw_backdrop(rng: np.random.Generator, size_wh: tuple[int, int], horizon: float) -> Paper:
-    """A background picture whose ground begins at row ``horizon``."""
+def draw_backdrop(rng: np.random.Generator, size_wh: tuple[int, int], horizon: float, *, outdoors: bool = False) -> Paper:
+    """A background picture whose ground begins at row ``horizon``; ``outdoors`` rules out a room."""
     paper = Paper.blank(size_wh)
-    kind = rng.choice(3, p=[0.4, 0.32, 0.28])
+    kind = rng.choice(3, p=[0.0, 0.53, 0.47] if outdoors else [0.4, 0.32, 0.28])
     horizon = float(np.clip(horizon, 0.12 * size_wh[1], 0.75 * size_wh[1]))
     (_draw_room, _draw_street, _draw_park)[kind](rng, paper, horizon)
     for _ in range(rng.poisson(2.2)):
@@ -40,9 +40,12 @@ def _fade(paper: Paper, top: int, bottom: int, first: np.ndarray, last: np.ndarr
 def _grain(rng: np.random.Generator, image: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     """The picture under blotches of light and dark at two scales."""
     height, width = image.shape[:2]
-    coarse = cv2.resize((rng.normal(0, 9, (max(height // 40, 2), max(width // 40, 2), 1)) + rng.normal(0, 3, (max(height // 40, 2), max(width // 40, 2), 3))).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    fine = cv2.resize(rng.normal(0, rng.uniform(2, 11), (height // 4, width // 4)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(image + coarse + fine[..., None], 0, 255).astype(np.uint8)
+    grid = (max(height // 40, 2), max(width // 40, 2))
+    coarse = (rng.normal(0, 9, (*grid, 1)) + rng.normal(0, 3, (*grid, 3))).astype(np.float32)
+    fine = rng.normal(0, rng.uniform(2, 11), (height // 4, width // 4)).astype(np.float32)
+    clouds = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    specks = cv2.resize(fine, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.add(image, cv2.add(clouds, cv2.merge([specks, specks, specks])), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
 
 
 def _draw_room(rng: np.random.Generator, paper: Paper, horizon: float) -> None:
@@ -152,7 +155,8 @@ def _draw_vehicle(rng: np.random.Generator, paper: Paper, line: int) -> None:
     width, _ = paper.size_wh
     x, y, w = rng.uniform(-30, width), line + rng.uniform(6, 45), rng.uniform(45, 110)
     h, tone = w * 0.24, CLOTH_TONES[rng.integers(len(CLOTH_TONES))]
-    paper.polygon([(x + 0.2 * w, y - h), (x + 0.32 * w, y - 1.8 * h), (x + 0.7 * w, y - 1.8 * h), (x + 0.85 * w, y - h)], np.array([60, 70, 80]))
+    cabin = [(x + 0.2 * w, y - h), (x + 0.32 * w, y - 1.8 * h), (x + 0.7 * w, y - 1.8 * h), (x + 0.85 * w, y - h)]
+    paper.polygon(cabin, np.array([60, 70, 80]))
     paper.box(x, y - 1.1 * h, x + w, y, tone)
     for wheel in (0.2, 0.78):
         paper.ellipse((x + wheel * w, y), (0.09 * w, 0.09 * w), np.array([25, 25, 28]))
@@ -187,19 +191,19 @@ def _draw_park(rng: np.random.Generator, paper: Paper, horizon: float) -> None:
         draw_foliage(rng, paper, (x, rng.uniform(0, 30)), rng.uniform(25, 50), stems=16)
     if rng.random() < 0.35:
         x = rng.uniform(0, width)
-        paper.polygon([(width * 0.5, line), (width * 0.5 + 8, line), (x + 80, height), (x - 40, height)], random_tone(rng, 130, 190, chroma=10))
+        path = [(width * 0.5, line), (width * 0.5 + 8, line), (x + 80, height), (x - 40, height)]
+        paper.polygon(path, random_tone(rng, 130, 190, chroma=10))
 
 
-def draw_foliage(
-    rng: np.random.Generator, paper: Paper, centre: tuple[float, float], size: float, *, stems: int, number: int = 0
-) -> None:
+def draw_foliage(rng: np.random.Generator, paper: Paper, centre: tuple[float, float], size: float, *, stems: int, number: int = 0) -> None:
     """A heap of leaf-coloured blobs, dark ones first."""
     green = np.array([70, 112, 52]) + rng.normal(0, 16, 3)
     offsets = rng.normal(0, 0.55, (stems, 2)) * size
     radii = rng.uniform(0.18, 0.5, stems) * size
     for i, (offset, radius) in enumerate(zip(offsets, radii, strict=True)):
         tone = green * (0.6 + 0.7 * i / stems)
-        paper.ellipse((centre[0] + offset[0], centre[1] + 0.8 * offset[1]), (radius, radius * 0.75), tone, number, angle=float(i * 37 % 180))
+        at = (centre[0] + offset[0], centre[1] + 0.8 * offset[1])
+        paper.ellipse(at, (radius, radius * 0.75), tone, number, angle=float(i * 37 % 180))
 
 
 def _draw_distractor(rng: np.random.Generator, paper: Paper) -> None:

@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float
 
 from poseline.data.mini.look import Cloth, Look
-from poseline.data.mini.raster import Paint
+from poseline.data.mini.raster import Paint, Tube
 
 FRONT = np.pi / 2
 
 
 def paint_plain(cloth: Cloth, length_m: float) -> Paint:
     """A part wholly covered by one fabric."""
-    return lambda t, lateral, angle: cloth.paint(t * np.float32(length_m), angle)
+    return lambda t, lateral, tube: cloth.paint(t * np.float32(length_m), tube.angles(lateral))
 
 
 def paint_bare_or_cloth(
@@ -21,16 +21,16 @@ def paint_bare_or_cloth(
 ) -> Paint:
     """A limb that the fabric covers down to the share ``covered``; below it bare, with a sock at the end."""
 
-    def paint(t: np.ndarray, lateral: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    def paint(t: np.ndarray, lateral: np.ndarray, tube: Tube) -> np.ndarray:
         if cloth is not None and covered >= 1:
-            return cloth.paint(t * np.float32(length_m), angle)
+            return cloth.paint(t * np.float32(length_m), tube.angles(lateral))
         colours = np.empty((len(t), 3), np.float32)
         colours[:] = skin
         if sock is not None:
             colours[t > 0.82] = sock
         if cloth is not None and covered > 0:
             under = t < covered
-            colours[under] = cloth.paint(t[under] * np.float32(length_m), angle[under])
+            colours[under] = cloth.paint(t[under] * np.float32(length_m), tube.angles(lateral[under]))
             # The hem throws a thin shadow, which marks where a sleeve ends.
             colours[under & (t > covered - 0.05)] *= 0.8
         return colours
@@ -41,7 +41,7 @@ def paint_bare_or_cloth(
 def paint_foot(shoe: Float[np.ndarray, " 3"]) -> Paint:
     """A shoe with a light toe cap, so that its direction shows."""
 
-    def paint(t: np.ndarray, lateral: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    def paint(t: np.ndarray, lateral: np.ndarray, tube: Tube) -> np.ndarray:
         colours = np.empty((len(t), 3), np.float32)
         colours[:] = shoe
         colours[t > 0.72] = shoe * 0.4 + 140
@@ -53,7 +53,8 @@ def paint_foot(shoe: Float[np.ndarray, " 3"]) -> Paint:
 def paint_torso(look: Look, *, low: float, height: float, top: float) -> Paint:
     """The shirt of a trunk part that starts ``low`` metres over the waist; buttons, zip, collar and straps go by the angle."""
 
-    def paint(t: np.ndarray, lateral: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    def paint(t: np.ndarray, lateral: np.ndarray, tube: Tube) -> np.ndarray:
+        angle = tube.angles(lateral)
         up = np.float32(low) + t * np.float32(height)
         colours = look.shirt.paint(up, angle)
         off = np.abs(np.mod(angle - np.float32(FRONT) + np.float32(np.pi), np.float32(2 * np.pi)) - np.float32(np.pi))

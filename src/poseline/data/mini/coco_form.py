@@ -13,8 +13,9 @@ from poseline.core.skeletons import Skeleton, load_skeleton, map_keypoints
 from poseline.data.mini.detector import Detection
 from poseline.data.mini.scene import Person, Picture
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 CATEGORY_ID = 1
+_FINER = 4
 
 
 def keypoints_in(person: Person, skeleton: Skeleton) -> tuple[Float[np.ndarray, "K 2"], UInt8[np.ndarray, " K"]]:
@@ -56,9 +57,12 @@ def crowd_annotation(mask: Bool[np.ndarray, "h w"], *, annotation_id: int, image
 
 def outline(person: Person) -> list[Json]:
     """The polygons around the visible pixels; the box of a person too thin for one."""
-    x0, y0 = person.mask_origin
-    contours, _ = cv2.findContours(person.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1, offset=(x0, y0))
-    polygons: list[Json] = [contour.reshape(-1).astype(float).tolist() for contour in contours if len(contour) >= 3 and cv2.contourArea(contour) > 3]
+    # Traced four times finer: a contour runs through pixel centres, which would cost half a pixel all around.
+    fine = np.repeat(np.repeat(person.mask.view(np.uint8), _FINER, axis=0), _FINER, axis=1)
+    contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    smooth = [cv2.approxPolyDP(contour, 0.9 * _FINER, True).reshape(-1, 2) for contour in contours]
+    places = [(contour + 0.5) / _FINER + person.mask_origin for contour in smooth if len(contour) >= 3]
+    polygons: list[Json] = [list(np.round(place, 2).ravel().tolist()) for place in places]
     if polygons:
         return polygons
     x, y, w, h = (float(v) for v in person.bbox_xywh)
@@ -89,8 +93,8 @@ def coco_document(
         "licenses": [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}],
         "images": [
             {
-                "id": image_id, "file_name": name, "width": image_wh[0], "height": image_wh[1], "license": 1, "coco_url": "", "flickr_url": "",
-                "date_captured": "2025-01-01 00:00:00",
+                "id": image_id, "file_name": name, "width": image_wh[0], "height": image_wh[1], "license": 1, "coco_url": "",
+                "flickr_url": "", "date_captured": "2025-01-01 00:00:00",
             }
             for image_id, name, _ in pictures
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -20,34 +22,33 @@ HAIRLINE = {
 }
 
 
-def draw_head(
-    canvas: Canvas, body: Body, build: Build, look: Look, *, camera: Camera, parts: dict[str, int]
-) -> Float[np.ndarray, " 4"]:
+def draw_head(canvas: Canvas, body: Body, build: Build, look: Look, *, camera: Camera, parts: dict[str, int]) -> Float[np.ndarray, " 4"]:
     """Draw the head; returns its tight box in the picture (x1, y1, x2, y2), chin to crown."""
     axes, centre = body.axes["head"], body.points["head"]
     px_per_m = camera.focal / max(float(centre[2]), 0.1) * SUPERSAMPLE
 
-    def solid(place: tuple[float, float, float], radii: np.ndarray) -> Ellipsoid:
+    def draw_solid(name: str, place: tuple[float, float, float], radii: np.ndarray, paint: Callable[[np.ndarray], np.ndarray]) -> None:
         at = centre + axes @ (np.asarray(place) * build.head)
         flat = canvas.from_picture(camera.project(at))
-        return Ellipsoid(np.array([flat[0], flat[1], at[2]]), radii, axes, px_per_m)
+        shape = Ellipsoid(np.array([flat[0], flat[1], at[2]]), radii * build.head, axes, px_per_m)
+        draw_ellipsoid(canvas, shape, paint, parts[name])
 
-    draw_ellipsoid(canvas, solid((0, 0, 0), build.head), lambda q: _paint_skull(q, look), parts["head"])
-    hair = look.hair_colour
+    draw_solid("head", (0, 0, 0), np.ones(3), lambda q: _paint_skull(q, look))
     if look.hair == "long":
-        draw_ellipsoid(canvas, solid((0, -0.55, -0.45), build.head * np.array([0.98, 0.95, 0.6])), lambda q: _strands(q, hair), parts["hair"])
+        draw_solid("hair", (0, -0.55, -0.45), np.array([0.98, 0.95, 0.6]), lambda q: _strands(q, look.hair_colour))
     elif look.hair == "bun":
-        draw_ellipsoid(canvas, solid((0, 0.55, -0.95), build.head * 0.42), lambda q: _strands(q, hair), parts["hair"])
+        draw_solid("hair", (0, 0.55, -0.95), np.full(3, 0.42), lambda q: _strands(q, look.hair_colour))
     elif look.hair == "cap":
-        draw_ellipsoid(canvas, solid((0, 0.42, 0.95), build.head * np.array([0.72, 0.1, 0.62])), lambda q: _strands(q, hair * 0.85), parts["hair"])
+        draw_solid("hair", (0, 0.42, 0.95), np.array([0.72, 0.1, 0.62]), lambda q: _strands(q, look.hair_colour * 0.85))
     if look.hair != "long":
-        for side, sign in (("left_ear", 1.0), ("right_ear", -1.0)):
-            draw_ellipsoid(canvas, solid((sign * 0.98, -0.02, -0.08), build.head * np.array([0.13, 0.24, 0.17])), lambda q: _flat(q, look.skin * 0.93), parts[side])
+        for name, sign in (("left_ear", 1.0), ("right_ear", -1.0)):
+            draw_solid(name, (sign * 0.98, -0.02, -0.08), np.array([0.13, 0.24, 0.17]), lambda q: _flat(q, look.skin * 0.93))
     bridge, tip = (centre + axes @ (np.asarray(place) * build.head) for place in ((0, 0.12, 0.95), (0, -0.14, 1.04)))
     ends = canvas.from_picture(camera.project(np.stack([bridge, tip])))
     radii = np.array([0.08, 0.17]) * build.head[0] * px_per_m
-    nose = Tube(np.array([*ends[0], bridge[2]]), np.array([*ends[1], tip[2]]), np.maximum(radii, 0.7), float(0.15 * build.head[2]), px_per_m)
-    draw_tube(canvas, nose, lambda t, lateral, angle: _flat(t, np.minimum(look.skin * 1.04 + 4, 255)), parts["nose"])
+    start, end = np.array([*ends[0], bridge[2]]), np.array([*ends[1], tip[2]])
+    nose = Tube(start, end, np.maximum(radii, 0.7), float(0.15 * build.head[2]), px_per_m)
+    draw_tube(canvas, nose, lambda t, lateral, tube: _flat(t, np.minimum(look.skin * 1.04 + 4, 255)), parts["nose"])
     reach = np.sqrt(((axes * build.head) ** 2).sum(axis=1))[:2] * px_per_m / SUPERSAMPLE
     middle = camera.project(centre)
     return np.concatenate([middle - reach, middle + reach])
@@ -75,7 +76,8 @@ def _paint_skull(q: np.ndarray, look: Look) -> np.ndarray:
     cheek = front & (((aside - 0.45) / 0.22) ** 2 + ((y + 0.22) / 0.18) ** 2 < 1)
     colours[cheek] *= np.array([1.03, 0.93, 0.92], np.float32)
     colours[front & ((x / 0.32) ** 2 + ((y + 0.52) / 0.09) ** 2 < 1)] = (168, 72, 70)
-    colours[front & (((aside - 0.40) / 0.25) ** 2 + ((y - 0.36) / 0.07) ** 2 < 1)] = look.hair_colour * 0.6 if look.hair != "cap" else (40, 30, 25)
+    brow = front & (((aside - 0.40) / 0.25) ** 2 + ((y - 0.385) / 0.055) ** 2 < 1)
+    colours[brow] = (40, 30, 25) if look.hair == "cap" else look.hair_colour * 0.6
     eye = front & (((aside - 0.40) / 0.22) ** 2 + ((y - 0.12) / 0.125) ** 2 < 1)
     colours[eye] = (246, 246, 244)
     colours[eye & (((aside - 0.40) / 0.115) ** 2 + ((y - 0.12) / 0.125) ** 2 < 1)] = look.eye_colour

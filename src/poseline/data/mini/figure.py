@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from poseline.core.skeletons import load_skeleton
 from poseline.data.mini.anatomy import Body, Build
@@ -114,6 +116,11 @@ def _judge_keypoints(canvas: Canvas, body: Body, build: Build, camera: Camera) -
     return labelled, shows
 
 
+@lru_cache(maxsize=16)
+def _ramp(count: int) -> Float[np.ndarray, " n"]:
+    return np.linspace(0, 1, count)
+
+
 @dataclass(frozen=True)
 class Pencil:
     """Draws the body parts of one person."""
@@ -129,67 +136,78 @@ class Pencil:
         wide_m: Float[np.ndarray, " n"], deep_m: Float[np.ndarray, " n"], *, cap: float = 1.0,
     ) -> Tube:  # fmt: skip
         """The visible shape of an elliptic cylinder whose cross-section spans ``axes``' left (wide) and front (deep)."""
-        ends = np.stack([start, end])
-        flat = self.canvas.from_picture(self.camera.project(ends))
-        middle = ends.mean(axis=0)
-        px_per_m = self.camera.focal / max(float(middle[2]), 0.1) * SUPERSAMPLE
-        along = flat[1] - flat[0]
-        length = max(float(np.hypot(along[0], along[1])), 1e-3)
-        side = np.array([-along[1], along[0], 0.0]) / length
-        view = -middle / np.linalg.norm(middle)
-        side_left, side_front = float(side @ axes[:, 0]), float(side @ axes[:, 2])
-        view_left, view_front = float(view @ axes[:, 0]), float(view @ axes[:, 2])
-        width, depth = float(wide_m.max()), float(deep_m.max())
-        first = float(np.arctan2(depth * side_front, width * side_left))
-        faces = width * np.cos(first + np.pi / 2) * view_left + depth * np.sin(first + np.pi / 2) * view_front
+        flat = self.canvas.from_picture(self.camera.project(np.stack([start, end])))
+        middle = (start + end) * 0.5
+        away = max(float(middle[2]), 0.1)
+        px_per_m = self.camera.focal / away * SUPERSAMPLE
+        along_x, along_y = float(flat[1, 0] - flat[0, 0]), float(flat[1, 1] - flat[0, 1])
+        length = max(math.hypot(along_x, along_y), 1e-3)
+        side = np.array([-along_y / length, along_x / length, 0.0]) @ axes
+        view = (middle @ axes) * (-1 / math.sqrt(middle @ middle))
+        width, depth = float(max(wide_m)), float(max(deep_m))
+        first = math.atan2(depth * side[2], width * side[0])
+        faces = depth * math.cos(first) * view[2] - width * math.sin(first) * view[0]
         # Perspective widens the nearer end.
-        near = np.linspace(float(middle[2]) / max(float(start[2]), 0.1), float(middle[2]) / max(float(end[2]), 0.1), len(wide_m))
+        near = away / max(float(start[2]), 0.1) + _ramp(len(wide_m)) * (away / max(float(end[2]), 0.1) - away / max(float(start[2]), 0.1))
         return Tube(
-            start=np.array([*flat[0], start[2]]), end=np.array([*flat[1], end[2]]),
-            radii_px=np.maximum(np.hypot(wide_m * side_left, deep_m * side_front) * px_per_m * near, 0.6),
-            bulge_m=float(np.hypot(width * view_left, depth * view_front)), px_per_m=px_per_m,
+            start=np.array([flat[0, 0], flat[0, 1], start[2]]), end=np.array([flat[1, 0], flat[1, 1], end[2]]),
+            radii_px=np.maximum(np.hypot(wide_m * side[0], deep_m * side[2]) * px_per_m * near, 0.6),
+            bulge_m=math.hypot(width * view[0], depth * view[2]), px_per_m=px_per_m,
             angle_start=first, angle_sign=1.0 if faces > 0 else -1.0, cap=cap,
         )  # fmt: skip
 
     def draw_trunk(self) -> None:
         """Hips, belly, chest, neck, and a skirt or backpack where worn."""
         b, look, g = self.body, self.look, self.build.limb
-        hip_low = b.points["pelvis"] - b.axes["pelvis"][:, 1] * 0.03
-        hips_wide = self.build.hip + np.array([0.062, 0.075, 0.062]) * g
-        hips = self.tube(hip_low, b.points["pelvis"] + b.axes["pelvis"][:, 1] * 0.09 * g, b.axes["pelvis"], hips_wide, np.array([0.105, 0.115, 0.1]) * g, cap=1.6)
+        pelvis, up = b.points["pelvis"], b.axes["pelvis"][:, 1]
+        waist, thorax = b.points["waist"], b.points["thorax"]
+        spine, lower = float(np.linalg.norm(thorax - waist)), 0.42 * self.build.spine
+        wide, deep = self.build.hip + np.array([0.062, 0.075, 0.062]) * g, np.array([0.105, 0.115, 0.1]) * g
+        hips = self.tube(pelvis - up * 0.03, pelvis + up * (0.09 * g), b.axes["pelvis"], wide, deep, cap=1.6)
         draw_tube(self.canvas, hips, paint_plain(look.bottom_cloth, 0.12), PART["hips"])
-        chest_wide = self.build.shoulder * np.array([0.78, 0.84, 0.93, 1.0, 0.98, 0.8, 0.42])
-        belly_wide = np.array([self.build.hip + 0.062 * g, self.build.hip + 0.052 * g, 0.8 * self.build.shoulder])
-        belly = self.tube(b.points["pelvis"] + b.axes["pelvis"][:, 1] * 0.05, b.points["waist"], b.axes["pelvis"], belly_wide, np.array([0.106, 0.106, 0.108]) * g, cap=1.5)
-        spine = float(np.linalg.norm(b.points["thorax"] - b.points["waist"]))
-        draw_tube(self.canvas, belly, paint_torso(look, low=-0.42 * self.build.spine, height=0.42 * self.build.spine, top=spine), PART["belly"])
-        chest = self.tube(b.points["waist"], b.points["thorax"], b.axes["trunk"], chest_wide, np.array([0.108, 0.115, 0.12, 0.122, 0.115, 0.095, 0.07]) * g, cap=2.0)
+        wide = np.array([self.build.hip + 0.062 * g, self.build.hip + 0.052 * g, 0.8 * self.build.shoulder])
+        belly = self.tube(pelvis + up * 0.05, waist, b.axes["pelvis"], wide, np.array([0.106, 0.106, 0.108]) * g, cap=1.5)
+        draw_tube(self.canvas, belly, paint_torso(look, low=-lower, height=lower, top=spine), PART["belly"])
+        wide = self.build.shoulder * np.array([0.76, 0.82, 0.9, 0.97, 1.0, 0.96, 0.5])
+        deep = np.array([0.108, 0.115, 0.12, 0.122, 0.115, 0.095, 0.07]) * g
+        chest = self.tube(waist, thorax, b.axes["trunk"], wide, deep, cap=2.0)
         draw_tube(self.canvas, chest, paint_torso(look, low=0.0, height=spine, top=spine), PART["chest"])
-        neck = self.tube(b.points["thorax"], b.points["upper_neck"] + b.axes["head"][:, 1] * 0.03, b.axes["trunk"], np.full(2, 0.052) * g, np.full(2, 0.055) * g)
+        wide, deep = np.array([0.085, 0.054, 0.05]) * g, np.array([0.07, 0.055, 0.053]) * g
+        neck = self.tube(thorax, b.points["upper_neck"] + b.axes["head"][:, 1] * 0.03, b.axes["trunk"], wide, deep)
         draw_tube(self.canvas, neck, paint_bare_or_cloth(look.skin, None, 0, 0.1), PART["neck"])
         if look.backpack:
             back = -b.axes["trunk"][:, 2] * (0.16 * g)
-            pack = self.tube(b.points["waist"] + back, b.points["thorax"] + back - b.axes["trunk"][:, 1] * 0.06, b.axes["trunk"], np.full(3, 0.13) * g, np.full(3, 0.085) * g, cap=2.5)
+            top = thorax + back - b.axes["trunk"][:, 1] * 0.06
+            pack = self.tube(waist + back, top, b.axes["trunk"], np.full(3, 0.13) * g, np.full(3, 0.085) * g, cap=2.5)
             draw_tube(self.canvas, pack, paint_bare_or_cloth(look.accent, None, 0, spine), PART["pack"])
         if look.bottom == "skirt":
-            knees = (b.points["left_knee"] + b.points["right_knee"]) / 2
-            hem = b.points["pelvis"] + (knees - b.points["pelvis"]) * look.bottom_length
-            spread = float(np.linalg.norm(b.points["left_knee"] - b.points["right_knee"])) / 2 * look.bottom_length
-            wide = np.linspace(self.build.hip + 0.07 * g, max(self.build.hip + 0.09 * g, 0.6 * spread + 0.08 * g), 4)
-            skirt = self.tube(b.points["pelvis"], hem, b.axes["pelvis"], wide, np.linspace(0.118, 0.15, 4) * g, cap=6.0)
-            draw_tube(self.canvas, skirt, paint_plain(look.bottom_cloth, 0.3), PART["skirt"])
+            self._draw_skirt()
+
+    def _draw_skirt(self) -> None:
+        """A cone from the hips towards the knees, as wide as the step."""
+        b, look, g = self.body, self.look, self.build.limb
+        pelvis, left, right = b.points["pelvis"], b.points["left_knee"], b.points["right_knee"]
+        hem = pelvis + ((left + right) / 2 - pelvis) * look.bottom_length
+        step = (left - right) / 2 * look.bottom_length
+        top, axes = self.build.hip + 0.07 * g, b.axes["pelvis"]
+        wide = np.linspace(top, max(self.build.hip + 0.09 * g, abs(float(step @ axes[:, 0])) + 0.1 * g), 4)
+        deep = np.linspace(0.118 * g, max(0.15 * g, abs(float(step @ axes[:, 2])) + 0.1 * g), 4)
+        skirt = self.tube(pelvis, hem, axes, wide, deep, cap=6.0)
+        draw_tube(self.canvas, skirt, paint_plain(look.bottom_cloth, 0.3), PART["skirt"])
 
     def draw_arm(self, side: str) -> None:
         """Upper arm, forearm and hand."""
         p, look, g = self.body.points, self.look, self.build.limb
         upper_axes, lower_axes = self.body.axes[f"{side}_upper_arm"], self.body.axes[f"{side}_forearm"]
         loose = 1.12 if look.sleeve > 1 else 1.0
-        radii = np.array([0.058, 0.052, 0.046, 0.041]) * g * loose
+        radii = np.array([0.052, 0.051, 0.046, 0.041]) * g * loose
         upper = self.tube(p[f"{side}_shoulder"], p[f"{side}_elbow"], upper_axes, radii, radii)
-        draw_tube(self.canvas, upper, paint_bare_or_cloth(look.skin, look.shirt, look.sleeve, self.build.upper_arm), PART[f"{side}_upper_arm"])
+        sleeve = paint_bare_or_cloth(look.skin, look.shirt, look.sleeve, self.build.upper_arm)
+        draw_tube(self.canvas, upper, sleeve, PART[f"{side}_upper_arm"])
         radii = np.array([0.041, 0.043, 0.036, 0.029]) * g * loose
         lower = self.tube(p[f"{side}_elbow"], p[f"{side}_wrist"], lower_axes, radii, radii)
-        draw_tube(self.canvas, lower, paint_bare_or_cloth(look.skin, look.shirt, look.sleeve - 1, self.build.forearm), PART[f"{side}_forearm"])
+        sleeve = paint_bare_or_cloth(look.skin, look.shirt, look.sleeve - 1, self.build.forearm)
+        draw_tube(self.canvas, lower, sleeve, PART[f"{side}_forearm"])
         radii = np.array([0.026, 0.04, 0.036, 0.022]) * g
         hand = self.tube(p[f"{side}_wrist"], p[f"{side}_hand"], lower_axes, radii * 0.7, radii)
         draw_tube(self.canvas, hand, paint_bare_or_cloth(look.skin, None, 0, 0.1), PART[f"{side}_hand"])
@@ -202,10 +220,12 @@ class Pencil:
         loose = 1.1 if covered > 1 else 1.0
         radii = np.array([0.088, 0.084, 0.07, 0.058]) * g * loose
         thigh = self.tube(p[f"{side}_hip"], p[f"{side}_knee"], thigh_axes, radii, radii)
-        draw_tube(self.canvas, thigh, paint_bare_or_cloth(look.skin, look.bottom_cloth, covered, self.build.thigh), PART[f"{side}_thigh"])
+        cloth = paint_bare_or_cloth(look.skin, look.bottom_cloth, covered, self.build.thigh)
+        draw_tube(self.canvas, thigh, cloth, PART[f"{side}_thigh"])
         radii = np.array([0.056, 0.06, 0.05, 0.04, 0.036]) * g * loose
         calf = self.tube(p[f"{side}_knee"], p[f"{side}_ankle"], calf_axes, radii, radii)
-        draw_tube(self.canvas, calf, paint_bare_or_cloth(look.skin, look.bottom_cloth, covered - 1, self.build.calf, sock=look.sock), PART[f"{side}_calf"])
+        cloth = paint_bare_or_cloth(look.skin, look.bottom_cloth, covered - 1, self.build.calf, sock=look.sock)
+        draw_tube(self.canvas, calf, cloth, PART[f"{side}_calf"])
         radii = np.array([0.04, 0.043, 0.04, 0.034]) * g
         foot = self.tube(p[f"{side}_heel"], p[f"{side}_toe"], foot_axes[:, [0, 2, 1]], radii, radii * 0.9)
         draw_tube(self.canvas, foot, paint_foot(look.shoe), PART[f"{side}_foot"])

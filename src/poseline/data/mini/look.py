@@ -12,9 +12,15 @@ Pattern = Literal["plain", "rings", "stripes", "plaid", "halves"]
 Front = Literal["buttons", "zip", "neck", "logo", "tie", "bib"]
 Hair = Literal["short", "long", "bald", "cap", "bun"]
 Bottom = Literal["trousers", "shorts", "skirt"]
+FRONTS: dict[Front, float] = {"buttons": 0.2, "zip": 0.2, "neck": 0.2, "logo": 0.22, "tie": 0.08, "bib": 0.1}
+HAIRS: dict[Hair, float] = {"short": 0.42, "long": 0.28, "bald": 0.07, "cap": 0.12, "bun": 0.11}
+BOTTOMS: dict[Bottom, float] = {"trousers": 0.6, "shorts": 0.26, "skirt": 0.14}
+PATTERNS: dict[Pattern, float] = {"rings": 0.38, "stripes": 0.17, "plaid": 0.25, "halves": 0.2}
 Name = TypeVar("Name", bound=str)
 
-SKIN_TONES = np.array([(246, 214, 190), (236, 196, 164), (224, 176, 140), (200, 150, 112), (168, 118, 82), (128, 86, 58), (94, 62, 44)], np.float32)
+SKIN_TONES = np.array(
+    [(246, 214, 190), (236, 196, 164), (224, 176, 140), (200, 150, 112), (168, 118, 82), (128, 86, 58), (94, 62, 44)], np.float32
+)
 HAIR_TONES = np.array([(28, 22, 20), (56, 38, 26), (92, 62, 36), (140, 98, 56), (196, 160, 96), (150, 70, 36), (150, 148, 146)], np.float32)
 CLOTH_TONES = np.array(
     [
@@ -79,15 +85,15 @@ def draw_look(rng: np.random.Generator) -> Look:
     hair_colour = _vary(rng, HAIR_TONES[rng.integers(len(HAIR_TONES))], 8)
     shirt = draw_cloth(rng, plain_share=0.5)
     bottom_cloth = draw_cloth(rng, plain_share=0.85)
-    hair = _choose(rng, ("short", "long", "bald", "cap", "bun"), (0.42, 0.28, 0.07, 0.12, 0.11))
-    bottom = _choose(rng, ("trousers", "shorts", "skirt"), (0.6, 0.26, 0.14))
+    hair = _choose(rng, HAIRS)
+    bottom = _choose(rng, BOTTOMS)
     if hair == "cap":
         hair_colour = _cloth_tone(rng)
     return Look(
         skin=skin, hair=hair, hair_colour=hair_colour, beard=bool(hair != "long" and hair != "bun" and rng.random() < 0.22),
         glasses=bool(rng.random() < 0.12), eye_colour=_vary(rng, np.array([60, 45, 30], np.float32), 20), shirt=shirt,
         sleeve=float(rng.choice([0.12, 0.55, 0.62, 1.9, 1.95], p=[0.1, 0.25, 0.2, 0.2, 0.25])),
-        front=_choose(rng, ("buttons", "zip", "neck", "logo", "tie", "bib"), (0.2, 0.2, 0.2, 0.22, 0.08, 0.1)),
+        front=_choose(rng, FRONTS),
         accent=_contrast(rng, shirt.colour), backpack=bool(rng.random() < 0.16), bottom=bottom, bottom_cloth=bottom_cloth,
         bottom_length=float(rng.uniform(0.55, 0.95)), shoe=_cloth_tone(rng), sock=_cloth_tone(rng),
     )  # fmt: skip
@@ -96,14 +102,13 @@ def draw_look(rng: np.random.Generator) -> Look:
 def draw_cloth(rng: np.random.Generator, *, plain_share: float) -> Cloth:
     """A fabric at random, plain with that probability."""
     colour = _cloth_tone(rng)
-    pattern: Pattern = "plain"
-    if rng.random() > plain_share:
-        pattern = _choose(rng, ("rings", "stripes", "plaid", "halves"), (0.38, 0.17, 0.25, 0.2))
+    pattern: Pattern = "plain" if rng.random() <= plain_share else _choose(rng, PATTERNS)
     return Cloth(pattern, colour, _contrast(rng, colour), float(rng.uniform(0.05, 0.13)))
 
 
-def _choose(rng: np.random.Generator, names: tuple[Name, ...], shares: tuple[float, ...]) -> Name:
-    return names[int(rng.choice(len(names), p=np.asarray(shares) / sum(shares)))]
+def _choose(rng: np.random.Generator, shares: dict[Name, float]) -> Name:
+    weights = np.array(list(shares.values()))
+    return list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
 
 
 def _vary(rng: np.random.Generator, colour: np.ndarray, spread: float) -> np.ndarray:

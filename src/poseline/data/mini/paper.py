@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Float, UInt8
 from poseline.data.mini.figure import Figure
 
 _SHIFT = 3
+Points: TypeAlias = np.ndarray | Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,25 @@ class Paper:
         """Width and height in pixels."""
         return self.image.shape[1], self.image.shape[0]
 
-    def polygon(self, points: Float[np.ndarray, "n 2"] | Sequence[tuple[float, float]], colour: Float[np.ndarray, " 3"], number: int = 0) -> None:
+    def polygon(self, points: Points, colour: Float[np.ndarray, " 3"], number: int = 0) -> None:
         """Fill a polygon; ``number`` > 0 makes it an object that owns its pixels."""
-        fixed = np.rint(np.asarray(points, np.float64) * (1 << _SHIFT)).astype(np.int32)[None]
-        cv2.fillPoly(self.image, fixed, _tone(colour), cv2.LINE_AA, _SHIFT)
+        fixed = np.rint(np.asarray(points, np.float64) * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillPoly(self.image, [fixed], _tone(colour), cv2.LINE_AA, _SHIFT)
         if number:
-            cv2.fillPoly(self.owner, fixed, number, cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(self.owner, [fixed], number, cv2.LINE_8, _SHIFT)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Float[np.ndarray, " 3"], number: int = 0) -> None:
         """Fill an upright rectangle."""
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, number)
 
     def ellipse(
-        self, centre: tuple[float, float], axes: tuple[float, float], colour: Float[np.ndarray, " 3"], number: int = 0, *, angle: float = 0.0
+        self,
+        centre: tuple[float, float],
+        axes: tuple[float, float],
+        colour: Float[np.ndarray, " 3"],
+        number: int = 0,
+        *,
+        angle: float = 0.0,
     ) -> None:
         """Fill an ellipse; axes are half-lengths, angle in degrees."""
         middle = (round(centre[0] * 8), round(centre[1] * 8))
@@ -82,4 +90,4 @@ class Paper:
 
 
 def _tone(colour: Float[np.ndarray, " 3"]) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.clip(colour, 0, 255))
+    return tuple(min(max(float(v), 0.0), 255.0) for v in colour)

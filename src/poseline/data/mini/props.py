@@ -10,7 +10,9 @@ from poseline.data.mini.look import CLOTH_TONES, HAIR_TONES, SKIN_TONES
 from poseline.data.mini.paper import Paper
 
 
-def draw_seat(rng: np.random.Generator, paper: Paper, *, camera: Camera, ground_xz: tuple[float, float], height_m: float, number: int) -> None:
+def draw_seat(
+    rng: np.random.Generator, paper: Paper, *, camera: Camera, ground_xz: tuple[float, float], height_m: float, number: int
+) -> None:
     """A stool or box of that height."""
     scale = camera.focal / max(ground_xz[1], 0.5)
     foot, top = camera.ground_point(ground_xz), camera.ground_point(ground_xz, above=height_m)
@@ -46,7 +48,7 @@ def draw_obstacle(rng: np.random.Generator, paper: Paper, number: int) -> None:
         paper.box(x - w / 2, height - h, x + w / 2, height + 2, tone, number)
         paper.box(x - w / 2 + 3, height - h + 3, x + w / 2 - 3, height - h * 0.55, tone * 0.8, number)
     else:
-        y, w, h = rng.uniform(60, height - 20), rng.uniform(14, 34), rng.uniform(14, 30)
+        y, w, h = rng.uniform(0.3, 0.9) * height, rng.uniform(14, 34), rng.uniform(14, 30)
         paper.box(x - 2, y, x + 2, height + 2, np.array([90, 90, 92]), number)
         paper.box(x - w / 2, y - h / 2, x + w / 2, y + h / 2, tone, number)
 
@@ -63,11 +65,13 @@ def draw_crowd(rng: np.random.Generator, paper: Paper, *, line: float, number: i
         x, y, h = middle + rng.uniform(-spread, spread), line + tall * 0.5 + row, tall * rng.uniform(0.88, 1.12)
         shirt, trousers = CLOTH_TONES[rng.integers(len(CLOTH_TONES), size=2)] * 0.9
         skin, hair = SKIN_TONES[rng.integers(len(SKIN_TONES))], HAIR_TONES[rng.integers(len(HAIR_TONES))]
+        foot, swing = np.array([x, y]), rng.uniform(-0.06, 0.06)
         for leg in (-0.06, 0.06):
-            paper.polygon([(x + (leg - 0.045) * h, y - 0.5 * h), (x + (leg + 0.045) * h, y - 0.5 * h), (x + (leg * 1.5 + 0.03) * h, y), (x + (leg * 1.5 - 0.03) * h, y)], trousers, number)
-        swing = rng.uniform(-0.06, 0.06)
+            shape = np.array([(leg - 0.045, -0.5), (leg + 0.045, -0.5), (leg * 1.5 + 0.03, 0), (leg * 1.5 - 0.03, 0)])
+            paper.polygon(foot + h * shape, trousers, number)
         for arm in (-1, 1):
-            paper.polygon([(x + arm * 0.09 * h, y - 0.82 * h), (x + arm * 0.14 * h, y - 0.8 * h), (x + (arm * 0.16 + swing) * h, y - 0.48 * h), (x + (arm * 0.12 + swing) * h, y - 0.48 * h)], shirt * 0.85, number)
-        paper.polygon([(x - 0.12 * h, y - 0.83 * h), (x + 0.12 * h, y - 0.83 * h), (x + 0.09 * h, y - 0.47 * h), (x - 0.09 * h, y - 0.47 * h)], shirt, number)
+            shape = np.array([(arm * 0.09, -0.82), (arm * 0.14, -0.8), (arm * 0.16 + swing, -0.48), (arm * 0.12 + swing, -0.48)])
+            paper.polygon(foot + h * shape, shirt * 0.85, number)
+        paper.polygon(foot + h * np.array([(-0.12, -0.83), (0.12, -0.83), (0.09, -0.47), (-0.09, -0.47)]), shirt, number)
         paper.ellipse((x, y - 0.91 * h), (0.062 * h, 0.08 * h), skin, number)
         paper.ellipse((x, y - 0.945 * h), (0.065 * h, 0.05 * h), hair, number)

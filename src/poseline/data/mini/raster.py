@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,8 +14,7 @@ from jaxtyping import Float, UInt8
 SUPERSAMPLE = 2
 AMBIENT, DIFFUSE = 0.56, 0.52
 
-#: Takes (along 0..1, lateral -1..1, angle around the axis in radians) of P pixels, returns their colours [P, 3], 0..255.
-Paint = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+_TABLE = 32
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,18 @@ class Canvas:
     def window(self, low: Float[np.ndarray, " 2"], high: Float[np.ndarray, " 2"]) -> tuple[slice, slice] | None:
         """Rows and columns of the canvas that a box covers; None where it lies outside."""
         height, width = self.depth.shape
-        x0, y0 = max(int(np.floor(low[0])), 0), max(int(np.floor(low[1])), 0)
-        x1, y1 = min(int(np.ceil(high[0])) + 1, width), min(int(np.ceil(high[1])) + 1, height)
+        x0, y0 = max(math.floor(low[0]), 0), max(math.floor(low[1]), 0)
+        x1, y1 = min(math.ceil(high[0]) + 1, width), min(math.ceil(high[1]) + 1, height)
         return (slice(y0, y1), slice(x0, x1)) if x1 > x0 and y1 > y0 else None
 
     def put(self, window: tuple[slice, slice], index: np.ndarray, depth: np.ndarray, colour: np.ndarray, part: int) -> None:
         """Write the pixels ``index`` (flat, within the window) that the caller found to be nearest."""
-        height, width = self.depth.shape
+        width = self.depth.shape[1]
         rows, columns = np.divmod(index, window[1].stop - window[1].start)
         flat = (rows + window[0].start) * width + columns + window[1].start
         self.depth.ravel()[flat] = depth
         self.part.ravel()[flat] = part
-        self.colour.reshape(-1, 3)[flat] = np.clip(colour, 0, 255).astype(np.uint8)
+        self.colour.reshape(-1, 3)[flat] = np.minimum(colour, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,27 @@ class Tube:
     angle_sign: float = 1.0
     cap: float = 1.0
 
+    def angles(self, lateral: np.ndarray) -> np.ndarray:
+        """Angles around the axis, radians from its left (pi/2 is the front), of surface points by their lateral place -1..1."""
+        inside = np.minimum(np.maximum(lateral, np.float32(-1)), np.float32(1))
+        return np.float32(self.angle_start) + np.float32(self.angle_sign) * np.arccos(inside)
+
+
+#: Takes the place along (0..1) and across (-1..1) of P pixels of a tube, returns their colours [P, 3], 0..255.
+Paint = Callable[[np.ndarray, np.ndarray, Tube], np.ndarray]
+
+
+@lru_cache(maxsize=16)
+def _blend(count: int) -> np.ndarray:
+    """Matrix [_TABLE + 1, count] that interpolates ``count`` evenly spaced values."""
+    at = np.linspace(0, count - 1, _TABLE + 1)
+    return np.maximum(1 - np.abs(at[:, None] - np.arange(count)[None, :]), 0)
+
 
 def draw_tube(canvas: Canvas, tube: Tube, paint: Paint, part: int) -> None:
     """Paint a tube where it is nearer than what the canvas holds."""
     axis = tube.end[:2] - tube.start[:2]
-    length = max(float(np.hypot(axis[0], axis[1])), 1e-3)
+    length = max(math.hypot(axis[0], axis[1]), 1e-3)
     along_x, along_y = float(axis[0]) / length, float(axis[1]) / length
     widest = float(tube.radii_px.max()) + 1.0
     low = np.minimum(tube.start[:2], tube.end[:2]) - widest
@@ -109,39 +126,37 @@ def draw_tube(canvas: Canvas, tube: Tube, paint: Paint, part: int) -> None:
     dy = canvas._rows[window[0]] - np.float32(tube.start[1])
     along = (dx * np.float32(along_x))[None, :] + (dy * np.float32(along_y))[:, None]
     across = (dx * np.float32(-along_y))[None, :] + (dy * np.float32(along_x))[:, None]
-    on_axis = np.clip(along, 0, np.float32(length))
+    on_axis = np.minimum(np.maximum(along, np.float32(0)), np.float32(length))
     over = (along - on_axis) * np.float32(tube.cap)
-    steps = len(tube.radii_px) - 1
-    table = np.interp(np.linspace(0, steps, 33), np.arange(steps + 1), tube.radii_px).astype(np.float32)
-    radius = table[(on_axis * np.float32(32 / length) + np.float32(0.5)).astype(np.intp)]
-    squared = (across * across + over * over) / (radius * radius)
+    radii = (_blend(len(tube.radii_px)) @ tube.radii_px).astype(np.float32)
+    radius = radii[(on_axis * np.float32(_TABLE / length) + np.float32(0.5)).astype(np.int32)]
+    across /= radius
+    over /= radius
+    squared = across * across + over * over
     index = np.flatnonzero(squared < 1)
-    if not len(index):
-        return
     t = on_axis.ravel()[index] * np.float32(1 / length)
     out = np.sqrt(1 - squared.ravel()[index])
     depth = np.float32(tube.start[2]) + t * np.float32(tube.end[2] - tube.start[2]) - out * np.float32(tube.bulge_m)
-    nearer = depth < canvas.depth[window].ravel()[index]
-    if not nearer.any():
+    nearer = np.flatnonzero(depth < canvas.depth[window].ravel()[index])
+    if not len(nearer):
         return
-    index, t, out, depth = index[nearer], t[nearer], out[nearer], depth[nearer]
-    lateral = across.ravel()[index] / radius.ravel()[index]
-    beyond = over.ravel()[index] / radius.ravel()[index]
+    if len(nearer) < len(index):
+        index, t, out, depth = index[nearer], t[nearer], out[nearer], depth[nearer]
+    lateral, beyond = across.ravel()[index], over.ravel()[index]
     across_light, out_light, along_light = _light_terms(canvas.light, tube, along_x, along_y, length)
     lit = lateral * across_light + out * out_light + beyond * along_light
     shade = np.float32(AMBIENT) + np.float32(DIFFUSE) * np.maximum(lit, 0)
-    angle = np.float32(tube.angle_start) + np.float32(tube.angle_sign) * np.arccos(np.clip(lateral, -1, 1))
-    canvas.put(window, index, depth, paint(t, lateral, angle) * shade[:, None], part)
+    canvas.put(window, index, depth, paint(t, lateral, tube) * shade[:, None], part)
 
 
 def _light_terms(light: np.ndarray, tube: Tube, along_x: float, along_y: float, length: float) -> tuple[np.float32, np.float32, np.float32]:
     """How much light falls on the side, the front and the end of a tube."""
     rise = float(tube.end[2] - tube.start[2]) * tube.px_per_m
-    norm = float(np.hypot(length, rise))
-    tilt = rise / norm
-    out = np.array([along_x * tilt, along_y * tilt, -length / norm])
-    side = np.array([-along_y, along_x, 0.0])
-    return np.float32(side @ light), np.float32(out @ light), np.float32(along_x * light[0] + along_y * light[1])
+    norm = math.hypot(length, rise)
+    tilt, level = rise / norm, length / norm
+    x, y, z = float(light[0]), float(light[1]), float(light[2])
+    ahead = along_x * x + along_y * y
+    return np.float32(along_x * y - along_y * x), np.float32(ahead * tilt - level * z), np.float32(ahead)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ class Style:
 
     Attributes:
         people: probability of 0, 1, 2, ... people.
-        height_px: smallest and largest height of most people.
-        small_share: share of people down to 40 px tall.
+        height_px: smallest and largest height of most people in a picture of 240 rows.
+        small_share: share of people smaller than that, down to 40 px.
+        close_share: share of people so near that the picture cuts them.
         overlap: allowed share of a person's box behind a nearer one.
         obstacles: expected number of things in front.
         crowd_share: share of pictures with a distant group.
@@ -38,14 +39,15 @@ class Style:
     people: tuple[float, ...]
     height_px: tuple[float, float]
     small_share: float
+    close_share: float
     overlap: float
     obstacles: float
     crowd_share: float
 
 
 STYLES = {
-    "coco": Style((0.03, 0.26, 0.29, 0.21, 0.12, 0.06, 0.03), (68, 215), 0.06, 0.45, 0.35, 0.08),
-    "mpii": Style((0.0, 0.42, 0.38, 0.20), (95, 215), 0.0, 0.25, 0.25, 0.0),
+    "coco": Style((0.03, 0.17, 0.25, 0.24, 0.16, 0.10, 0.05), (68, 215), 0.06, 0.06, 0.45, 0.35, 0.08),
+    "mpii": Style((0.0, 0.34, 0.38, 0.28), (95, 215), 0.0, 0.04, 0.25, 0.25, 0.0),
 }
 
 
@@ -107,11 +109,12 @@ class Actor:
 def draw_picture(rng: np.random.Generator, style: Style, *, image_wh: tuple[int, int], max_people: int) -> Picture:
     """A still picture at random."""
     camera = draw_camera(rng, image_wh)
-    paper = draw_backdrop(rng, image_wh, camera.horizon)
+    crowded = rng.random() < style.crowd_share
+    paper = draw_backdrop(rng, image_wh, camera.horizon, outdoors=crowded)
     light = draw_light(rng)
     number = 1
     crowd_numbers = []
-    if rng.random() < style.crowd_share:
+    if crowded:
         draw_crowd(rng, paper, line=float(np.clip(camera.horizon, 30, image_wh[1] - 40)), number=number)
         crowd_numbers.append(number)
     drawn: list[tuple[int, Figure, int]] = []
@@ -134,40 +137,61 @@ def draw_light(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
     return (light / np.linalg.norm(light)).astype(np.float32)
 
 
-def draw_actors(
-    rng: np.random.Generator, style: Style, *, camera: Camera, image_wh: tuple[int, int], max_people: int
-) -> list[Actor]:
+def draw_actors(rng: np.random.Generator, style: Style, *, camera: Camera, image_wh: tuple[int, int], max_people: int) -> list[Actor]:
     """People placed on the ground so that few hide one another wholly, far ones first."""
     shares = np.asarray(style.people[: max_people + 1])
     count = int(rng.choice(len(shares), p=shares / shares.sum()))
     actors: list[Actor] = []
     boxes: list[np.ndarray] = []
     for _ in range(count):
-        for _attempt in range(6):
-            actor = _draw_actor(rng, style, camera=camera, image_wh=image_wh)
+        for _attempt in range(10):
+            actor = _draw_actor(rng, style, camera=camera, image_wh=image_wh, taken=boxes)
+            if actor is None:
+                continue
             box = figure_reach(actor.body, camera)
-            if _fits(box, image_wh) and all(_covered(box, other) <= style.overlap for other in boxes):
+            if _is_free(box, boxes, image_wh, style.overlap):
                 actors.append(actor)
                 boxes.append(box)
                 break
     return sorted(actors, key=lambda actor: -actor.ground_xz[1])
 
 
-def _draw_actor(rng: np.random.Generator, style: Style, *, camera: Camera, image_wh: tuple[int, int]) -> Actor:
+def _draw_actor(
+    rng: np.random.Generator, style: Style, *, camera: Camera, image_wh: tuple[int, int], taken: list[np.ndarray]
+) -> Actor | None:
+    """A person at random; None where even a rough box shows that there is no room."""
     build = draw_build(rng)
+    tall = _draw_height(rng, style) * image_wh[1] / 240
+    away = camera.focal * build.stature / tall
+    across = float((rng.uniform(-0.02, 1.02) * image_wh[0] - camera.centre[0]) * away / camera.focal)
+    foot, crown = camera.ground_point((across, away)), camera.ground_point((across, away), above=build.stature)
+    rough = np.array([foot[0] - 0.18 * tall, crown[1], foot[0] + 0.18 * tall, foot[1]])
+    if not _is_free(rough, taken, image_wh, style.overlap):
+        return None
     motion = draw_motion(rng)
     phase = float(rng.random())
-    low, high = style.height_px
-    tall = rng.uniform(40, low) if rng.random() < style.small_share else np.exp(rng.uniform(np.log(low), np.log(high)))
-    away = camera.focal * build.stature / float(tall)
-    across = (rng.uniform(-0.02, 1.02) * image_wh[0] - camera.centre[0]) * away / camera.focal
     side = rng.random()
     yaw = rng.normal(0, 35) if side < 0.48 else rng.choice([-90, 90]) + rng.normal(0, 22) if side < 0.78 else rng.normal(180, 35)
     lift = lift_at(motion, phase)
-    seated = motion.action == "sit"
     body = pose_body(build, angles_at(motion, phase), lift=lift)
-    placed = camera.place(body, (float(across), away), float(yaw))
-    return Actor(placed, build, int(rng.integers(1 << 31)), (float(across), away), seated, lift < 0.1)
+    placed = camera.place(body, (across, away), float(yaw))
+    return Actor(placed, build, int(rng.integers(1 << 31)), (across, away), motion.action == "sit", lift < 0.1)
+
+
+def _is_free(box: np.ndarray, taken: list[np.ndarray], image_wh: tuple[int, int], overlap: float) -> bool:
+    """Whether a box lies mostly inside the picture and clear enough of the others."""
+    return _fits(box, image_wh) and all(_covered(box, other) <= overlap for other in taken)
+
+
+def _draw_height(rng: np.random.Generator, style: Style) -> float:
+    """Height of a standing person in pixels, in a picture of 240 rows."""
+    low, high = style.height_px
+    luck = rng.random()
+    if luck < style.small_share:
+        return float(rng.uniform(40, low))
+    if luck < style.small_share + style.close_share:
+        return float(rng.uniform(250, 350))
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _fits(box: np.ndarray, image_wh: tuple[int, int]) -> bool:
@@ -208,11 +232,9 @@ def label_person(paper: Paper, figure: Figure, number: int, pixels: int, *, trac
     rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
     mask = own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     share = seen / max(pixels, 1)
-    return Person(
-        keypoints=figure.keypoints,
-        visibility=_judge_visibility(paper, figure, number) if share >= MIN_VISIBLE_SHARE else np.zeros(21, np.uint8),
-        mask_origin=(x0 + int(columns[0]), y0 + int(rows[0])), mask=mask, head_xyxy=figure.head_xyxy, visible_share=share, track_id=track_id,
-    )  # fmt: skip
+    visibility = _judge_visibility(paper, figure, number) if share >= MIN_VISIBLE_SHARE else np.zeros(len(figure.shows), np.uint8)
+    origin = (x0 + int(columns[0]), y0 + int(rows[0]))
+    return Person(figure.keypoints, visibility, origin, mask, figure.head_xyxy, share, track_id)
 
 
 def _judge_visibility(paper: Paper, figure: Figure, number: int) -> UInt8[np.ndarray, " 21"]:
@@ -230,12 +252,12 @@ def finish_image(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The picture as a camera would take it: uneven light, colour cast, slight blur, noise (from a generator of its own if given)."""
     height, width = image.shape[:2]
-    light = cv2.resize(rng.normal(rng.uniform(0.82, 1.12), 0.1, (2, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    cast = (1 + rng.normal(0, 0.035, 3)).astype(np.float32)
-    contrast = np.float32(rng.uniform(0.85, 1.12))
-    grain, blur = np.float32(rng.uniform(1.0, 5.0)), float(rng.uniform(0.3, 0.8)) if rng.random() < 0.4 else 0.0
-    speckle = (noise or rng).standard_normal((height, width), dtype=np.float32) * grain + np.float32(128 * (1 - contrast))
-    out = image * (light[..., None] * (cast * contrast)) + speckle[..., None]
-    if blur:
-        out = cv2.GaussianBlur(out, (3, 3), blur)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    cast = (1 + rng.normal(0, 0.035, 3)) * rng.uniform(0.85, 1.12)
+    light = rng.normal(rng.uniform(0.86, 1.12), 0.1, (2, 3, 1)) * cast
+    gain = cv2.resize(light.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    grain, haze = np.float32(rng.uniform(1.0, 5.0)), np.float32(rng.uniform(-4, 18))
+    blur = float(rng.uniform(0.3, 0.8)) if rng.random() < 0.4 else 0.0
+    speckle = (noise or rng).standard_normal((height, width), dtype=np.float32) * grain + haze
+    lit = cv2.multiply(image, gain, dtype=cv2.CV_32F)
+    out = cv2.add(lit, cv2.merge([speckle, speckle, speckle]), dtype=cv2.CV_8U)
+    return cv2.GaussianBlur(out, (3, 3), blur) if blur else out

@@ -6,13 +6,12 @@ import json
 import multiprocessing
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -25,8 +24,10 @@ from poseline.data.mini.mpii_form import MpiiPerson, json_entries, matlab_bytes,
 from poseline.data.mini.posetrack_form import frame_entry, frame_id, person_entries, sequence_document
 from poseline.data.mini.scene import STYLES, draw_picture
 from poseline.data.mini.video import draw_video
+from poseline.errors import ConfigError, DataError
 
 JPEG_QUALITY = 86
+MIN_SIDE = 96
 SPLITS = ("train", "val")
 BENCHMARKS = ("coco", "mpii", "posetrack")
 README = """The mini data sets of poseline
@@ -73,9 +74,10 @@ class CocoRow:
 
 @dataclass(frozen=True)
 class VideoRow:
-    """What a drawn video leaves: its file and its detections."""
+    """What a drawn video leaves: its file, its annotated people over all frames, and its detections."""
 
     name: str
+    num_people: int
     document: dict[str, Json]
     detections: list[dict[str, Json]]
 
@@ -87,25 +89,57 @@ def draw_mini(config: MiniConfig, out_dir: Path) -> dict[str, int]:
     set. The same seed gives the same bytes whatever the number of processes.
 
     Raises:
-        OSError: the folder cannot be written.
+        ConfigError: pictures too small to draw people in.
+        DataError: the folder cannot be written.
     """
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", suffix=".partial", dir=out_dir.parent))
+    if min(config.image_wh) < MIN_SIDE:
+        raise ConfigError(f"mini.image_wh: expected at least {MIN_SIDE} pixels a side, got {list(config.image_wh)}")
     try:
-        work.chmod(0o755)
-        counts: dict[str, int] = {}
-        with _mapper(config.processes) as run:
-            for benchmark, draw in (("coco", _draw_coco), ("mpii", _draw_mpii), ("posetrack", _draw_posetrack)):
-                (work / benchmark / "annotations").mkdir(parents=True)
-                if benchmark in config.sets:
-                    counts.update(draw(config, work / benchmark, run))
-                else:
-                    (work / benchmark / "annotations" / "NOT_DRAWN.txt").write_text(f"mini.sets does not name '{benchmark}'.\n", encoding="utf-8")
-        (work / "README.txt").write_text(README.format(seed=config.seed), encoding="utf-8")
-        _move_into_place(work, out_dir)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(out_dir)
+        work = out_dir.parent / f".{out_dir.name}.{os.getpid()}.partial"
+        try:
+            work.mkdir()
+            counts = _draw_sets(config, work)
+            _move_into_place(work, out_dir)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{out_dir}: cannot be written ({reason}). Free space or choose another folder, then draw again.") from error
     return counts
+
+
+def _draw_sets(config: MiniConfig, folder: Path) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    with _mapper(config.processes) as run:
+        for benchmark, draw in (("coco", _draw_coco), ("mpii", _draw_mpii), ("posetrack", _draw_posetrack)):
+            (folder / benchmark / "annotations").mkdir(parents=True)
+            if benchmark in config.sets:
+                counts.update(draw(config, folder / benchmark, run))
+            else:
+                text = f"mini.sets in the parameters does not name '{benchmark}'.\n"
+                (folder / benchmark / "annotations" / "NOT_DRAWN.txt").write_text(text, encoding="utf-8")
+    (folder / "README.txt").write_text(README.format(seed=config.seed), encoding="utf-8")
+    return counts
+
+
+def _remove_leftovers(out_dir: Path) -> None:
+    """Delete what killed runs left beside ``out_dir``; a living run's folder stays."""
+    for left in out_dir.parent.glob(f".{out_dir.name}.*"):
+        owner = left.name.split(".")[-2]
+        if left.suffix in (".partial", ".old") and owner.isdigit() and not _is_running(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _move_into_place(work: Path, out_dir: Path) -> None:
@@ -119,13 +153,18 @@ def _move_into_place(work: Path, out_dir: Path) -> None:
         work.rename(out_dir)
 
 
-Runner = Callable[[Callable[[Job], Row], Iterable[Job]], Iterator[Row]]
+class Runner(Protocol):
+    """An ordered map over jobs."""
+
+    def __call__(self, draw: Callable[[Job], Row], jobs: Iterable[Job], /) -> Iterator[Row]:
+        """The drawn rows in the order of the jobs."""
 
 
 @contextmanager
 def _mapper(processes: int) -> Iterator[Runner]:
     """An ordered map over jobs, in this process or over a pool."""
-    workers = processes or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else processes or os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = processes or cores
     threads = cv2.getNumThreads()
     if workers == 1:
         cv2.setNumThreads(1)
@@ -141,14 +180,16 @@ def _mapper(processes: int) -> Iterator[Runner]:
 
 def _jobs(config: MiniConfig, benchmark: str, split: str, count: int, folder: Path) -> list[Job]:
     folder.mkdir(parents=True, exist_ok=True)
-    return [Job(config.seed, benchmark, split, i, config.image_wh, config.max_people, config.posetrack_frames, folder) for i in range(count)]
+    common = (config.image_wh, config.max_people, config.posetrack_frames, folder)
+    return [Job(config.seed, benchmark, split, index, *common) for index in range(count)]
 
 
 def _draw_coco(config: MiniConfig, folder: Path, run: Runner) -> dict[str, int]:
     counts: dict[str, int] = {}
     for split, number in (("train", config.coco_train_images), ("val", config.coco_val_images)):
         rows: list[CocoRow] = list(run(_coco_picture, _jobs(config, "coco", split, number, folder / f"{split}2017")))
-        document = coco_document([(row.image_id, row.name, row.annotations) for row in rows], config.image_wh, split=split, seed=config.seed)
+        pictures = [(row.image_id, row.name, row.annotations) for row in rows]
+        document = coco_document(pictures, config.image_wh, split=split, seed=config.seed)
         _write_json(folder / "annotations" / f"person_keypoints_{split}2017.json", document)
         if split == "val":
             _write_json(folder / "annotations" / "person_detections_val2017.json", [one for row in rows for one in row.detections])
@@ -162,8 +203,8 @@ def _coco_picture(job: Job) -> CocoRow:
     image_id = job.index + 1 + (500_000 if job.split == "val" else 0)
     name = f"{image_id:012d}.jpg"
     _write_jpeg(job.folder / name, picture.image)
-    detections = detection_rows(SimulatedDetector(job.generator(1), job.image_wh).detect(picture.people), image_id) if job.split == "val" else []
-    return CocoRow(image_id, name, picture_annotations(picture, image_id), detections)
+    found = SimulatedDetector(job.generator(1), job.image_wh).detect(picture.people) if job.split == "val" else []
+    return CocoRow(image_id, name, picture_annotations(picture, image_id), detection_rows(found, image_id))
 
 
 def _draw_mpii(config: MiniConfig, folder: Path, run: Runner) -> dict[str, int]:
@@ -198,8 +239,9 @@ def _draw_posetrack(config: MiniConfig, folder: Path, run: Runner) -> dict[str, 
             _write_json(folder / "annotations" / split / f"{row.name}.json", row.document)
         if split == "val":
             _write_json(folder / "annotations" / "detections_val.json", [one for row in rows for one in row.detections])
-        people = sum(len(list(row.document["annotations"])) for row in rows)  # type: ignore[arg-type]
-        counts |= {f"posetrack_{split}_videos": number, f"posetrack_{split}_images": number * config.posetrack_frames, f"posetrack_{split}_people": people}
+        counts[f"posetrack_{split}_videos"] = number
+        counts[f"posetrack_{split}_images"] = number * config.posetrack_frames
+        counts[f"posetrack_{split}_people"] = sum(row.num_people for row in rows)
     return counts
 
 
@@ -215,7 +257,7 @@ def _posetrack_video(job: Job) -> VideoRow:
         annotations += person_entries(picture.people, video=video, frame=frame)
         if job.split == "val":
             detections += detection_rows(detector.detect(picture.people), frame_id(video, frame))
-    return VideoRow(name, sequence_document(images, annotations), detections)
+    return VideoRow(name, len(annotations), sequence_document(images, annotations), detections)
 
 
 def _write_jpeg(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:

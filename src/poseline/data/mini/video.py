@@ -59,8 +59,9 @@ def draw_video(rng: np.random.Generator, *, image_wh: tuple[int, int], frames: i
     """The frames of one video; people keep their ``track_id`` and the distant group is the picture's crowd."""
     camera = draw_camera(rng, image_wh)
     wide = Paper.blank((image_wh[0] + 2 * _PAN_PX, image_wh[1]))
-    wide.image[:] = draw_backdrop(rng, wide.size_wh, camera.horizon).image
-    if rng.random() < 0.6:
+    crowded = rng.random() < 0.6
+    wide.image[:] = draw_backdrop(rng, wide.size_wh, camera.horizon, outdoors=crowded).image
+    if crowded:
         draw_crowd(rng, wide, line=float(np.clip(camera.horizon, 30, image_wh[1] - 40)), number=1)
     front = int(rng.integers(1 << 31)) if rng.random() < 0.4 else None
     light = draw_light(rng)
@@ -102,9 +103,11 @@ def draw_walkers(rng: np.random.Generator, *, camera: Camera, image_wh: tuple[in
     walkers = []
     for track, script in enumerate(scripts):
         build = draw_build(rng)
-        away = camera.focal * 1.72 / (nearest * rng.uniform(0.72, 1.0))
-        half = 0.5 * image_wh[0] * away / camera.focal
-        path = _draw_path(rng, str(script), half, float(away), frames)
+        away = float(camera.focal * 1.72 / (nearest * rng.uniform(0.72, 1.0)))
+        while camera.ground_point((0.0, away), above=build.stature)[1] < 0.02 * image_wh[1] and away < 12:
+            away *= 1.1
+        half = (0.5 * image_wh[0] + 0.3 * _PAN_PX) * away / camera.focal
+        path = _draw_path(rng, str(script), half, away, frames)
         walkers.append(_make_walker(rng, track, build, path))
     return walkers
 
@@ -115,13 +118,14 @@ def _draw_path(rng: np.random.Generator, script: str, half: float, away: float, 
     middle = rng.uniform(-0.2, 0.2) * half
     side = float(rng.choice([-1.0, 1.0]))
     drift = away + rng.uniform(-0.35, 0.35)
+    inside, outside = side * (half - 0.6), side * (half + 0.8)
     waypoints: dict[str, list[tuple[float, float, float]]] = {
         "right": [(0, middle - reach, away), (1, middle + reach, drift)],
         "left": [(0, middle + reach, away), (1, middle - reach, drift)],
-        "returns": [(0, side * (half - 0.45), away), (0.38, side * (half + 0.75), away), (0.58, side * (half + 0.75), away), (1, side * (half - 0.7), drift)],
+        "returns": [(0, inside, away), (0.36, outside, away), (0.6, outside, away), (1, side * (half - 0.8), drift)],
         "stops": [(0, -side * reach * 0.8, away), (0.5, middle, away), (0.8, middle, away), (1, middle + side * 0.25, away)],
         "stands": [(0, side * half * 0.6, away), (1, side * half * 0.6, away)],
-    }
+    }  # fmt: skip
     times, across, depth = np.array(waypoints[script]).T
     at = np.linspace(0, 1, frames)
     path = np.stack([np.interp(at, times, across), np.interp(at, times, depth)], axis=1)

@@ -137,7 +137,7 @@ class CspNext(Backbone):
         """The maps of the four stages, at strides 4, 8, 16 and 32."""
         out = self.stem(images)
         features: list[Tensor] = []
-        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
-            out = stage(out)
+        for name in ("stage1", "stage2", "stage3", "stage4"):
+            out = getattr(self, name)(out)
             features.append(out)
         return features

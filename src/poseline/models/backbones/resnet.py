@@ -54,7 +54,7 @@ class ChannelAttention(nn.Module):
 class DeformableConv(nn.Conv2d):
     """A 3x3 convolution whose nine taps move by offsets (dy, dx) given beside the input."""
 
-    def forward(self, features: Tensor, offsets: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, features: Tensor, offsets: Tensor | None = None) -> Tensor:
         """The convolved features; ``offsets`` is [B, 18, h, w] in input cells."""
         if offsets is None:
             return super().forward(features)
@@ -177,7 +177,7 @@ class ResNet(Backbone):
         """The maps of the four stages, at strides 4, 8, 16 and 32."""
         out = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         features: list[Tensor] = []
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            out = stage(out)
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            out = getattr(self, name)(out)
             features.append(out)
         return features

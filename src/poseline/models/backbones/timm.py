@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,37 +25,42 @@ def import_timm() -> ModuleType:
 
 
 class TimmBackbone(Backbone):
-    """The stage outputs (``features_only``) of a timm network, from stride 4 up."""
+    """The stage outputs (``features_only``) of a timm network, from stride 4 up.
 
-    def __init__(self, name: str, *, input_wh: tuple[int, int], pretrained: bool = False) -> None:
+    Args:
+        name: timm's name, with its pre-training tag where wanted.
+        input_wh: fixed-size transformers are built for it.
+        weights: None for none, ``imagenet`` for timm's own, or a file in timm's naming.
+    """
+
+    def __init__(self, name: str, *, input_wh: tuple[int, int], weights: str | None = None) -> None:
         super().__init__()
         timm = import_timm()
-        options: dict[str, bool | tuple[int, int]] = {"features_only": True, "pretrained": pretrained}
-        if "img_size" in _arguments(timm, name):
-            options["img_size"] = (input_wh[1], input_wh[0])
+        base = name.partition(".")[0]
+        if not timm.is_model(base):
+            raise ConfigError(
+                f"model.backbone: timm has no network '{name}'. List them: python -c 'import timm; print(timm.list_models())'"
+            )
+        fixed_size = timm.models.is_model_in_modules(base, FIXED_SIZE_FAMILIES)
+        size = {"img_size": (input_wh[1], input_wh[0])} if fixed_size else {}
+        overlay = None if weights in (None, "imagenet") else {"file": weights}
         try:
-            self.net = timm.create_model(name, **options)
-        except RuntimeError as error:
-            raise ConfigError(f"model.backbone: timm/{name}: {' '.join(str(error).split())}. Choose another timm network.") from None
+            self.net = timm.create_model(name, features_only=True, pretrained=weights is not None, pretrained_cfg_overlay=overlay, **size)
+        except (AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"model.backbone: timm/{name} gives no feature maps ({reason}). Choose another timm network.") from None
         info = self.net.feature_info
         self.kept = tuple(index for index, stride in enumerate(info.reduction()) if stride >= 4)
         self.out_channels = tuple(info.channels()[index] for index in self.kept)
         self.strides = tuple(info.reduction()[index] for index in self.kept)
-        self.channels_last_output = str(getattr(self.net, "output_fmt", "NCHW")).endswith("NHWC")
+        self.nhwc = str(getattr(self.net, "output_fmt", "NCHW")).endswith("NHWC")
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         """The network's maps at strides of four and more."""
         features = self.net(images)
         kept = [features[index] for index in self.kept]
-        return [torch.permute(feature, (0, 3, 1, 2)).contiguous() for feature in kept] if self.channels_last_output else kept
+        return [feature.permute(0, 3, 1, 2).contiguous() for feature in kept] if self.nhwc else kept
 
 
-def _arguments(timm: ModuleType, name: str) -> set[str]:
-    """Names of the arguments that this timm network insists on knowing: ``img_size`` for fixed-size transformers."""
-    if not timm.is_model(name.split(".")[0]):
-        raise ConfigError(f"model.backbone: timm has no network '{name}'. List them: python -c 'import timm; print(timm.list_models())'")
-    module = timm.models.model_entrypoint(name.split(".")[0]).__module__
-    return {"img_size"} if timm.models.is_model_in_modules(name.split(".")[0], FIXED_SIZE_FAMILIES) and module else set()
-
-
-FIXED_SIZE_FAMILIES = ("vision_transformer", "swin_transformer", "swin_transformer_v2", "eva", "deit", "beit", "hiera", "mvitv2")
+FIXED_SIZE_FAMILIES = {"vision_transformer", "swin_transformer", "swin_transformer_v2", "eva", "deit", "beit", "hiera"}
+"""timm's families whose position tables are made for one input size."""

@@ -9,6 +9,7 @@ from poseline.train.tracking.run import NullRun, StageRun, open_stage
 from poseline.train.tracking.spool import list_spools
 from poseline.train.tracking.store import init_store, probe_store, tracking_uri
 from poseline.train.tracking.sync import SyncReport, replay, set_champion, sync
+from poseline.train.tracking.view import view_path
 
 __all__ = [
     "Identity",
@@ -27,4 +28,5 @@ __all__ = [
     "set_champion",
     "sync",
     "tracking_uri",
+    "view_path",
 ]

@@ -18,6 +18,7 @@ from poseline.artifacts import Layout, write_json
 from poseline.config import MlflowConfig
 from poseline.config.params import Yaml
 from poseline.errors import BackendError
+from poseline.train.tracking.view import experiment_tags
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -149,7 +150,8 @@ def probe(uri: str) -> None:
     except urllib.error.HTTPError:
         return
     except (OSError, ValueError) as error:
-        raise StoreLostError(f"{uri}: no answer ({one_line(error)})") from None
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise StoreLostError(f"{uri}: no answer ({reason})") from None
 
 
 def open_experiment(client: MlflowClient, name: str, location: str | None) -> str:
@@ -159,13 +161,16 @@ def open_experiment(client: MlflowClient, name: str, location: str | None) -> st
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(name, artifact_location=location)
+            return client.create_experiment(name, artifact_location=location, tags=experiment_tags())
         except MlflowException:  # another process was faster
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    for key, value in experiment_tags().items():  # an experiment made by hand, or by an older poseline
+        if key not in found.tags:
+            client.set_experiment_tag(found.experiment_id, key, value)
     return found.experiment_id
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +12,10 @@ from poseline.artifacts import file_hash
 from poseline.config import Params
 from poseline.errors import BackendError, PoselineError
 from poseline.train.tracking.events import Begin, End, Event
-from poseline.train.tracking.ledger import Ledger
+from poseline.train.tracking.ledger import WEIGHTS, Ledger
 from poseline.train.tracking.mirror import mirror
 from poseline.train.tracking.spool import EVENTS, claim, list_spools, read_spool, remove_spool, spool_root
-from poseline.train.tracking.store import StoreLostError, is_refusal, one_line
+from poseline.train.tracking.store import StoreLostError, is_refusal, one_line, tracking_uri
 
 CHAMPION = "champion"
 
@@ -115,7 +118,8 @@ def set_champion(params: Params, root: Path, *, weights: Path) -> str:
     except StoreLostError as error:
         raise BackendError(f"{error}. The alias '{CHAMPION}' was not moved.") from None
     name, client = params.mlflow.registered_model, ledger.client
-    model_id = ledger.model_id(file_hash(weights))
+    digest = file_hash(weights)
+    model_id = ledger.model_id(digest)
     if model_id is None:
         raise BackendError(f"{weights}: the experiment store knows no model with these weights. Run: poseline sync, or train it here.")
     try:
@@ -123,8 +127,26 @@ def set_champion(params: Params, root: Path, *, weights: Path) -> str:
     except MlflowException as error:
         if not is_refusal(error):  # it exists already: the usual case
             raise
-    known = [version for version in client.search_model_versions(f"name = '{name}'") if version.model_id == model_id]
-    model = client.get_logged_model(model_id)
-    made = known[0] if known else client.create_model_version(name, f"models:/{model_id}", model.source_run_id, model_id=model_id)
+    known = [version for version in client.search_model_versions(f"name = '{name}'") if version.tags.get(WEIGHTS) == digest]
+    if known:
+        made = known[0]
+    else:
+        run_id = client.get_logged_model(model_id).source_run_id
+        with _default_store(tracking_uri(params.mlflow, root)):
+            made = client.create_model_version(name, f"models:/{model_id}", run_id, {WEIGHTS: digest}, model_id=model_id)
     client.set_registered_model_alias(name, CHAMPION, made.version)
     return str(made.version)
+
+
+@contextmanager
+def _default_store(uri: str) -> Iterator[None]:
+    """Make a store MLflow's default: a sqlite registry resolves ``models:/<id>`` there, whatever its client's own address."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MLFLOW_TRACKING_URI"]
+        else:
+            os.environ["MLFLOW_TRACKING_URI"] = before

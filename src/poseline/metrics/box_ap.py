@@ -1,0 +1,96 @@
+"""Average precision of the person boxes that a detector gave, by COCO's rule."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from poseline.metrics.average_precision import count_people, precision_recall
+from poseline.metrics.coco_types import AREA_RANGES, OKS_THRESHOLDS, CocoTruth, MatchTable, locate_images
+from poseline.metrics.matching import match_greedily, pair_up, rank_detections
+
+BOX_SLICES = ("all", "small", "medium", "large")
+_RANGES = np.concatenate([AREA_RANGES[:1], [[0.0, 32.0**2]], AREA_RANGES[1:]])
+
+
+def score_boxes(
+    truth: CocoTruth,
+    image_ids: Int[np.ndarray, " N"],
+    bbox_xywh: Float[np.ndarray, "N 4"],
+    scores: Float[np.ndarray, " N"],
+    *,
+    max_detections: int = 100,
+) -> dict[str, float | None]:
+    """Box AP and AR as fractions: ap, ap50, ap75, ap_small, ap_medium, ap_large, ar; None where nobody is asked for.
+
+    Crowds are ignored; people without labelled keypoints count.
+
+    Raises:
+        DataError: a picture that the truth lacks.
+
+    Reference:
+        pycocotools COCOeval(iouType="bbox"), the same bits.
+    """
+    matches = match_boxes(truth, image_ids, bbox_xywh, scores, max_detections=max_detections)
+    precision, recall = precision_recall(matches)
+    values = {"ap": precision[0], "ap50": precision[0, 0], "ap75": precision[0, 5], "ar": recall[0]}
+    values |= {f"ap_{name}": precision[index] for index, name in enumerate(BOX_SLICES) if index}
+    return {name: None if np.isnan(curve).any() else float(np.mean(curve)) for name, curve in values.items()}
+
+
+def match_boxes(
+    truth: CocoTruth,
+    image_ids: Int[np.ndarray, " N"],
+    bbox_xywh: Float[np.ndarray, "N 4"],
+    scores: Float[np.ndarray, " N"],
+    *,
+    max_detections: int = 100,
+) -> MatchTable:
+    """The table of matches of boxes in the slices all, small, medium, large."""
+    boxes, scores = np.asarray(bbox_xywh, dtype=np.float64).reshape(-1, 4), np.asarray(scores, dtype=np.float64)
+    image_index = locate_images(truth.image_ids, image_ids, "boxes")
+    num_images = len(truth.image_ids)
+    kept, ranks = rank_detections(image_index, scores, max_detections)
+    images, area = image_index[kept], (boxes[:, 2] * boxes[:, 3])[kept]
+    pairs = pair_up(images, truth.image_index, num_images)
+    ignored = _outside(truth.area) | truth.is_crowd
+    found = match_greedily(
+        _overlap(boxes[kept[pairs[0]]], truth, pairs[1]),
+        pairs,
+        detection_images=images,
+        ranks=ranks,
+        truth_images=truth.image_index,
+        truth_ignored=ignored,
+        is_crowd=truth.is_crowd,
+        thresholds=OKS_THRESHOLDS,
+        num_images=num_images,
+    )
+    on_ignored = (found >= 0) & np.take_along_axis(
+        np.pad(ignored, ((0, 0), (0, 1))), found.reshape(len(ignored), -1), axis=1
+    ).reshape(found.shape)
+    return MatchTable(
+        image_ids=truth.image_ids,
+        image_index=images,
+        detection_index=kept,
+        scores=scores[kept],
+        matched=found >= 0,
+        ignored=on_ignored | ((found < 0) & _outside(area)[:, :, None]),
+        truth_counts=count_people(truth.image_index, ignored, num_images),
+        slices=BOX_SLICES,
+        truth_index=found,
+    )
+
+
+def _overlap(boxes: Float[np.ndarray, "P 4"], truth: CocoTruth, people: Int[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+    """IoU of pairs; against a crowd the share of the detection that lies in it."""
+    true = truth.bbox_xywh[people]
+    low = np.maximum(boxes[:, :2], true[:, :2])
+    high = np.minimum(boxes[:, :2] + boxes[:, 2:], true[:, :2] + true[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    own, other = boxes[:, 2] * boxes[:, 3], true[:, 2] * true[:, 3]
+    union = np.where(truth.is_crowd[people], own, own + other - shared)
+    return np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0)
+
+
+def _outside(area: Float[np.ndarray, " N"]) -> np.ndarray:
+    return (area[None] < _RANGES[:, :1]) | (area[None] > _RANGES[:, 1:])

@@ -1,0 +1,152 @@
+"""MPII multi-person mAP: groups of people, poses assigned greedily, AP of each joint at half a head size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from poseline.data.json_files import Json, expect_list, expect_mapping, integer, numbers, read_json
+from poseline.errors import DataError
+from poseline.metrics.pckh import MPII_GROUPS, MPII_JOINTS, head_size_from_box
+from poseline.metrics.posetrack_ap import average_precision, label_joints, pair_joints, rank_scores
+
+# The multi-person benchmark has 14 joints; upper neck and head top make up the head.
+MULTI_JOINTS = tuple(joint for joint in range(16) if joint not in (6, 7))
+MULTI_PARTS = MPII_GROUPS | {"head": (8, 9)}
+
+
+@dataclass(frozen=True)
+class GroupPeople:
+    """N people (or poses) in groups.
+
+    Attributes:
+        group_ids: int64 [N].
+        keypoints: float64 [N, 16, 2], pixels.
+        present: bool [N, 16]: annotated, or predicted.
+        scores: float64 [N, 16], of predicted joints; ones in truth.
+        head_size: float64 [N], pixels; ones in predictions.
+    """
+
+    group_ids: Int[np.ndarray, " N"]
+    keypoints: Float[np.ndarray, "N 16 2"]
+    present: Bool[np.ndarray, "N 16"]
+    scores: Float[np.ndarray, "N 16"]
+    head_size: Float[np.ndarray, " N"]
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """mAP of the group protocol, fractions; None where nothing is annotated.
+
+    Attributes:
+        mean: of the seven parts.
+        parts: head, shoulder, elbow, wrist, hip, knee, ankle -> AP: the mean of its joints.
+        joints: name -> AP.
+    """
+
+    mean: float | None
+    parts: dict[str, float | None]
+    joints: dict[str, float | None]
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Flat numbers for a metrics file: map, map_head, ..., map_ankle."""
+        return {"map": self.mean} | {f"map_{name}": value for name, value in self.parts.items()}
+
+
+def score_mpii_multi(truth: GroupPeople, predictions: GroupPeople) -> GroupScore:
+    """AP of every joint at PCKh 0.5 over the groups, and the mean of the seven parts.
+
+    Within a group each pose goes to the person with whom it shares the largest part of joints, and each person keeps the best such
+    pose; the joints of other poses are all false. Groups without people are left out.
+
+    Raises:
+        DataError: predictions for a group that the truth lacks.
+
+    Reference:
+        Pishchulin et al., DeepCut, CVPR 2016; MPII multi-person evaluation.
+    """
+    groups = np.unique(truth.group_ids)
+    unknown = np.setdiff1d(predictions.group_ids, groups)
+    if len(unknown):
+        raise DataError(f"predictions: group {unknown[0]} is not in the truth ({len(unknown)} such groups). Give the same split.")
+    labels, scores, present = [np.zeros((0, 16), bool)], [np.zeros((0, 16))], [np.zeros((0, 16), bool)]
+    for group in groups:
+        people, poses = np.flatnonzero(truth.group_ids == group), np.flatnonzero(predictions.group_ids == group)
+        if not len(poses):
+            continue
+        pairs = pair_joints(
+            predictions.keypoints[poses][:, MULTI_JOINTS],
+            predictions.present[poses][:, MULTI_JOINTS],
+            truth=truth.keypoints[people][:, MULTI_JOINTS],
+            has_truth=truth.present[people][:, MULTI_JOINTS],
+            head_size=truth.head_size[people],
+        )
+        found = np.zeros((len(poses), 16), dtype=bool)
+        found[:, MULTI_JOINTS] = label_joints(pairs)
+        labels.append(found)
+        scores.append(predictions.scores[poses])
+        present.append(predictions.present[poses])
+    joints = _rate_joints(np.concatenate(labels), np.concatenate(scores), np.concatenate(present), truth.present.sum(axis=0))
+    parts = {name: _mean([joints[MPII_JOINTS[member]] for member in members]) for name, members in MULTI_PARTS.items()}
+    return GroupScore(mean=_mean(list(parts.values())), parts=parts, joints=joints)
+
+
+def read_groups(path: Path, *, truth: bool) -> GroupPeople:
+    """People of a JSON list of {group, keypoints: 16 x [x, y, flag or score]}, and in truth head_box [x1, y1, x2, y2].
+
+    A joint whose third number is not above 0 is not annotated (truth) or not predicted; scores are those numbers.
+
+    Raises:
+        DataError: missing, cut short or in another form; a number that is not finite; a head box of no size.
+    """
+    path = Path(path)
+    entries = expect_list(read_json(path), where=str(path))
+    if not entries:
+        raise DataError(f"{path}: expected at least one person, got an empty list. Give another file.")
+    group_ids, points, heads = [], [], []
+    for index, value in enumerate(entries):
+        where = f"{path}: entry {index}"
+        entry = expect_mapping(value, where=where)
+        group_ids.append(integer(entry, "group", where=where))
+        points.append(_joints(entry.get("keypoints"), where))
+        heads.append(numbers(entry.get("head_box"), 4, where=f"{where}: 'head_box'") if truth else [0.0, 0.0, 1.0, 1.0])
+    joints = np.array(points)
+    head_size = head_size_from_box(np.array(heads))
+    if not np.isfinite(joints).all():
+        raise DataError(f"{path}: entry {np.argwhere(~np.isfinite(joints))[0][0]}: expected finite numbers. Fix the file.")
+    if truth and not (head_size > 0).all():
+        raise DataError(f"{path}: entry {int(np.argmin(head_size > 0))}: expected a head box with a size. Fix the file.")
+    return GroupPeople(
+        group_ids=np.array(group_ids, dtype=np.int64),
+        keypoints=joints[..., :2],
+        present=joints[..., 2] > 0,
+        scores=joints[..., 2],
+        head_size=head_size,
+    )
+
+
+def _joints(value: Json, where: str) -> list[list[float]]:
+    rows = expect_list(value, where=f"{where}: 'keypoints'")
+    if len(rows) != 16:
+        raise DataError(f"{where}: {len(rows)} keypoints, skeleton 'mpii16' has 16. Fix the file.")
+    return [numbers(row, 3, where=f"{where}: keypoint {joint}") for joint, row in enumerate(rows)]
+
+
+def _rate_joints(
+    labels: Bool[np.ndarray, "D 16"], scores: Float[np.ndarray, "D 16"], present: Bool[np.ndarray, "D 16"], asked: Int[np.ndarray, " 16"]
+) -> dict[str, float | None]:
+    rated: dict[str, float | None] = {}
+    for joint in MULTI_JOINTS:
+        rows = np.flatnonzero(present[:, joint])
+        order = rows[rank_scores(scores[rows, joint], ties="stable")]
+        rated[MPII_JOINTS[joint]] = average_precision(labels[order, joint], int(asked[joint]))[0] if asked[joint] else None
+    return rated
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,68 @@
+"""Shared fixtures: a tiny project whose data are drawn by the project itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Tests run side by side: one thread each, or they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TINY = (
+    "mini.coco_train_images=16", "mini.coco_val_images=8", "mini.mpii_train_images=8", "mini.mpii_val_images=6",
+    "mini.posetrack_train_videos=1", "mini.posetrack_val_videos=2", "mini.posetrack_frames=6", "mini.processes=1",
+    "validate.html=false", "preprocess.processes=1", "model.input_wh=[32, 64]", "model.width=0.125", "model.head=pyramid",
+    "model.deconv_channels=[16]", "train.epochs=1", "train.batch_size=8", "train.threads=1", "score.bootstrap=20",
+    "mlflow.enabled=false", "report.pictures=3",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real pictures and weights; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("POSELINE_REAL", REPOSITORY.parent / "shared" / "real"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; name their folder in POSELINE_REAL")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with params.yaml and drawn, validated and preprocessed data. Do not write into it: copy it."""
+    from poseline.artifacts import Layout
+    from poseline.config import load_params
+    from poseline.stages import mini, preprocess, validate
+
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(REPOSITORY / "params.yaml", folder)
+    params = load_params(folder / "params.yaml", TINY)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for stage in (mini, validate, preprocess):
+            stage.run(params, Layout(Path()))
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def project(drawn_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh copy of the drawn project, made the working directory."""
+    folder = tmp_path / "project"
+    shutil.copytree(drawn_project, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Overrides that make every stage quick."""
+    return TINY
