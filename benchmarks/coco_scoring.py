@@ -79,7 +79,7 @@ def main() -> None:
         row["pycocotools_evaluate_s"] = time.process_time() - start
     second = score_coco(truth, read_results(folder / "second.json", truth))
     start = time.process_time()
-    (paired,) = paired_bootstrap(score.matches, second.matches, resamples=arguments.resamples, seed=0)
+    paired = paired_bootstrap(score, second, resamples=arguments.resamples, seed=0)
     row["paired_bootstrap_s"] = time.process_time() - start
     row["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{len(truth.image_ids)} pictures, {len(truth)} people, {len(results)} detections; AP {paired.first:.4f} and {paired.second:.4f}")

@@ -61,7 +61,7 @@ def test_the_interval_holds_the_score_and_narrows_with_confidence(draw_set):
 def test_a_run_against_itself_differs_by_nothing(draw_set):
     truth, results = draw_set(2)
     matches = score_coco(truth, results).matches
-    (result,) = paired_bootstrap(matches, matches, resamples=50, seed=0)
+    result = paired_bootstrap(matches, matches, resamples=50, seed=0)
     assert (result.difference, result.low, result.high, result.standard_error) == (0.0, 0.0, 0.0, 0.0)
 
 
@@ -69,7 +69,7 @@ def test_the_paired_interval_is_narrower_than_either_runs(draw_set, shift_result
     truth, results = draw_set(1, images=60)
     offset = np.random.default_rng(0).normal(0, 1, results.keypoints.shape)
     first, second = score_coco(truth, results), score_coco(truth, shift_results(truth, results, offset))
-    (result,) = paired_bootstrap(first.matches, second.matches, resamples=300, seed=0)
+    result = paired_bootstrap(first.matches, second.matches, resamples=300, seed=0)
     assert result.difference == pytest.approx(second.metrics["ap"] - first.metrics["ap"], abs=1e-15)
     low, high = bootstrap_ap(first, resamples=300, seed=0)
     assert result.high - result.low < high - low

@@ -11,7 +11,6 @@ from poseline.core.skeletons import load_skeleton
 from poseline.errors import ArtifactError, DataError
 from poseline.metrics.calibration import (
     ExpectedOks,
-    best_oks,
     compare_rescoring,
     fit_expected_oks,
     measure_keypoints,
@@ -20,7 +19,7 @@ from poseline.metrics.calibration import (
     rescore,
 )
 from poseline.metrics.coco_types import CocoResults, CocoTruth
-from poseline.metrics.errors import diagnose
+from poseline.metrics.errors import best_oks, diagnose
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,16 @@ def test_background_and_people_not_found():
     assert gains["jitter"] == 0.0
 
 
+def test_duplicates_are_told_from_background():
+    truth = make_pair()
+    twice = np.concatenate([truth.keypoints, truth.keypoints[:1] + 3, truth.keypoints[:1] + 9000])
+    image_ids = np.full(4, 1)
+    results = CocoResults.from_arrays(truth, image_ids, keypoints=twice, scores=[0.6, 0.5, 0.9, 0.8])
+    diagnosis = diagnose(truth, results, flip_permutation=FLIP)
+    assert (diagnosis.duplicates.tolist(), diagnosis.background.tolist()) == ([0], [3])
+    assert diagnosis.detection_index.tolist() == [2, 1]
+
+
 def test_gains_of_planted_errors(crowd):
     truth, results = crowd
     points = results.keypoints.copy()

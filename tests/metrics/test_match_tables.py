@@ -8,8 +8,9 @@ import pytest
 
 from poseline.errors import ArtifactError
 from poseline.metrics.bootstrap import DistanceTable, paired_bootstrap, resample
-from poseline.metrics.coco_ap import score_coco
+from poseline.metrics.coco_ap import match_coco, score_coco
 from poseline.metrics.match_tables import distances_from_frame, distances_to_frame, matches_from_frame, matches_to_frame
+from poseline.metrics.slices import match_slices
 
 
 def test_round_trip_through_parquet(draw_set, tmp_path):
@@ -21,7 +22,7 @@ def test_round_trip_through_parquet(draw_set, tmp_path):
     assert np.array_equal(table.ignored, score.matches.ignored)
     ones = np.ones((1, 40), dtype=int)
     assert {name: values[0] for name, values in resample(table, ones, list(score.metrics)).items()} == score.metrics
-    assert paired_bootstrap(table, score.matches, resamples=20, seed=0)[0].high == 0.0
+    assert paired_bootstrap(table, score.matches, resamples=20, seed=0).high == 0.0
 
 
 def test_size_of_a_baseline(draw_set, tmp_path):
@@ -29,6 +30,21 @@ def test_size_of_a_baseline(draw_set, tmp_path):
     matches_to_frame(score_coco(truth, results).matches).to_parquet(tmp_path / "m.parquet")
     assert len(truth) > 500
     assert (tmp_path / "m.parquet").stat().st_size < 60_000
+
+
+def test_slices_are_kept(draw_set):
+    truth, results = draw_set(3)
+    matches = match_slices(truth, results)
+    table = matches_from_frame(matches_to_frame(matches))
+    assert table.slices == matches.slices
+    assert np.array_equal(table.truth_counts, matches.truth_counts)
+    assert paired_bootstrap(table, matches, resamples=20, seed=0, metric="ap_people_2_to_4").low == 0.0
+
+
+def test_other_thresholds_are_refused(draw_set):
+    truth, results = draw_set(3)
+    with pytest.raises(ValueError, match="thresholds"):
+        matches_to_frame(match_coco(truth, results, thresholds=np.array([0.1])))
 
 
 def test_distances(tmp_path):
@@ -46,5 +62,7 @@ def test_faults(draw_set):
     frame = matches_to_frame(score_coco(*draw_set(1)).matches)
     with pytest.raises(ArtifactError, match="columns \\['flags'\\] are missing"):
         matches_from_frame(frame.drop(columns="flags"))
+    with pytest.raises(ArtifactError, match="flags for"):
+        matches_from_frame(frame.drop(columns="asked_large"))
     with pytest.raises(ArtifactError, match="flags for"):
         matches_from_frame(frame.assign(flags=[b"" for _ in range(len(frame))]))

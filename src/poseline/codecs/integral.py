@@ -46,22 +46,22 @@ class IntegralCodec:
         """Relative coordinates of keypoints in input pixels; one outside the crop keeps its weight."""
         return Targets(keypoints.float() / relative_spans(self.input_wh, self.config.geometry, keypoints) - 0.5, weights.float())
 
-    def normalise(self, maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K h w"]:
-        """Maps of unit sum."""
-        maps = maps.float()
+    def mass(self, maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K h w"]:
+        """What each cell weighs, before division by the map's sum."""
         match self.config.integral.normalise:
             case "softmax":
-                return maps.flatten(2).softmax(dim=-1).view_as(maps)
+                return (maps - maps.detach().amax(dim=(2, 3), keepdim=True)).exp()
             case "sigmoid":
-                maps = maps.sigmoid()
+                return maps.sigmoid()
             case "divide_sum":
-                pass
-        return maps / maps.sum(dim=(2, 3), keepdim=True)
+                return maps
 
     def marginals(self, outputs: Outputs) -> tuple[Float[Tensor, "B K w"], Float[Tensor, "B K h"]]:
-        """Mass along x and along y."""
-        mass = self.normalise(single(outputs))
-        return mass.sum(dim=2), mass.sum(dim=3)
+        """Distributions along x and along y."""
+        mass = self.mass(single(outputs).float())
+        columns, rows = mass.sum(dim=2), mass.sum(dim=3)
+        total = rows.sum(dim=2, keepdim=True)
+        return columns / total, rows / total
 
     def relative(self, expectations: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
         """Expected heat-map positions as coordinates from the middle in crop sizes."""

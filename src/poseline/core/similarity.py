@@ -64,9 +64,9 @@ def oks_pairs(
     >>> oks_pairs(a, b, np.array([[2]]), np.array([50.0]), np.array([0.05])).round(4).tolist()
     [0.3679]
     """
-    visible = np.asarray(np.asarray(visibility_b) > 0)
+    visible = np.asarray(visibility_b) > 0
     similarity = keypoint_similarity(keypoints_a, keypoints_b, area_b, sigmas)
-    unlabelled = ~visible.any(axis=1)
+    unlabelled = np.asarray(~visible.any(axis=1))
     if unlabelled.any():
         if bbox_xywh_b is None:
             similarity[unlabelled] = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from poseline.metrics.coco_types import RECALL_POINTS, MatchTable
 
@@ -56,8 +56,3 @@ def curve_at_recall_points(
     np.divide(true_positives, false_positives + true_positives + np.spacing(1.0), out=envelope[:-1])
     envelope[-2::-1] = np.maximum.accumulate(envelope[-2::-1])
     return envelope[np.searchsorted(true_positives / asked, RECALL_POINTS, side="left")]
-
-
-def count_people(image_index: Int[np.ndarray, " G"], ignored: Bool[np.ndarray, "S G"], num_images: int) -> Int[np.ndarray, "S I"]:
-    """People asked for in each slice and picture."""
-    return np.stack([np.bincount(image_index[~row], minlength=num_images) for row in ignored]).astype(np.int64)

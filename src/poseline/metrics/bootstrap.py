@@ -94,9 +94,27 @@ def bootstrap_metrics(
 
 
 def paired_bootstrap(
-    first: Table, second: Table, *, resamples: int, seed: int, confidence: float = 0.95, metrics: Sequence[str] = ("ap",)
+    first: CocoScore | Table,
+    second: CocoScore | Table,
+    *,
+    resamples: int,
+    seed: int,
+    confidence: float = 0.95,
+    metric: str = "ap",
+) -> PairedResult:
+    """The difference of two runs in one metric: both are scored on the same resampled pictures.
+
+    Raises:
+        DataError: the tables are of different pictures, or the metric has no value in one of them.
+    """
+    tables = [run.matches if isinstance(run, CocoScore) else run for run in (first, second)]
+    return paired_bootstrap_metrics(tables[0], tables[1], [metric], resamples=resamples, seed=seed, confidence=confidence)[0]
+
+
+def paired_bootstrap_metrics(
+    first: Table, second: Table, metrics: Sequence[str], *, resamples: int, seed: int, confidence: float = 0.95
 ) -> list[PairedResult]:
-    """The difference of two runs for each metric: both are scored on the same resampled pictures.
+    """The difference of two runs in each metric, all from the same resamples.
 
     Raises:
         DataError: the tables are of different pictures, or a metric has no value in one of them.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from poseline.metrics.average_precision import count_people, precision_recall
+from poseline.metrics.average_precision import precision_recall
 from poseline.metrics.coco_types import AREA_RANGES, OKS_THRESHOLDS, CocoTruth, MatchTable, locate_images
-from poseline.metrics.matching import match_greedily, pair_up, rank_detections
+from poseline.metrics.matching import pair_up, rank_detections, tabulate_matches
 
 BOX_SLICES = ("all", "small", "medium", "large")
 _RANGES = np.concatenate([AREA_RANGES[:1], [[0.0, 32.0**2]], AREA_RANGES[1:]])
@@ -49,35 +49,21 @@ def match_boxes(
     """The table of matches of boxes in the slices all, small, medium, large."""
     boxes, scores = np.asarray(bbox_xywh, dtype=np.float64).reshape(-1, 4), np.asarray(scores, dtype=np.float64)
     image_index = locate_images(truth.image_ids, image_ids, "boxes")
-    num_images = len(truth.image_ids)
     kept, ranks = rank_detections(image_index, scores, max_detections)
-    images, area = image_index[kept], (boxes[:, 2] * boxes[:, 3])[kept]
-    pairs = pair_up(images, truth.image_index, num_images)
-    ignored = _outside(truth.area) | truth.is_crowd
-    found = match_greedily(
+    images = image_index[kept]
+    pairs = pair_up(images, truth.image_index, len(truth.image_ids))
+    return tabulate_matches(
+        truth,
         _overlap(boxes[kept[pairs[0]]], truth, pairs[1]),
         pairs,
-        detection_images=images,
+        kept=kept,
+        images=images,
         ranks=ranks,
-        truth_images=truth.image_index,
-        truth_ignored=ignored,
-        is_crowd=truth.is_crowd,
-        thresholds=OKS_THRESHOLDS,
-        num_images=num_images,
-    )
-    on_ignored = (found >= 0) & np.take_along_axis(
-        np.pad(ignored, ((0, 0), (0, 1))), found.reshape(len(ignored), -1), axis=1
-    ).reshape(found.shape)
-    return MatchTable(
-        image_ids=truth.image_ids,
-        image_index=images,
-        detection_index=kept,
         scores=scores[kept],
-        matched=found >= 0,
-        ignored=on_ignored | ((found < 0) & _outside(area)[:, :, None]),
-        truth_counts=count_people(truth.image_index, ignored, num_images),
+        truth_ignored=_outside(truth.area) | truth.is_crowd,
+        unpunished=_outside((boxes[:, 2] * boxes[:, 3])[kept]),
+        thresholds=OKS_THRESHOLDS,
         slices=BOX_SLICES,
-        truth_index=found,
     )
 
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from poseline.core.similarity import oks_pairs
 from poseline.errors import ArtifactError, DataError
 from poseline.metrics.coco_ap import score_coco
-from poseline.metrics.coco_types import COCO_SIGMAS, CocoResults, CocoTruth
-from poseline.metrics.errors import NEAR_FROM, Diagnosis
-from poseline.metrics.matching import pair_up
+from poseline.metrics.coco_types import CocoResults, CocoTruth
+from poseline.metrics.errors import NEAR_FROM, Diagnosis, best_oks
 
 FEATURES = ("pose_score", "mean_keypoint_score", "max_keypoint_score", "min_keypoint_score", "keypoint_score_spread", "log_area")
 
@@ -98,19 +96,6 @@ def measure_keypoints(results: CocoResults, diagnosis: Diagnosis, *, bins: int =
 def measure_poses(truth: CocoTruth, results: CocoResults, *, sigmas: Float[np.ndarray, " K"] | None = None, bins: int = 10) -> Reliability:
     """Reliability of pose scores as a promise of OKS."""
     return measure_reliability(results.scores, best_oks(truth, results, sigmas=sigmas), bins=bins)
-
-
-def best_oks(truth: CocoTruth, results: CocoResults, *, sigmas: Float[np.ndarray, " K"] | None = None) -> Float[np.ndarray, " N"]:
-    """Each detection's highest OKS with a labelled person of its picture; 0 where there is none."""
-    constants = COCO_SIGMAS if sigmas is None else np.asarray(sigmas, dtype=np.float64)
-    order = np.argsort(results.image_index, kind="stable")
-    rows, people = pair_up(results.image_index[order], truth.image_index, len(truth.image_ids))
-    asked = ~truth.ignored[people]
-    rows, people = order[rows[asked]], people[asked]
-    oks = oks_pairs(results.keypoints[rows], truth.keypoints[people], truth.visibility[people], truth.area[people], constants)
-    best = np.zeros(len(results))
-    np.maximum.at(best, rows, oks)
-    return best
 
 
 def fit_expected_oks(

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from poseline.core.similarity import oks_pairs
-from poseline.metrics.average_precision import count_people, precision_recall
+from poseline.metrics.average_precision import precision_recall
 from poseline.metrics.coco_types import AREA_NAMES, AREA_RANGES, COCO_SIGMAS, OKS_THRESHOLDS, CocoResults, CocoScore, CocoTruth, MatchTable
-from poseline.metrics.matching import match_greedily, pair_up, rank_detections
+from poseline.metrics.matching import pair_up, rank_detections, tabulate_matches
 
 Engine = Literal["poseline", "pycocotools"]
 METRIC_KEYS = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
@@ -79,10 +79,9 @@ def match_coco(
         raise ValueError(f"sigmas: expected {truth.keypoints.shape[1]}, one a keypoint of the truth, got {len(constants)}")
     if truth_outside is None or results_outside is None:
         truth_outside, results_outside = _outside_areas(truth.area), _outside_areas(results.area)
-    num_images = len(truth.image_ids)
     kept, ranks = rank_detections(results.image_index, results.scores, max_detections)
     images = results.image_index[kept]
-    detections, people = pair_up(images, truth.image_index, num_images)
+    detections, people = pair_up(images, truth.image_index, len(truth.image_ids))
     similarity = oks_pairs(
         results.keypoints[kept[detections]],
         truth.keypoints[people],
@@ -91,31 +90,18 @@ def match_coco(
         constants,
         bbox_xywh_b=truth.bbox_xywh[people],
     )
-    ignored = truth_outside | truth.ignored
-    found = match_greedily(
+    return tabulate_matches(
+        truth,
         similarity,
         (detections, people),
-        detection_images=images,
+        kept=kept,
+        images=images,
         ranks=ranks,
-        truth_images=truth.image_index,
-        truth_ignored=ignored,
-        is_crowd=truth.is_crowd,
-        thresholds=thresholds,
-        num_images=num_images,
-    )
-    unpunished = (found < 0) & results_outside[:, kept, None]
-    on_ignored = (found >= 0) & np.take_along_axis(_padded(ignored), found.reshape(len(ignored), -1), axis=1).reshape(found.shape)
-    return MatchTable(
-        image_ids=truth.image_ids,
-        image_index=images,
-        detection_index=kept,
         scores=results.scores[kept],
-        matched=found >= 0,
-        truth_index=found,
-        ignored=on_ignored | unpunished,
-        truth_counts=count_people(truth.image_index, ignored, num_images),
-        slices=slices,
+        truth_ignored=truth_outside | truth.ignored,
+        unpunished=results_outside[:, kept],
         thresholds=thresholds,
+        slices=slices,
     )
 
 
@@ -192,11 +178,6 @@ def _official_results(truth: CocoTruth, results: CocoResults) -> list[dict[str, 
 
 def _outside_areas(area: Float[np.ndarray, " N"]) -> Bool[np.ndarray, "3 N"]:
     return (area[None] < AREA_RANGES[:, :1]) | (area[None] > AREA_RANGES[:, 1:])
-
-
-def _padded(flags: Bool[np.ndarray, "S G"]) -> Bool[np.ndarray, "S G1"]:
-    """One more column, so that the index -1 (nobody) may be looked up."""
-    return np.concatenate([flags, np.zeros((len(flags), 1), dtype=bool)], axis=1)
 
 
 def _mean(values: Float[np.ndarray, " ..."]) -> float | None:

@@ -14,6 +14,7 @@ from poseline.metrics.coco_types import CocoResults, CocoTruth
 BODY = ("keypoints",)
 WHOLEBODY_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 BOX_TO_AREA = 0.53
+BODY_KEYPOINTS = 17
 
 Entries = list[dict[str, Json]]
 
@@ -57,7 +58,7 @@ def read_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool
         keypoints=points[..., :2],
         visibility=visibility,
         num_keypoints=np.where(counts >= 0, counts, (visibility > 0).sum(axis=1)),
-        area=boxes[:, 2] * boxes[:, 3] * BOX_TO_AREA if area_from_box else _areas(people, annotation_ids, path),
+        area=_areas_of_boxes(boxes) * BOX_TO_AREA if area_from_box else _areas(people, annotation_ids, path),
         bbox_xywh=boxes,
         is_crowd=np.array([bool(entry.get("iscrowd", 0)) for entry in people], dtype=bool),
         crowd_index=_crowd_index(images),
@@ -87,14 +88,18 @@ def read_results(path: Path, truth: CocoTruth, *, parts: tuple[str, ...] = BODY)
         raise DataError(f"{where[0]} has {points.shape[1]} keypoints, the truth has {num_keypoints}. Give results of the same skeleton.")
     scores = _numbers(entries, "score", where)
     has_box = isinstance(entries[0].get("bbox"), list) and entries[0]["bbox"] != []
-    boxes = _boxes(entries, where) if has_box else None
+    if has_box:
+        area = _areas_of_boxes(_boxes(entries, where))
+    else:
+        # In full-body results the body alone sets the area, as in that benchmark's tool.
+        area = np.prod(np.ptp(points[:, :BODY_KEYPOINTS] if len(parts) > 1 else points, axis=1)[:, :2], axis=1)
     return CocoResults.from_arrays(
         truth,
         image_ids,
         keypoints=points[..., :2],
         keypoint_scores=points[..., 2],
         scores=scores,
-        area=None if boxes is None else boxes[:, 2] * boxes[:, 3],
+        area=area,
     )
 
 
@@ -176,6 +181,11 @@ def _numbers(entries: Entries, key: str, where: list[str]) -> Float[np.ndarray, 
 def _finite_or_nan(value: Json) -> float:
     """A finite number as float; NaN for anything else."""
     return float(value) if type(value) in (int, float) and abs(value) < 1e300 else float("nan")  # type: ignore[arg-type]
+
+
+def _areas_of_boxes(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, " N"]:
+    area: Float[np.ndarray, " N"] = boxes[:, 2] * boxes[:, 3]
+    return area
 
 
 def _areas(people: Entries, annotation_ids: Int[np.ndarray, " G"], path: Path) -> Float[np.ndarray, " G"]:

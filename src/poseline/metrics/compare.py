@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import norm
 
-from poseline.metrics.bootstrap import PairedResult, Table, paired_bootstrap
+from poseline.metrics.bootstrap import PairedResult, Table, paired_bootstrap_metrics
 
 Verdict = Literal["better", "worse", "cannot tell"]
 _POWER = 0.8
@@ -55,7 +55,7 @@ def compare(
     Raises:
         DataError: the tables are of different pictures, or a metric has no value in one of them.
     """
-    results = paired_bootstrap(first, second, resamples=resamples, seed=seed, confidence=confidence, metrics=metrics)
+    results = paired_bootstrap_metrics(first, second, metrics, resamples=resamples, seed=seed, confidence=confidence)
     return [Comparison(result, judge(result), count_images_needed(result)) for result in results]
 
 

@@ -35,7 +35,8 @@ class Diagnosis:
         similarity: float64 [P, K], to the true keypoint.
         distance: float64 [P, K], over the root of the person's area; NaN where not labelled.
         oks: float64 [P].
-        background: int64 [B], detections that found nobody.
+        background: int64 [B], detections that lie on nobody.
+        duplicates: int64 [D], detections of people who were found by a better one.
         missed: int64 [M], people whom no detection found.
     """
 
@@ -46,6 +47,7 @@ class Diagnosis:
     distance: Float[np.ndarray, "P K"]
     oks: Float[np.ndarray, " P"]
     background: Int[np.ndarray, " B"]
+    duplicates: Int[np.ndarray, " D"]
     missed: Int[np.ndarray, " M"]
 
     def counts(self) -> Int[np.ndarray, "K 5"]:
@@ -97,6 +99,8 @@ def diagnose(
     inverted[:, flip_permutation == np.arange(len(constants))] = 0
     swapped = _swap_similarity(points, people, truth, constants, flip_permutation)
     distance = np.linalg.norm(points - true, axis=2) / np.sqrt(np.maximum(area, 1e-9))[:, None]
+    idle = table.detection_index[found < 0]
+    on_somebody = best_oks(truth, results, sigmas=constants)[idle] >= MATCH_OKS
     missed = ~truth.ignored
     missed[people] = False
     return Diagnosis(
@@ -106,7 +110,8 @@ def diagnose(
         similarity=own,
         distance=np.where(labelled, distance, np.nan),
         oks=oks_pairs(points, true, truth.visibility[people], area, constants),
-        background=table.detection_index[found < 0],
+        background=idle[~on_somebody],
+        duplicates=idle[on_somebody],
         missed=np.flatnonzero(missed),
     )
 
@@ -116,8 +121,8 @@ def rate_gains(
 ) -> dict[str, float]:
     """AP that correcting each kind of error alone would give back, as fractions.
 
-    jitter, inversion, swap, miss: these keypoints moved to the truth. background: these detections dropped. missed: these people
-    not asked for. scores: every detection scored by its OKS (the best order there is).
+    jitter, inversion, swap, miss: these keypoints moved to the truth. background, duplicates: these detections dropped. missed:
+    these people not asked for. scores: every detection scored by its OKS (the best order there is).
     """
     base = score_coco(truth, results, sigmas=sigmas).metrics["ap"]
     if base is None:
@@ -128,7 +133,8 @@ def rate_gains(
         row, joint = np.nonzero(diagnosis.kinds == kind)
         points[diagnosis.detection_index[row], joint] = truth.keypoints[diagnosis.truth_index[row], joint]
         corrected[KINDS[kind]] = truth, replace(results, keypoints=points)
-    corrected["background"] = truth, _take(results, np.setdiff1d(np.arange(len(results)), diagnosis.background))
+    for name, dropped in (("background", diagnosis.background), ("duplicates", diagnosis.duplicates)):
+        corrected[name] = truth, _take(results, np.setdiff1d(np.arange(len(results)), dropped))
     labelled = truth.num_keypoints.copy()
     labelled[diagnosis.missed] = 0
     corrected["missed"] = replace(truth, num_keypoints=labelled), results
@@ -143,12 +149,26 @@ def rate_gains(
 
 
 def correlate_scores(results: CocoResults, diagnosis: Diagnosis) -> float | None:
-    """Spearman's rank correlation of score and OKS over detections (0 for background); None below three detections."""
-    scores = np.concatenate([results.scores[diagnosis.detection_index], results.scores[diagnosis.background]])
-    oks = np.concatenate([diagnosis.oks, np.zeros(len(diagnosis.background))])
+    """Spearman's rank correlation of score and OKS over detections (0 for background and duplicates); None below three."""
+    idle = np.concatenate([diagnosis.background, diagnosis.duplicates])
+    scores = np.concatenate([results.scores[diagnosis.detection_index], results.scores[idle]])
+    oks = np.concatenate([diagnosis.oks, np.zeros(len(idle))])
     if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(oks) == 0:
         return None
     return float(spearmanr(scores, oks).statistic)
+
+
+def best_oks(truth: CocoTruth, results: CocoResults, *, sigmas: Float[np.ndarray, " K"] | None = None) -> Float[np.ndarray, " N"]:
+    """Each detection's highest OKS with a labelled person of its picture; 0 where there is none."""
+    constants = COCO_SIGMAS if sigmas is None else np.asarray(sigmas, dtype=np.float64)
+    order = np.argsort(results.image_index, kind="stable")
+    rows, people = pair_up(results.image_index[order], truth.image_index, len(truth.image_ids))
+    asked = ~truth.ignored[people]
+    rows, people = order[rows[asked]], people[asked]
+    oks = oks_pairs(results.keypoints[rows], truth.keypoints[people], truth.visibility[people], truth.area[people], constants)
+    best = np.zeros(len(results))
+    np.maximum.at(best, rows, oks)
+    return best
 
 
 def localise(diagnosis: Diagnosis, quantiles: tuple[float, ...] = (0.5, 0.9)) -> Float[np.ndarray, "Q K"]:

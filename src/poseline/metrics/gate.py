@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from poseline.errors import DataError
-from poseline.metrics.bootstrap import PairedResult, Table, paired_bootstrap
+from poseline.metrics.bootstrap import PairedResult, Table, paired_bootstrap_metrics
 from poseline.metrics.protocol import Protocol, differences
 
 
@@ -89,8 +89,8 @@ def decide(
     assert baseline.table is not None
     assert candidate.table is not None
     try:
-        results = paired_bootstrap(
-            baseline.table, candidate.table, resamples=resamples, seed=seed, confidence=confidence, metrics=list(limits)
+        results = paired_bootstrap_metrics(
+            baseline.table, candidate.table, list(limits), resamples=resamples, seed=seed, confidence=confidence
         )
     except DataError as error:
         return GateDecision(False, str(error), protocol=candidate.protocol)

@@ -1,7 +1,7 @@
 """The per-picture table of matches as a data frame: one row a picture, small enough to commit as a baseline.
 
-Columns: image_id int64, truth_counts list<i4> (people asked for, a slice each), scores list<f8>, flags binary: the bits matched
-and ignored of each detection, slice and threshold, packed. 200 pictures with 600 people take some 20 kB as Parquet.
+Columns: image_id int64, asked_SLICE int32 for each slice (people asked for), scores list<f8>, flags binary: the bits matched and
+ignored of each detection, slice and threshold, packed. 200 pictures with 600 people and three slices take some 20 kB as Parquet.
 """
 
 from __future__ import annotations
@@ -15,25 +15,31 @@ from poseline.errors import ArtifactError
 from poseline.metrics.bootstrap import DistanceTable
 from poseline.metrics.coco_types import OKS_THRESHOLDS, MatchTable
 
-MATCH_COLUMNS = ("image_id", "truth_counts", "scores", "flags")
+MATCH_COLUMNS = ("image_id", "scores", "flags")
 DISTANCE_COLUMNS = ("image_id", "distances")
+_ASKED = "asked_"
 
 
 def matches_to_frame(matches: MatchTable) -> pd.DataFrame:
-    """One row a picture. The slices' names and the thresholds travel in ``frame.attrs``, which Parquet keeps."""
+    """One row a picture.
+
+    Raises:
+        ValueError: the thresholds are not COCO's ten, which the form takes for granted.
+    """
+    if not np.array_equal(matches.thresholds, OKS_THRESHOLDS):
+        raise ValueError(f"matches: expected the thresholds .5:.05:.95, got {matches.thresholds.tolist()}")
     starts = np.searchsorted(matches.image_index, np.arange(len(matches.image_ids) + 1))
     bits = np.stack([matches.matched, matches.ignored]).transpose(2, 0, 1, 3)
     rows = [slice(start, stop) for start, stop in pairwise(starts.tolist())]
-    frame = pd.DataFrame(
+    asked = {_ASKED + name: counts.astype(np.int32) for name, counts in zip(matches.slices, matches.truth_counts, strict=True)}
+    return pd.DataFrame(
         {
             "image_id": matches.image_ids,
-            "truth_counts": list(matches.truth_counts.T.astype(np.int32)),
+            **asked,
             "scores": [matches.scores[row] for row in rows],
             "flags": [np.packbits(bits[row]).tobytes() for row in rows],
         }
     )
-    frame.attrs = {"slices": list(matches.slices), "thresholds": matches.thresholds.tolist()}
-    return frame
 
 
 def matches_from_frame(frame: pd.DataFrame) -> MatchTable:
@@ -43,16 +49,14 @@ def matches_from_frame(frame: pd.DataFrame) -> MatchTable:
         ArtifactError: columns are missing or their lengths do not agree.
     """
     _check_columns(frame, MATCH_COLUMNS)
-    counts = np.array([np.asarray(row, dtype=np.int64) for row in frame["truth_counts"]]).reshape(len(frame), -1).T
-    slices = tuple(str(name) for name in frame.attrs.get("slices", ("all", "medium", "large")))
-    thresholds = np.asarray(frame.attrs.get("thresholds", OKS_THRESHOLDS), dtype=np.float64)
+    asked = [name for name in frame.columns if name.startswith(_ASKED)]
     sizes = np.array([len(row) for row in frame["scores"]], dtype=np.int64)
-    shape = (2, len(slices), len(thresholds))
+    shape = (2, len(asked), len(OKS_THRESHOLDS))
     parts = [np.zeros((0, *shape), dtype=bool)]
-    for size, packed in zip(sizes, frame["flags"], strict=True):
+    for size, packed in zip(sizes.tolist(), frame["flags"], strict=True):
         bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8))
-        total = int(size) * int(np.prod(shape))
-        if len(bits) != -(-total // 8) * 8 or len(counts) != len(slices):
+        total = size * int(np.prod(shape))
+        if len(bits) != -(-total // 8) * 8:
             raise ArtifactError(f"match table: {len(bits)} flags for {size} detections, expected {total}. Make the baseline again.")
         parts.append(bits[:total].reshape(size, *shape).astype(bool))
     flags = np.concatenate(parts)
@@ -63,9 +67,8 @@ def matches_from_frame(frame: pd.DataFrame) -> MatchTable:
         scores=np.concatenate([np.zeros(0), *[np.asarray(row, dtype=np.float64) for row in frame["scores"]]]),
         matched=flags[:, 0].transpose(1, 0, 2),
         ignored=flags[:, 1].transpose(1, 0, 2),
-        truth_counts=counts,
-        slices=slices,
-        thresholds=thresholds,
+        truth_counts=frame[asked].to_numpy(np.int64).T,
+        slices=tuple(name.removeprefix(_ASKED) for name in asked),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from poseline.metrics.coco_types import CocoTruth, MatchTable
+
 _CHUNK_ELEMENTS = 4_000_000
 
 
@@ -29,6 +31,69 @@ def pair_up(
     detections = np.repeat(np.arange(len(detection_images)), repeats)
     offset = np.arange(len(detections)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     return detections, starts[detection_images][detections] + offset
+
+
+def tabulate_matches(
+    truth: CocoTruth,
+    similarity: Float[np.ndarray, " P"],
+    pairs: tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]],
+    *,
+    kept: Int[np.ndarray, " D"],
+    images: Int[np.ndarray, " D"],
+    ranks: Int[np.ndarray, " D"],
+    scores: Float[np.ndarray, " D"],
+    truth_ignored: Bool[np.ndarray, "S G"],
+    unpunished: Bool[np.ndarray, "S D"],
+    thresholds: Float[np.ndarray, " T"],
+    slices: tuple[str, ...],
+) -> MatchTable:
+    """The table of matches of ranked detections, from the similarity of every pair of a picture.
+
+    Args:
+        truth: annotated people.
+        similarity: of each pair.
+        pairs: as :func:`pair_up` lists them.
+        kept: each detection's position in the results.
+        images: its picture.
+        ranks: its rank in the picture.
+        scores: its score.
+        truth_ignored: people who are not asked for in a slice.
+        unpunished: detections that do not count in a slice when they find nobody.
+        thresholds: similarity from which a detection may take a person.
+        slices: the names.
+    """
+    num_images = len(truth.image_ids)
+    found = match_greedily(
+        similarity,
+        pairs,
+        detection_images=images,
+        ranks=ranks,
+        truth_images=truth.image_index,
+        truth_ignored=truth_ignored,
+        is_crowd=truth.is_crowd,
+        thresholds=thresholds,
+        num_images=num_images,
+    )
+    # One more column, so that the index -1 (nobody) may be looked up.
+    padded = np.pad(truth_ignored, ((0, 0), (0, 1)))
+    on_ignored = np.take_along_axis(padded, found.reshape(len(found), -1), axis=1).reshape(found.shape)
+    return MatchTable(
+        image_ids=truth.image_ids,
+        image_index=images,
+        detection_index=kept,
+        scores=scores,
+        matched=found >= 0,
+        ignored=on_ignored | ((found < 0) & unpunished[:, :, None]),
+        truth_counts=count_people(truth.image_index, truth_ignored, num_images),
+        slices=slices,
+        thresholds=thresholds,
+        truth_index=found,
+    )
+
+
+def count_people(image_index: Int[np.ndarray, " G"], ignored: Bool[np.ndarray, "S G"], num_images: int) -> Int[np.ndarray, "S I"]:
+    """People asked for in each slice and picture."""
+    return np.stack([np.bincount(image_index[~row], minlength=num_images) for row in ignored]).astype(np.int64)
 
 
 def match_greedily(

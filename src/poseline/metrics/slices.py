@@ -21,6 +21,8 @@ SLICES = (
     "crowd_easy", "crowd_medium", "crowd_hard",
 )  # fmt: skip
 HEAVY_OCCLUSION = 1 / 3
+# The split of the CrowdPose paper; its tool takes 0.2 for the first (crowd_ap.py).
+CROWD_LIMITS = (0.1, 0.8)
 
 
 def match_slices(
@@ -34,7 +36,7 @@ def match_slices(
     occlusion = np.digitize(occluded_share(truth), [1e-9, HEAVY_OCCLUSION])
     people = np.bincount(truth.image_index[~truth.ignored], minlength=len(truth.image_ids))
     by_people = np.digitize(people, [2, 5])
-    by_crowd = np.digitize(crowd_index(truth) if truth.crowd_index is None else truth.crowd_index, [0.1, 0.8])
+    by_crowd = np.digitize(crowd_index(truth) if truth.crowd_index is None else truth.crowd_index, CROWD_LIMITS)
     truth_outside = [_outside_sizes(truth.area)]
     results_outside = [_outside_sizes(results.area)]
     for level in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
@@ -77,17 +78,33 @@ def _read_pickle(path: Path) -> object:
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch names the refused global, e.g. "Unsupported global: GLOBAL posix.system was not an allowed global".
+        # torch names the refused global ("unsupported GLOBAL posix.system"), but not in every pickle protocol.
         refused = re.search(r"GLOBAL (\S+)", str(error))
-        if refused or "weights_only" in str(error):
-            what = f"the Python object '{refused[1]}'" if refused else "a Python object"
-            raise DataError(
-                f"{path}: expected tensors only, found {what}, which could run code; it was not loaded. "
-                "Save model.state_dict() alone in the program that made it."
-            ) from None
-        raise DataError(f"{path}: not a PyTorch checkpoint. Give a .pth or .safetensors file.") from None
+        what = refused[1] if refused else _first_global(path)
+        if what is None:
+            raise DataError(f"{path}: not a PyTorch checkpoint. Give a .pth or .safetensors file.") from None
+        raise DataError(
+            f"{path}: expected tensors only, found the Python object '{what}', which could run code; it was not loaded. "
+            "Save model.state_dict() alone in the program that made it."
+        ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cut short or not a PyTorch checkpoint ({_one_line(error)}). Download it again.") from None
+
+
+def _first_global(path: Path) -> str | None:
+    """The first Python object that a plain pickle refers to, read without running it; None where it is no pickle."""
+    strings: list[str] = []
+    try:
+        for operation, argument, _ in pickletools.genops(path.read_bytes()):
+            if operation.name in ("GLOBAL", "INST"):
+                return str(argument).replace(" ", ".")
+            if operation.name == "STACK_GLOBAL":
+                return ".".join(strings[-2:])
+            if isinstance(argument, str):
+                strings.append(argument)
+    except (ValueError, EOFError, IndexError, KeyError):
+        return None
+    return None
 
 
 def _one_line(error: BaseException) -> str:

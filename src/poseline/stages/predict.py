@@ -18,8 +18,8 @@ from poseline.data.predictions import detected_boxes, pose_set, truth_boxes
 from poseline.data.read import annotation_path
 from poseline.infer.estimator import PoseEstimator, estimate_boxes
 from poseline.infer.runtime import load_estimator
+from poseline.models.device import resolve_device
 from poseline.stages.datasets import dataset_config
-from poseline.train.distributed import resolve_device
 
 PROTOCOL_SKELETON: dict[Benchmark, str] = {"coco": "coco17", "mpii": "mpii16", "posetrack": "posetrack17"}
 

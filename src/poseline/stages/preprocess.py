@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -41,8 +43,8 @@ def run(params: Params, layout: Layout) -> dict[str, int]:
     with atomic_folder(layout.processed) as folder:
         crops = write_crops(usable, folder, params.preprocess, crop_wh=crop_wh)
         write_table(folder / "people.parquet", people, header)
-        write_table(folder / "images.parquet", images, TableHeader(**{**vars(header), "kind": "images"}))
-        write_table(folder / "crops.parquet", crops, TableHeader(**{**vars(header), "kind": "crops"}))
+        write_table(folder / "images.parquet", images, replace(header, kind="images"))
+        write_table(folder / "crops.parquet", crops, replace(header, kind="crops", config_hash=f"{crop_wh[0]}x{crop_wh[1]}"))
     return {
         "pictures": len(images),
         "people": len(people),

@@ -10,6 +10,7 @@ import pandas as pd
 from poseline.artifacts import file_hash, read_table
 from poseline.config import Params
 from poseline.core.skeletons import load_skeleton
+from poseline.data.crops import stored_crop_wh
 from poseline.data.dataset import CropDataset
 from poseline.errors import ArtifactError, DataError
 
@@ -64,6 +65,11 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     if header.skeleton != params.data.skeleton:
         raise ArtifactError(
             f"{path}: crops have skeleton '{header.skeleton}', data.skeleton is '{params.data.skeleton}'. Run `poseline preprocess` again."
+        )
+    wanted = "{}x{}".format(*stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess))
+    if header.config_hash != wanted:
+        raise ArtifactError(
+            f"{path}: crops are {header.config_hash} pixels, model.input_wh and preprocess ask for {wanted}. Run `poseline preprocess` again."
         )
     trainable = (index["split"] == "train") & index["dataset"].isin(params.train.sets)
     train = index[trainable].reset_index(drop=True)

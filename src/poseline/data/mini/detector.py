@@ -44,14 +44,14 @@ class SimulatedDetector:
         found: list[Detection] = []
         for person in people:
             quality = self._quality(person)
-            chance = 0.015 + 0.6 * (1 - quality) ** 2.2
+            chance = 0.02 + 0.75 * (1 - quality) ** 1.7
             if norm.cdf(self._draw_luck(person.track_id)) < chance:
                 continue
-            found.append(self._box(person, quality, spread=0.012 + 0.08 * (1 - quality)))
+            found.append(self._box(person, quality, spread=0.035 + 0.09 * (1 - quality)))
             if self.rng.random() < 0.07 + 0.08 * (1 - quality):
                 double = self._box(person, quality, spread=0.11)
                 found.append(Detection(double.bbox_xywh, round(double.score * float(self.rng.uniform(0.25, 0.75)), 4)))
-        found.extend(self._false_alarm() for _ in range(self.rng.poisson(0.45)))
+        found.extend(self._false_alarm() for _ in range(self.rng.poisson(0.55)))
         return sorted(found, key=lambda one: -one.score)
 
     def _quality(self, person: Person) -> float:
@@ -78,7 +78,7 @@ class SimulatedDetector:
         tall = float(self.rng.uniform(30, 0.75 * height))
         wide = tall * float(self.rng.uniform(0.3, 0.6))
         x, y = self.rng.uniform(0, width - wide), self.rng.uniform(0, height - tall)
-        return self._clipped(x, y, x + wide, y + tall, float(np.clip(self.rng.beta(1.3, 7), 0.03, 0.6)))
+        return self._clipped(x, y, x + wide, y + tall, float(np.clip(self.rng.beta(1.4, 5), 0.03, 0.6)))
 
     def _clipped(self, x0: float, y0: float, x1: float, y1: float, score: float) -> Detection:
         width, height = self.image_wh

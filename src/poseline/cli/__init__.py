@@ -1,0 +1,6 @@
+"""The command line: it parses, calls one function, prints."""
+
+from poseline.cli import evaluation, models, pipeline, setup
+from poseline.cli.app import app, main
+
+__all__ = ["app", "evaluation", "main", "models", "pipeline", "setup"]

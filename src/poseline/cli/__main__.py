@@ -1,0 +1,5 @@
+"""`python -m poseline.cli`."""
+
+from poseline.cli import main
+
+main()

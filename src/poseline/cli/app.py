@@ -1,0 +1,85 @@
+"""The command line's frame: options that commands share, how a stage is run and shown, how errors end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from poseline.errors import PoselineError
+
+if TYPE_CHECKING:
+    from poseline.stages.runner import Context
+    from poseline.train.tracking import NullRun
+
+app = typer.Typer(
+    name="poseline",
+    help="Multi-person pose estimation and tracking as a traceable pipeline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+ParamsFile = Annotated[Path | None, typer.Option("--params", help="Parameter file; default: params.yaml of the project.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override one value: --set train.epochs=5. May be repeated.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+BenchmarkName = Annotated[Literal["coco", "mpii", "posetrack"], typer.Argument(help="The benchmark.")]
+
+
+def main() -> None:
+    """Run the command line; errors a user can act on are one line, without a traceback unless --debug is given."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except (PoselineError, FloatingPointError) as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 2))
+
+
+def show(result: Mapping[str, object], *, as_json: bool, title: str, started: float) -> None:
+    """Print a stage's result: one line for people, or JSON."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    parts = [f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in result.items()]
+    print(f"{title}: {', '.join(parts) or 'not enabled, nothing done'}  ({time.perf_counter() - started:.1f} s)")
+
+
+def print_scores(result: Mapping[str, object], indent: str = "") -> None:
+    """Print numbers as a table, percent with two decimals."""
+    for key, value in result.items():
+        if isinstance(value, Mapping):
+            print(f"{indent}{key}")
+            print_scores(value, indent + "  ")
+        elif isinstance(value, float):
+            print(f"{indent}{key:<24} {100 * value:8.2f}")
+        else:
+            print(f"{indent}{key:<24} {value if value is not None else '-':>8}")
+
+
+def run(
+    name: str,
+    work: Callable[[Context, NullRun], Mapping[str, float]],
+    params: Path | None,
+    overrides: list[str] | None,
+    *,
+    device: str = "auto",
+    as_json: bool = False,
+) -> None:
+    """One stage under the tracker."""
+    from poseline.stages.runner import make_context, run_stage
+
+    started = time.perf_counter()
+    context = make_context(params, overrides or [], device)
+    result = run_stage(name, context, lambda tracker: work(context, tracker))
+    show(result, as_json=as_json, title=name, started=started)

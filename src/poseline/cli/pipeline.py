@@ -1,0 +1,68 @@
+"""One command a pipeline stage. Heavy imports stay inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from poseline.cli.app import AsJson, BenchmarkName, Device, Overrides, ParamsFile, app, run
+
+if TYPE_CHECKING:
+    from poseline.stages.runner import Context
+    from poseline.train.tracking import NullRun
+
+
+@app.command()
+def mini(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Draw the embedded data sets."""
+    from poseline.stages import mini as stage
+
+    run("mini", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)
+
+
+@app.command()
+def validate(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check the annotations; errors stop here with exit code 1."""
+    from poseline.stages import validate as stage
+
+    run("validate", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)
+
+
+@app.command()
+def preprocess(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Write person records and crops."""
+    from poseline.stages import preprocess as stage
+
+    run("preprocess", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)
+
+
+@app.command()
+def train(params: ParamsFile = None, overrides: Overrides = None, device: Device = "auto", as_json: AsJson = False) -> None:
+    """Train one model for every benchmark; resumes a run that was cut off."""
+    from poseline.stages import train as stage
+
+    def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, context.device, tracker)
+
+    run("train", work, params, overrides, device=device, as_json=as_json)
+
+
+@app.command()
+def predict(
+    benchmark: BenchmarkName, params: ParamsFile = None, overrides: Overrides = None, device: Device = "auto", as_json: AsJson = False
+) -> None:
+    """Predict the poses of a benchmark's val pictures."""
+    from poseline.stages import predict as stage
+
+    def work(context: Context, _: NullRun) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, context.device, benchmark)
+
+    run(f"predict@{benchmark}", work, params, overrides, device=device, as_json=as_json)
+
+
+@app.command()
+def track(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Track the predicted PoseTrack videos."""
+    from poseline.stages import track as stage
+
+    run("track", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)

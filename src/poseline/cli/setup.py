@@ -1,0 +1,55 @@
+"""Commands around the project: doctor, init, sync."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import typer
+
+from poseline.cli.app import AsJson, Overrides, ParamsFile, app, show
+from poseline.errors import ConfigError
+
+
+@app.command()
+def init(params: ParamsFile = None, overrides: Overrides = None) -> None:
+    """Set up the experiment store once (safe to repeat)."""
+    from poseline.stages.runner import make_context
+    from poseline.train.tracking import init_store
+
+    context = make_context(params, overrides or [], "auto")
+    if context.params.mlflow.enabled:
+        init_store(context.params.mlflow, context.main)
+
+
+@app.command()
+def doctor(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check versions, devices, the experiment store and the disk, with a hint for each fault."""
+    from poseline.doctor import diagnose
+    from poseline.stages.runner import make_context
+
+    context = make_context(params, overrides or [], "auto")
+    checks = diagnose(context.params, context.main)
+    if as_json:
+        print(json.dumps([vars(check) for check in checks]))
+    else:
+        for check in checks:
+            hint = f"\n        {check.hint}" if check.hint else ""
+            print(f"{check.status:<5} {check.name:<22} {check.value}{hint}")
+    if any(check.status == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def sync(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Bring the experiment store up to date: logs that waited, and stages that DVC restored from its cache."""
+    from poseline.stages.runner import make_context
+    from poseline.train.tracking import sync as bring_up_to_date
+
+    context = make_context(params, overrides or [], "cpu")
+    started = time.perf_counter()
+    if not context.params.mlflow.enabled:
+        raise ConfigError("mlflow.enabled is false: there is no store to bring up to date.")
+    report = bring_up_to_date(context.params, context.main, workspace=context.layout.root.resolve())
+    result = {**vars(report), "mirrored": len(report.mirrored), "out_of_date": ", ".join(report.out_of_date) or 0}
+    show(result, as_json=as_json, title="sync", started=started)

@@ -1,0 +1,148 @@
+"""Everything that the report reads: scores, tables, plot tables, the model's description and the data checks."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+
+from poseline.artifacts import Layout, read_json, read_table
+from poseline.config.params import Yaml
+from poseline.errors import ArtifactError
+
+SCORES = ("coco", "coco_detections", "mpii", "posetrack")
+Json = Mapping[str, Yaml]
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What earlier stages wrote.
+
+    Attributes:
+        metrics: score name -> its metrics file, of the enabled ones.
+        left_out: scores that the parameters left out.
+        people: person records.
+        per_person: score name -> one row a person.
+        poses: benchmark -> predicted poses, with the skeleton's name.
+        tracks: tracked poses with the skeleton's name; None without PoseTrack.
+        plots: coco, mpii -> plot rows.
+        history: one mapping an epoch.
+        model: model.json.
+        num_weights: numbers in the weights' file; None where it is not there.
+        findings, manifest: of the data checks.
+    """
+
+    metrics: dict[str, Json]
+    left_out: tuple[str, ...]
+    people: pd.DataFrame
+    per_person: dict[str, pd.DataFrame]
+    poses: dict[str, tuple[pd.DataFrame, str]]
+    tracks: tuple[pd.DataFrame, str] | None
+    plots: dict[str, list[dict[str, float | str]]]
+    history: list[dict[str, float]]
+    model: Json
+    num_weights: int | None
+    findings: Json
+    manifest: Json
+
+
+def read_files(layout: Layout) -> ReportFiles:
+    """The files of the layout.
+
+    Raises:
+        ArtifactError: one is missing or damaged; says which stage makes it.
+    """
+    every = {name: read_json(layout.metrics / f"{name}.json", made_by=f"score {name}") for name in SCORES}
+    metrics = {name: values for name, values in every.items() if values.get("enabled", True)}
+    benchmarks = sorted({name.split("_")[0] for name in metrics})
+    people, _ = read_table(layout.processed / "people.parquet", kind="people", made_by="preprocess")
+    return ReportFiles(
+        metrics=metrics,
+        left_out=tuple(name for name in SCORES if name not in metrics),
+        people=people,
+        per_person={name: read_person_scores(layout, name) for name in metrics},
+        poses={name: read_poses(layout, name) for name in benchmarks},
+        tracks=read_tracks(layout) if "posetrack" in metrics else None,
+        plots={name: read_rows(layout.plots / f"{name}.json", made_by=f"score {name}") for name in metrics if name != "posetrack"},
+        history=read_history(layout.model / "history.jsonl"),
+        model=read_json(layout.model / "model.json", made_by="train"),
+        num_weights=count_weights(layout.model / "model.safetensors"),
+        findings=read_json(layout.validated / "findings.json", made_by="validate"),
+        manifest=read_json(layout.validated / "manifest.json", made_by="validate"),
+    )
+
+
+def read_person_scores(layout: Layout, name: str) -> pd.DataFrame:
+    """One row a person (a video for posetrack) of a score."""
+    table, _ = read_table(layout.per_person / name / "people.parquet", kind="per_person", made_by=f"score {name}")
+    return table
+
+
+def read_poses(layout: Layout, benchmark: str) -> tuple[pd.DataFrame, str]:
+    """The predicted poses of a benchmark and their skeleton's name."""
+    table, header = read_table(layout.predictions / benchmark / "poses.parquet", kind="predictions", made_by=f"predict {benchmark}")
+    return table, header.skeleton
+
+
+def read_tracks(layout: Layout) -> tuple[pd.DataFrame, str]:
+    """The tracked poses and their skeleton's name."""
+    table, header = read_table(layout.tracks / "tracks.parquet", kind="tracks", made_by="track")
+    return table, header.skeleton
+
+
+def read_rows(path: Path, *, made_by: str) -> list[dict[str, float | str]]:
+    """The rows of a plot table.
+
+    Raises:
+        ArtifactError: missing, or no list of rows.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not readable as a plot table ({error}). Run `poseline {made_by}` again.") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ArtifactError(f"{path}: expected a list of rows. Run `poseline {made_by}` again.")
+    return rows
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """One mapping an epoch; empty where the model came without a history (imported weights).
+
+    Raises:
+        ArtifactError: a line is not JSON.
+    """
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise ArtifactError(f"{path}: not one JSON object a line ({error}). Run `poseline train` again.") from None
+
+
+def count_weights(path: Path) -> int | None:
+    """How many numbers a safetensors file holds, read from its header alone; None where there is no such file.
+
+    Raises:
+        ArtifactError: the header is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(size))
+        shapes = [cast("Sequence[int]", entry["shape"]) for name, entry in header.items() if name != "__metadata__"]
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: not a safetensors file ({error}). Run `poseline train` again.") from None
+    total = 0
+    for shape in shapes:
+        count = 1
+        for length in shape:
+            count *= length
+        total += count
+    return total

@@ -1,0 +1,224 @@
+"""Scores as the page shows them: headline cards, tables with bars, and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pandas as pd
+
+from poseline.config.params import Yaml
+from poseline.viz.charts import Axis, Chart, Series, line_chart
+from poseline.viz.inputs import Json, ReportFiles
+from poseline.viz.stamps import describe_boxes, describe_conditions
+
+SLICE_NAMES = {
+    "all": "all people", "medium": "medium (32² to 96² px²)", "large": "large (above 96² px²)",
+    "occluded_none": "nothing occluded", "occluded_some": "up to a third occluded", "occluded_heavy": "more than a third occluded",
+    "people_1": "alone in the picture", "people_2_to_4": "2 to 4 people", "people_5_up": "5 people and more",
+    "crowd_easy": "crowd index up to 0.1", "crowd_medium": "crowd index 0.1 to 0.8", "crowd_hard": "crowd index above 0.8",
+}  # fmt: skip
+SLICE_GROUPS = {"Size": ("medium", "large"), "Occlusion": ("occluded_none", "occluded_some", "occluded_heavy"),
+                "People in the picture": ("people_1", "people_2_to_4", "people_5_up"),
+                "Crowding": ("crowd_easy", "crowd_medium", "crowd_hard")}  # fmt: skip
+COCO_FIGURES = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
+COCO_NAMES = ("AP", "AP .50", "AP .75", "AP medium", "AP large", "AR", "AR .50", "AR .75", "AR medium", "AR large")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One headline number.
+
+    Attributes:
+        name: of the number.
+        value: a fraction; None where it is not defined.
+        interval: of 95 % over resampled pictures (videos for PoseTrack), fractions; None where none was made.
+        boxes, detected: whose boxes, and whether a detector's.
+        conditions: the other terms of its protocol.
+        meaning: what it counts, in one sentence.
+    """
+
+    name: str
+    value: float | None
+    interval: tuple[float, float] | None
+    boxes: str
+    detected: bool
+    conditions: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell: a text, and a bar of that share of the column behind it where ``share`` is given."""
+
+    text: str
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose cells may carry bars; rows are (name, cells), a row without cells is a heading of those below it."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+HEADLINES = (
+    ("coco", "ap", "COCO AP", "Mean keypoint AP over OKS .50 to .95, every person's true box given."),
+    ("coco_detections", "ap", "COCO AP on detections", "The same AP when a detector has to find the people first."),
+    ("mpii", "pckh", "MPII PCKh@0.5", "Share of joints within half a head size of the truth."),
+    ("posetrack", "mota", "PoseTrack MOTA", "One minus misses, false joints and id switches per true joint."),
+    ("posetrack", "map", "PoseTrack mAP", "Mean joint AP of the per-frame poses."),
+)
+
+
+def percent(value: Yaml, *, unit: bool = True) -> str:
+    """A fraction as percent with one decimal; a dash where there is none.
+
+    >>> percent(0.6549), percent(None)
+    ('65.5 %', '–')
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "–"
+    return f"{100 * value:.1f}{' %' if unit else ''}"
+
+
+def bar_cell(value: Yaml) -> Cell:
+    """A fraction with its bar; below 0 (MOTA) the bar is empty."""
+    share = min(max(float(value), 0.0), 1.0) if isinstance(value, int | float) else None
+    return Cell(percent(value), share)
+
+
+def headline_cards(metrics: Mapping[str, Json]) -> list[Card]:
+    """The cards of the scores that were made, each with its own protocol."""
+    cards = []
+    for score, key, name, meaning in HEADLINES:
+        if score not in metrics:
+            continue
+        values = metrics[score]
+        protocol = cast("Json", values["protocol"])
+        interval = values.get(f"{key}_interval")
+        cards.append(
+            Card(
+                name=name,
+                value=cast("float | None", values.get(key)),
+                interval=(float(interval[0]), float(interval[1])) if isinstance(interval, list) else None,  # type: ignore[arg-type]
+                boxes=describe_boxes(protocol),
+                detected=protocol.get("boxes") == "detections",
+                conditions=tuple(describe_conditions(protocol)),
+                meaning=meaning,
+            )
+        )
+    return cards
+
+
+def learning_charts(history: Sequence[Mapping[str, float]]) -> list[Chart]:
+    """Loss, and accuracy with validation AP, over epochs."""
+    epoch = Axis("epoch", whole=True)
+
+    def series(name: str, key: str, *, dashed: bool = False) -> Series:
+        rows = [row for row in history if key in row]
+        return Series(name, [row["epoch"] for row in rows], [row[key] for row in rows], dashed)
+
+    if not history:
+        return []
+    quality = [series("validation AP (true boxes)", "val_ap"), series("training accuracy", "acc", dashed=True)]
+    return [
+        line_chart("Quality over epochs", quality, epoch, Axis("share", low=0.0, percent=True)),
+        line_chart("Training loss over epochs", [series("loss", "loss")], epoch, Axis("loss", low=0.0)),
+    ]
+
+
+def pr_chart(name: str, rows: Sequence[Mapping[str, float | str]]) -> Chart:
+    """Precision over recall at three OKS thresholds."""
+    table = pd.DataFrame(rows, columns=["recall", "precision", "oks"])
+    series = [
+        Series(f"OKS {oks}", points["recall"].tolist(), points["precision"].tolist(), index == 2)
+        for index, (oks, points) in enumerate(table.groupby("oks", sort=True))
+    ]
+    share = {"low": 0.0, "high": 1.0, "percent": True}
+    return line_chart(name, series, Axis("recall", **share), Axis("precision", **share))  # type: ignore[arg-type]
+
+
+def pckh_chart(rows: Sequence[Mapping[str, float | str]]) -> Chart:
+    """PCKh over the allowed distance."""
+    known = [row for row in rows if row.get("pckh") is not None]
+    line = Series("all joints", [float(row["head_sizes"]) for row in known], [float(row["pckh"]) for row in known])
+    x_axis, y_axis = Axis("allowed distance, head sizes", low=0.0, high=0.5), Axis("PCKh", low=0.0, high=1.0, percent=True)
+    return line_chart("PCKh over the allowed distance", [line], x_axis, y_axis)
+
+
+def coco_table(metrics: Mapping[str, Json]) -> Table:
+    """The ten COCO figures, a column a kind of boxes."""
+    names = [name for name in ("coco", "coco_detections") if name in metrics]
+    boxes = [describe_boxes(cast("Json", metrics[name]["protocol"])) for name in names]
+    rows = tuple(
+        (label, tuple(bar_cell(metrics[name].get(key)) for name in names)) for key, label in zip(COCO_FIGURES, COCO_NAMES, strict=True)
+    )
+    caption = "COCO keypoint AP and AR. Columns of different boxes answer different questions and are not to be ranked."
+    return Table(caption, ("figure", *boxes), rows)
+
+
+def keypoint_table(values: Json) -> Table:
+    """AP and mean OKS of every keypoint."""
+    rows = tuple(
+        (name.replace("_", " "), (bar_cell(entry["ap"]), bar_cell(entry["oks"]), Cell(str(entry["count"]))))
+        for name, entry in cast("dict[str, dict[str, Yaml]]", values["keypoints"]).items()
+    )
+    boxes = describe_boxes(cast("Json", values["protocol"]))
+    caption = f"Per keypoint, {boxes}. AP: were it the person's only keypoint. OKS: its mean similarity where the person was found."
+    return Table(caption, ("keypoint", "AP", "OKS", "labelled"), rows)
+
+
+def slice_table(metrics: Mapping[str, Json]) -> Table:
+    """AP by size, occlusion, number of people and crowding, a column a kind of boxes."""
+    names = [name for name in ("coco", "coco_detections") if name in metrics]
+    slices = {name: cast("dict[str, dict[str, Yaml]]", metrics[name]["slices"]) for name in names}
+    first = slices[names[0]]
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for group, members in SLICE_GROUPS.items():
+        rows.append((group, ()))
+        for key in members:
+            if key in first:
+                cells = [bar_cell(slices[name][key]["ap"]) for name in names]
+                rows.append((SLICE_NAMES[key], (*cells, Cell(str(first[key]["num_people"])))))
+    boxes = [f"AP, {describe_boxes(cast('Json', metrics[name]['protocol']))}" for name in names]
+    return Table("AP by kind of person and picture", ("slice", *boxes, "people"), tuple(rows))
+
+
+def joint_table(values: Json) -> Table:
+    """MPII PCKh of every joint; left and right side by side."""
+    joints = cast("dict[str, Yaml]", values["joints"])
+    pairs: dict[str, dict[str, Yaml]] = {}
+    for name, value in joints.items():
+        side, _, rest = name.partition("_")
+        if side in ("left", "right"):
+            pairs.setdefault(rest, {})[side] = value
+        else:
+            pairs.setdefault(name.replace("_", " "), {})["left"] = value
+    rows = []
+    for name, sides in pairs.items():
+        right = bar_cell(sides["right"]) if "right" in sides else Cell("")
+        rows.append((name, (bar_cell(sides["left"]), right)))
+    return Table("PCKh@0.5 per joint (those without sides stand in the first column)", ("joint", "left", "right"), tuple(rows))
+
+
+def part_table(values: Json) -> Table:
+    """PoseTrack AP and MOTA of every body part."""
+    poses = cast("dict[str, dict[str, Yaml]]", cast("Json", values["poses"])["parts"])
+    tracked = cast("dict[str, dict[str, Yaml]]", cast("Json", values["tracked"])["parts"])
+    rows = tuple((part.lower(), (bar_cell(poses[part]["ap"]), bar_cell(tracked[part]["mota"]))) for part in poses)
+    return Table("Per body part: AP of all poses, MOTA of the tracked ones", ("part", "AP", "MOTA"), rows)
+
+
+def video_table(files: ReportFiles) -> Table:
+    """One row a video."""
+    columns = (("map", "mAP"), ("mota", "MOTA"), ("motp", "MOTP"), ("precision", "precision"), ("recall", "recall"))
+    table = files.per_person["posetrack"]
+    rows = tuple(
+        (str(row["video_id"]), tuple(bar_cell(None if pd.isna(row[key]) else float(row[key])) for key, _ in columns))
+        for row in table.to_dict("records")
+    )
+    return Table("Per video", ("video", *(name for _, name in columns)), rows)
