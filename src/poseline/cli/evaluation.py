@@ -1,4 +1,4 @@
-"""Commands that judge: score, gate."""
+"""Commands that judge: score, compare, gate."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Overrides, ParamsFile, app, print_scores, run, show
+from poseline.cli.app import AsJson, Overrides, ParamsFile, app, run, show
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
     from poseline.stages.runner import Context
     from poseline.train.tracking import NullRun
+
+RESAMPLES = 1000
 
 
 @app.command()
@@ -24,11 +26,14 @@ def score(
         Literal["coco", "coco_detections", "mpii", "posetrack"] | None, typer.Argument(help="A score of the pipeline's predictions.")
     ] = None,
     protocol: Annotated[
-        Literal["coco", "mpii", "posetrack"] | None, typer.Option("--protocol", help="Score official files by this protocol.")
+        Literal["coco", "coco-wholebody", "halpe", "crowdpose", "mpii", "mpii-multi", "posetrack", "mot"] | None,
+        typer.Option("--protocol", help="Score official files by this protocol."),
     ] = None,
-    truth: Annotated[Path | None, typer.Option("--truth", help="Official annotations (file, or folder of PoseTrack files).")] = None,
+    truth: Annotated[Path | None, typer.Option("--truth", help="Official annotations: a file; a folder for posetrack and mot.")] = None,
     predictions: Annotated[Path | None, typer.Option("--predictions", help="Official results.")] = None,
     mode: Annotated[Literal["poseval", "strict"], typer.Option("--mode", help="posetrack: as published, or strict.")] = "poseval",
+    confidence: Annotated[bool, typer.Option("--confidence", help="With 95 % intervals: 1000 resamples, seed 0.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write the score into this folder, for compare and gate.")] = None,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -37,46 +42,94 @@ def score(
     if protocol is not None:
         if truth is None or predictions is None or name is not None:
             raise ConfigError("score --protocol: needs --truth PATH and --predictions PATH, and no NAME.")
-        from poseline.stages.score_files import score_files
+        from poseline.cli.score_table import format_scores
+        from poseline.stages.score_files import score_files, write_file_score
 
-        result = score_files(protocol, truth, predictions, mode=mode)
-        if as_json:
-            print(json.dumps(result))
-        else:
-            print_scores(result)
+        result = score_files(protocol, truth, predictions, mode=mode, resamples=RESAMPLES if confidence else 0)
+        if out is not None:
+            write_file_score(out, protocol, result)
+        print(json.dumps(result.metrics, allow_nan=False) if as_json else format_scores(result.metrics))
         return
     if name is None:
         raise ConfigError("score: name one of coco, coco_detections, mpii, posetrack; or give --protocol, --truth and --predictions.")
+    if truth is not None or predictions is not None or out is not None:
+        raise ConfigError(f"score {name}: --truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
 
     def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
         result = stage.run(context.params, context.layout, name)
         tracker.log_report(context.layout.metrics / f"{name}.json", weights=context.layout.model / "model.safetensors")
+        table = context.layout.per_person / name / "matches.parquet"
+        if table.is_file():
+            tracker.log_artifact(table, f"per_person/{name}")
         return result
 
     run(f"score@{name}", work, params, overrides, as_json=as_json)
 
 
 @app.command()
-def gate(
-    accept: Annotated[bool, typer.Option("--accept", help="Make the fresh scores the baseline.")] = False,
+def compare(
+    first: Annotated[str, typer.Argument(help="A run: folder, file, 'champion', git revision, experiment or MLflow run.")],
+    second: Annotated[str, typer.Argument(help="Another, judged against the first.")],
+    force_different: Annotated[bool, typer.Option("--force-different", help="Compare scores of different protocols too.")] = False,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the pictures.")] = RESAMPLES,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Refuse a significant drop of COCO AP against the committed baseline (exit code 1)."""
+    """Say which of two runs is better, overall and by slice, or how many pictures it would take to tell."""
+    from poseline.cli.score_table import format_comparison
+    from poseline.stages import compare as stage
+    from poseline.stages.runner import make_context
+
+    first, second = _anchor(first), _anchor(second)
+    context = make_context(params, overrides or [], "cpu")
+    found = stage.run(first, second, context.params, context.layout, force_different=force_different, resamples=resamples)
+    if as_json:
+        print(json.dumps({comparison.score: comparison.as_dict() for comparison in found}))
+        return
+    print("\n\n".join(format_comparison(comparison) for comparison in found))
+
+
+@app.command()
+def gate(
+    accept: Annotated[bool, typer.Option("--accept", help="Make the fresh scores the baseline.")] = False,
+    against: Annotated[
+        str | None, typer.Option("--against", help="In place of the committed baseline: file, folder, 'champion', revision or run.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a summary for a pull request.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML for a CI server.")] = None,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a significant drop against the committed baseline, or another run (exit code 1)."""
+    from poseline.artifacts import write_text
+    from poseline.metrics.gate_summary import write_junit, write_markdown
     from poseline.stages import gate as stage
     from poseline.stages.runner import make_context
 
+    if accept and against is not None:
+        raise ConfigError("gate: --accept makes the fresh scores the baseline; it does not go with --against.")
+    against = against if against is None else _anchor(against)
+    summaries = [(path.resolve(), write) for path, write in ((markdown, write_markdown), (junit, write_junit)) if path is not None]
     context = make_context(params, overrides or [], "cpu")
     if accept:
         started = time.perf_counter()
-        show(stage.accept(context.layout), as_json=as_json, title="baseline", started=started)
+        show(stage.accept(context.layout, context.params.gate), as_json=as_json, title="baseline", started=started)
         return
-    decision = stage.run(context.params, context.layout)
+    decision = stage.run(context.params, context.layout, against=against)
+    for path, write in summaries:
+        write_text(path, write(decision))
     if as_json:
-        print(json.dumps({"passed": decision.passed, "reason": decision.reason}))
+        checks = [{"metric": check.metric, "passed": check.passed, "reason": check.reason} for check in decision.checks]
+        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "checks": checks}))
     else:
         print(f"gate: {'passed' if decision.passed else 'refused'}: {decision.reason}")
     if not decision.passed:
         raise typer.Exit(1)
+
+
+def _anchor(target: str) -> str:
+    """A path that exists as an absolute one, as the command moves to the project's root; any other name as it is."""
+    return str(Path(target).resolve()) if Path(target).exists() else target

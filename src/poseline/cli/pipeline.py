@@ -58,11 +58,3 @@ def predict(
         return stage.run(context.params, context.layout, context.device, benchmark)
 
     run(f"predict@{benchmark}", work, params, overrides, device=device, as_json=as_json)
-
-
-@app.command()
-def track(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Track the predicted PoseTrack videos."""
-    from poseline.stages import track as stage
-
-    run("track", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from poseline.config.base import Section
 
@@ -23,10 +25,19 @@ class PredictConfig(Section):
     batch_size: int = Field(default=64, ge=1)
     flip: bool = True
     runtime: Literal["torch", "onnxruntime"] = "torch"
-    onnx: str | None = Field(default=None, description="score this ONNX file instead of the trained model; its spec lies beside it as .json")
+    onnx: str | None = Field(default=None, description="run this ONNX file in place of the trained model; needs runtime: onnxruntime")
+    onnx_spec: str | None = Field(default=None, description="its description; default: beside it, with the ending .json, .yaml or .yml")
     min_box_score: float = Field(default=0.05, ge=0, le=1)
     score: Literal["mean", "mean_visible", "reference"] = "mean_visible"
     nms: NmsConfig = NmsConfig()
+    rescoring: Literal["none", "expected_oks"] = Field(default="none", description="expected_oks: the model that `poseline calibrate` fits")
+    calibration: str = Field(default="data/calibration.json", description="where that model lies")
+
+    @model_validator(mode="after")
+    def _onnx_runtime(self) -> PredictConfig:
+        if self.runtime == "torch" and (self.onnx or self.onnx_spec):
+            raise ValueError("onnx: a file is named, but runtime is torch. Set predict.runtime=onnxruntime, or predict.onnx=null")
+        return self
 
 
 class ScoreConfig(Section):
@@ -35,6 +46,7 @@ class ScoreConfig(Section):
     engine: Literal["pycocotools", "poseline"] = Field(default="pycocotools", description="poseline: the same numbers, faster")
     posetrack_mode: Literal["poseval", "strict"] = "poseval"
     bootstrap: int = Field(default=1000, ge=0, description="resamples for 95 % intervals; 0: none")
+    diagnosis: bool = Field(default=True, description="COCO: kinds of errors, what they cost, and what the scores promise")
 
 
 class ReportConfig(Section):
@@ -44,9 +56,35 @@ class ReportConfig(Section):
     title: str = "poseline report"
 
 
-class GateConfig(Section):
-    """The regression check on COCO AP."""
+_GATED = re.compile(r"((coco|coco_detections)\.)?(ap|ar)(50|75|_[a-z0-9_]+)?|(mpii\.)?pckh(_[a-z0-9]+)?")
 
-    max_drop: float = Field(default=0.005, ge=0, description="a drop is refused when it is significant and larger than this")
+
+class GateConfig(Section):
+    """The regression check: which metrics may not fall, and how far they may."""
+
+    max_drop: float | dict[str, float] = Field(
+        default=0.005,
+        description="a drop is refused when it is significant and larger than this fraction: of COCO AP, or by metric: "
+        "ap, ap50, ap75, ar, ap_SLICE (COCO, true boxes), coco_detections.ap, pckh, pckh_01, pckh_PART (MPII)",
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     resamples: int = Field(default=1000, ge=100)
+
+    @field_validator("max_drop", mode="before")
+    @classmethod
+    def _fractions(cls, value: object) -> object:
+        limits = value if isinstance(value, dict) else {"ap": value}
+        if not limits:
+            raise ValueError("expected a fraction or a mapping of metric to fraction")
+        for name, limit in limits.items():
+            if not _GATED.fullmatch(str(name)):
+                raise ValueError(f"unknown metric '{name}'. Choose ap, ap50, ap75, ar, ap_SLICE, coco_detections.ap, pckh or pckh_01")
+            number = isinstance(limit, int | float) and not isinstance(limit, bool) and math.isfinite(limit)
+            if not number or not 0 <= limit < 1:
+                raise ValueError(f"expected a fraction from 0 to below 1 for '{name}'")
+        return value
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Metric -> tolerated drop."""
+        return dict(self.max_drop) if isinstance(self.max_drop, dict) else {"ap": self.max_drop}

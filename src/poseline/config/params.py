@@ -19,7 +19,7 @@ from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig
 from poseline.errors import ConfigError
 
-Yaml: TypeAlias = None | bool | int | float | str | list["Yaml"] | dict[str, "Yaml"]
+Yaml: TypeAlias = bool | int | float | str | list["Yaml"] | dict[str, "Yaml"] | None
 
 
 class Params(Section):

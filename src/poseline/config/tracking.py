@@ -142,3 +142,4 @@ class TrackConfig(Section):
     poseflow: PoseflowConfig = PoseflowConfig()
     poseflow_released: ReleasedConfig = ReleasedConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
+    video: bool = Field(default=False, description="also write every tracked video as mp4 with coloured ids")

@@ -79,5 +79,6 @@ def pad_to_aspect(bbox_xyxy: Float[np.ndarray, "N 4"], aspect: float, padding: f
     centre = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     wide = width > aspect * height
-    size_wh = np.where(wide[:, None], np.stack([width, width / np.float32(aspect)], -1), np.stack([height * np.float32(aspect), height], -1))
+    across, upright = np.stack([width, width / np.float32(aspect)], -1), np.stack([height * np.float32(aspect), height], -1)
+    size_wh = np.where(wide[:, None], across, upright)
     return centre, (size_wh * np.float32(padding)).astype(np.float32)

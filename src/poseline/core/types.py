@@ -40,11 +40,11 @@ class PoseSet:
     keypoints: Float[np.ndarray, "N K 2"]
     keypoint_scores: Float[np.ndarray, "N K"]
     bbox_xyxy: Float[np.ndarray, "N 4"]
-    bbox_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
-    pose_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
-    visibility: UInt8[np.ndarray, "N K"] = field(default=None)  # type: ignore[assignment]
-    area: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
-    track_ids: Int[np.ndarray, " N"] = field(default=None)  # type: ignore[assignment]
+    bbox_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    pose_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    visibility: UInt8[np.ndarray, "N K"] = field(default=None)  # type: ignore[arg-type]
+    area: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    track_ids: Int[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         keypoints = np.asarray(self.keypoints, dtype=np.float32)

@@ -77,7 +77,7 @@ def write_crops(records: pd.DataFrame, folder: Path, config: PreprocessConfig, *
     jobs: list[_ImageJob] = []
     boxes = records[list(BBOX_COLUMNS)].to_numpy(np.float32)
     for path, rows in records.reset_index(drop=True).groupby("image_path", sort=False).indices.items():
-        positions.append(rows)
+        positions.append(np.asarray(rows))
         jobs.append(_ImageJob(str(path), boxes[rows], crop_wh, config.padding, config.jpeg_quality))
     order = np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64)
     writer = _ShardWriter(folder, config.shard_crops)
@@ -127,7 +127,9 @@ class _ShardWriter:
         if number % self.shard_crops == 0:
             if self._tar is not None:
                 self._tar.close()
-            self._tar = tarfile.open(self.folder / f"crops-{number // self.shard_crops:05d}.tar", "w", format=tarfile.USTAR_FORMAT)
+            self._tar = tarfile.open(  # noqa: SIM115
+                self.folder / f"crops-{number // self.shard_crops:05d}.tar", "w", format=tarfile.USTAR_FORMAT
+            )
         assert self._tar is not None
         entry = tarfile.TarInfo(f"{number:08d}.jpg")
         entry.size = len(data)

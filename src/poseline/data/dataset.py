@@ -117,8 +117,8 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
 def train_loader(dataset: CropDataset, sampler: EpochSampler, workers: int) -> DataLoader[PoseBatch]:
     """Batches of one epoch at a time; set ``sampler.epoch`` before iterating."""
-    return DataLoader(  # type: ignore[return-value]
-        dataset,
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=dataset.collate,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -36,30 +37,32 @@ __all__ = [
 ]
 
 
-def read_sequence(path: Path) -> PoseTrackSequence:
-    """The one video of a PoseTrack file of any form, named after the file.
+def read_sequence(path: Path, *, with_ids: bool = True) -> PoseTrackSequence:
+    """The one video of a PoseTrack file of any form, named after the file; ``with_ids`` as for ``read_folder``.
 
     Raises:
         DataError: missing, truncated or against the form; or a file of several videos (``read_folder`` takes those).
     """
-    videos = read_videos(path)
+    videos = read_videos(path, with_ids=with_ids)
     if len(videos) != 1:
         raise DataError(f"{path}: expected one video, got {len(videos)}. Give the file itself to a folder reader, or split it by video.")
     return replace(videos[0], name=Path(path).name.removesuffix(".json"))
 
 
-def read_folder(path: Path) -> dict[str, PoseTrackSequence]:
+def read_folder(path: Path, *, with_ids: bool = True) -> dict[str, PoseTrackSequence]:
     """The videos of a folder of PoseTrack files by name in alphabetical order; one file of many videos will do as well.
+
+    ``with_ids`` false leaves the files' track ids out, whatever they are: every person has id -1.
 
     Raises:
         DataError: no such folder, no JSON in it, a bad file, or a name that occurs twice.
     """
     path = Path(path)
     if path.is_file():
-        videos = read_videos(path)
-        sequences = [read_sequence(path)] if len(videos) == 1 else videos
+        videos = read_videos(path, with_ids=with_ids)
+        sequences = [replace(videos[0], name=path.name.removesuffix(".json"))] if len(videos) == 1 else videos
     elif path.is_dir():
-        sequences = [read_sequence(file) for file in sorted(path.glob("*.json"))]
+        sequences = [read_sequence(file, with_ids=with_ids) for file in sorted(path.glob("*.json"))]
     else:
         raise DataError(f"{path}: no such file or folder. Give a folder of PoseTrack JSON files, one a video.")
     if not sequences:
@@ -70,8 +73,8 @@ def read_folder(path: Path) -> dict[str, PoseTrackSequence]:
     return named
 
 
-def read_videos(path: Path) -> list[PoseTrackSequence]:
-    """Every video of one PoseTrack file, in file order, named after the folder of its pictures.
+def read_videos(path: Path, *, with_ids: bool = True) -> list[PoseTrackSequence]:
+    """Every video of one PoseTrack file, in file order, named after the folder of its pictures; ``with_ids`` as for ``read_folder``.
 
     Raises:
         DataError: missing, truncated or against the form.
@@ -86,6 +89,8 @@ def read_videos(path: Path) -> list[PoseTrackSequence]:
     else:
         raise DataError(f"{path}: expected 'annolist' (2017) or 'images' and 'annotations' (2018, 2021). Give a PoseTrack file.")
     try:
+        if not with_ids:
+            _drop_track_ids(content)
         sequences = parse(content, path)
     except DataError:
         raise
@@ -113,6 +118,14 @@ def write_sequence(path: Path, sequence: PoseTrackSequence) -> None:
     category = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(SLOTS), "skeleton": []}
     text = json.dumps({"images": images, "annotations": annotations, "categories": [category]}, allow_nan=False)
     write_text(path, text)
+
+
+def _drop_track_ids(content: Mapping[str, object]) -> None:
+    """Take the track ids out of a file's content, in place."""
+    entries = cast("list[dict[str, list[dict[str, object]]]]", content.get("annolist", []))
+    rects = [rect for entry in entries for rect in entry.get("annorect") or []]
+    for person in [*cast("list[dict[str, object]]", content.get("annotations", [])), *rects]:
+        person.pop("track_id", None)
 
 
 def _check_order(sequence: PoseTrackSequence, path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -133,17 +134,22 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: Scor
     """
     boxes = boxes.reset_index(drop=True)
     corners = boxes[list(BBOX_COLUMNS)].to_numpy(np.float32)
-    pictures = [(Path(str(path)), rows) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
+    pictures = [(Path(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
     num_keypoints = estimator.skeleton.num_keypoints
     keypoints = np.zeros((len(boxes), num_keypoints, 2), np.float32)
     scores = np.zeros((len(boxes), num_keypoints), np.float32)
-    groups = read_ahead((lambda path=path, rows=rows: estimator.cut(read_image(path), corners[rows]) for path, rows in pictures))
+
+    def cut_picture(path: Path, rows: np.ndarray) -> CropBatch:
+        return estimator.cut(read_image(path), corners[rows])
+
+    groups = read_ahead(partial(cut_picture, path, rows) for path, rows in pictures)
     for (_, rows), (found, found_scores) in zip(pictures, estimator.run(groups), strict=True):
         keypoints[rows], scores[rows] = found, found_scores
-    boxes["keypoints"] = list(keypoints.reshape(len(boxes), -1))
-    boxes["keypoint_scores"] = list(scores)
-    boxes["pose_score"] = pose_score(scores, boxes["bbox_score"].to_numpy(np.float32), score)
-    return boxes
+    return boxes.assign(
+        keypoints=list(keypoints.reshape(len(boxes), -1)),
+        keypoint_scores=list(scores),
+        pose_score=pose_score(scores, boxes["bbox_score"].to_numpy(np.float32), score),
+    )
 
 
 def read_ahead(jobs: Iterable[Callable[[], CropBatch]], *, threads: int = 2, depth: int = 64) -> Iterator[CropBatch]:

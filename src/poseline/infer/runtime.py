@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from poseline.artifacts import read_json
-from poseline.codecs.base import Outputs
+from poseline.codecs.base import Codec, Outputs
 from poseline.codecs.build import build_codec
 from poseline.config import PredictConfig
 from poseline.errors import BackendError, ConfigError
 from poseline.infer.estimator import Forward, PoseEstimator
-from poseline.models.saved import SavedModel, load_model, parse_saved
+from poseline.infer.onnx_spec import read_onnx_spec
+from poseline.models.saved import load_model
 
 
 def load_estimator(config: PredictConfig, model_folder: Path, device: torch.device) -> PoseEstimator:
@@ -32,25 +32,43 @@ def load_estimator(config: PredictConfig, model_folder: Path, device: torch.devi
             forward = torch_forward(module, device)
         case "onnxruntime":
             if config.onnx is None:
-                raise ConfigError("predict.onnx: missing. Name the ONNX file to run (`poseline export` writes one), or set predict.runtime to torch.")
+                raise ConfigError("predict.onnx: missing. Name the ONNX file (`poseline export` writes one), or set predict.runtime to torch.")
             path = Path(config.onnx)
-            saved = read_spec(path)
-            forward, device = onnx_forward(path), torch.device("cpu")
+            described = read_onnx_spec(path, Path(config.onnx_spec) if config.onnx_spec else None)
+            saved, device = described.saved, torch.device("cpu")
+            forward = onnx_forward(path, input_name=described.input_name, bgr=described.bgr)
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
+    if config.runtime == "onnxruntime":
+        check_outputs(forward, codec, source=str(config.onnx))
     return PoseEstimator(
         forward, codec, saved, saved.keypoints, device=device, batch_size=config.batch_size, flip=config.flip
     )
 
 
-def read_spec(path: Path) -> SavedModel:
-    """The description beside an ONNX file (same name, ending .json): the same form as model.json."""
-    spec = path.with_suffix(".json")
-    return parse_saved(read_json(spec, made_by="export"), source=str(spec))
+def check_outputs(forward: Forward, codec: Codec, *, source: str) -> None:
+    """Run one blank picture, so that a network that its description does not fit is told at once.
+
+    Raises:
+        BackendError: the network refuses the input, or gives other shapes than the codec reads.
+    """
+    width, height = codec.input_wh
+    try:
+        outputs = forward(torch.zeros(1, 3, height, width))
+    except Exception as error:  # onnxruntime raises its own, undocumented types
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"{source}: does not take an input of {width}x{height} ({reason}). Fix its description.") from None
+    shapes = tuple(tuple(part.shape[1:]) for part in (outputs if isinstance(outputs, tuple) else (outputs,)))
+    if shapes != codec.output_shapes:
+        raise BackendError(
+            f"{source}: gives {shapes}, expected {codec.output_shapes} by its description (codec {codec.config.kind}, "
+            f"{codec.num_keypoints} keypoints, input {width}x{height}). Fix the description."
+        )
 
 
 def torch_forward(module: nn.Module, device: torch.device) -> Forward:
     """A network's forward on a device, in eval mode."""
-    module.to(device, memory_format=torch.channels_last).eval()
+    module.to(device).eval()
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(images: Float[Tensor, "B 3 H W"]) -> Outputs:
         outputs: Outputs = module(images)
@@ -59,11 +77,16 @@ def torch_forward(module: nn.Module, device: torch.device) -> Forward:
     return forward
 
 
-def onnx_forward(path: Path) -> Forward:
+def onnx_forward(path: Path, *, input_name: str | None = None, bgr: bool = False) -> Forward:
     """The forward of an ONNX file on the CPU.
 
+    Args:
+        path: the file.
+        input_name: of its input tensor; None takes the first.
+        bgr: the network wants blue first.
+
     Raises:
-        BackendError: onnxruntime is missing, or refuses the file.
+        BackendError: onnxruntime is missing, refuses the file, or the file has no such input.
     """
     try:
         import onnxruntime
@@ -75,11 +98,14 @@ def onnx_forward(path: Path) -> Forward:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own, undocumented types
         raise BackendError(f"{path}: onnxruntime cannot load it ({str(error).splitlines()[0]}).") from None
-    name = session.get_inputs()[0].name
-    fixed_batch = session.get_inputs()[0].shape[0]
+    inputs = {entry.name: entry for entry in session.get_inputs()}
+    name = input_name or next(iter(inputs))
+    if name not in inputs:
+        raise BackendError(f"{path}: no input '{name}', it has {sorted(inputs)}. Fix input_name in its description.")
+    fixed_batch = inputs[name].shape[0]
 
     def forward(images: Float[Tensor, "B 3 H W"]) -> Outputs:
-        array = np.ascontiguousarray(images.cpu().numpy())
+        array = np.ascontiguousarray((images.flip(1) if bgr else images).cpu().numpy())
         # A published file may be fixed to one picture a run.
         chunks = np.split(array, len(array)) if fixed_batch == 1 and len(array) > 1 else [array]
         results = [session.run(None, {name: chunk}) for chunk in chunks]

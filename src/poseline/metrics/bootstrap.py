@@ -11,7 +11,9 @@ from jaxtyping import Float, Int
 from poseline.errors import DataError
 from poseline.metrics.average_precision import curve_at_recall_points
 from poseline.metrics.coco_types import RECALL_POINTS, CocoScore, MatchTable
-from poseline.metrics.pckh import MPII_MEAN_JOINTS
+from poseline.metrics.pckh import AUC_THRESHOLDS, MPII_GROUPS, MPII_MEAN_JOINTS
+
+PCKH_LIMITS = {"pckh": 0.5, "pckh_01": 0.1}
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def bootstrap_metrics(
     """The percentile interval of each metric; all from the same resamples.
 
     Metrics of a match table: ap, ap50, ap75, ar, ar50, ar75 and ap_SLICE, ar_SLICE for its slices. Of a distance table:
-    pckh (at 0.5 head sizes) and pckh_01.
+    pckh (at 0.5 head sizes), pckh_01, auc and pckh_PART.
 
     Raises:
         DataError: a metric that the table cannot give.
@@ -236,15 +238,29 @@ class _Running:
 
 
 def _resample_pckh(table: DistanceTable, weights: Int[np.ndarray, "B I"], name: str) -> Float[np.ndarray, " B"]:
-    limits = {"pckh": 0.5, "pckh_01": 0.1}
-    if name not in limits:
-        raise DataError(f"unknown metric '{name}': this table gives pckh and pckh_01. Choose one of them.")
-    chosen = table.distances[:, MPII_MEAN_JOINTS]
+    if name in PCKH_LIMITS:
+        chosen = table.distances[:, MPII_MEAN_JOINTS]
+        return _rate_weighted(table, (chosen <= PCKH_LIMITS[name]).sum(axis=1), (~np.isnan(chosen)).sum(axis=1), weights)
+    if name == "auc":
+        chosen = table.distances[:, MPII_MEAN_JOINTS, None]
+        right = (chosen <= AUC_THRESHOLDS).mean(axis=2).sum(axis=1)
+        return _rate_weighted(table, right, (~np.isnan(chosen[..., 0])).sum(axis=1), weights)
+    members = MPII_GROUPS.get(name.removeprefix("pckh_"))
+    if members is None:
+        parts = ", ".join(f"pckh_{part}" for part in MPII_GROUPS)
+        raise DataError(f"unknown metric '{name}': this table gives pckh, pckh_01, auc, {parts}. Choose one of them.")
+    joints = [table.distances[:, member] for member in members]
+    return np.mean([_rate_weighted(table, joint <= 0.5, ~np.isnan(joint), weights) for joint in joints], axis=0)
+
+
+def _rate_weighted(
+    table: DistanceTable, right: Float[np.ndarray, " N"], asked: Float[np.ndarray, " N"], weights: Int[np.ndarray, "B I"]
+) -> Float[np.ndarray, " B"]:
+    """Right over asked of all people under each row of picture weights; NaN where nothing is asked for."""
     num_images = len(table.image_ids)
-    right = np.bincount(table.image_index, (chosen <= limits[name]).sum(axis=1), minlength=num_images)
-    asked = np.bincount(table.image_index, (~np.isnan(chosen)).sum(axis=1), minlength=num_images)
-    total = weights @ asked
-    return np.divide(weights @ right, total, out=np.full(len(weights), np.nan), where=total > 0)
+    hits, total = (weights @ np.bincount(table.image_index, values, minlength=num_images) for values in (right, asked))
+    rate: Float[np.ndarray, " B"] = np.divide(hits, total, out=np.full(len(weights), np.nan), where=total > 0)
+    return rate
 
 
 def _interval(values: Float[np.ndarray, " B"], confidence: float, name: str) -> tuple[float, float]:

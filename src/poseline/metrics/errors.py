@@ -185,11 +185,18 @@ def localise(diagnosis: Diagnosis, quantiles: tuple[float, ...] = (0.5, 0.9)) ->
 def name_regressions(
     first: Diagnosis, second: Diagnosis, names: tuple[str, ...], *, z_score: float = 4.0
 ) -> list[tuple[str, str, float, float]]:
+    """(keypoint, kind of error, share before, share after) of the errors that grew beyond chance; see :func:`compare_counts`."""
+    return compare_counts(first.counts(), second.counts(), names, z_score=z_score)
+
+
+def compare_counts(
+    first: Int[np.ndarray, "K 5"], second: Int[np.ndarray, "K 5"], names: tuple[str, ...], *, z_score: float = 4.0
+) -> list[tuple[str, str, float, float]]:
     """(keypoint, kind of error, share before, share after) of the errors that grew beyond chance, the largest growth first.
 
     Shares are of the labelled keypoints of people found; chance is the two-proportion test at ``z_score`` standard errors.
     """
-    before, after = first.counts().astype(np.float64), second.counts().astype(np.float64)
+    before, after = first.astype(np.float64), second.astype(np.float64)
     n, m = np.maximum(before.sum(axis=1, keepdims=True), 1), np.maximum(after.sum(axis=1, keepdims=True), 1)
     pooled = (before + after) / (n + m)
     error = np.sqrt(np.maximum(pooled * (1 - pooled), 1e-12) * (1 / n + 1 / m))

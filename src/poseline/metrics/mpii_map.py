@@ -57,6 +57,27 @@ class GroupScore:
         return {"map": self.mean} | {f"map_{name}": value for name, value in self.parts.items()}
 
 
+@dataclass(frozen=True)
+class LabelledGroups:
+    """D poses of G groups, judged.
+
+    Attributes:
+        group_ids: int64 [G].
+        owners: int64 [D], each pose's position in ``group_ids``.
+        labels: bool [D, 16], the joint is right.
+        scores: float64 [D, 16].
+        present: bool [D, 16], the joint is predicted.
+        asked: int64 [G, 16], annotated joints.
+    """
+
+    group_ids: Int[np.ndarray, " G"]
+    owners: Int[np.ndarray, " D"]
+    labels: Bool[np.ndarray, "D 16"]
+    scores: Float[np.ndarray, "D 16"]
+    present: Bool[np.ndarray, "D 16"]
+    asked: Int[np.ndarray, "G 16"]
+
+
 def score_mpii_multi(truth: GroupPeople, predictions: GroupPeople) -> GroupScore:
     """AP of every joint at PCKh 0.5 over the groups, and the mean of the seven parts.
 
@@ -69,13 +90,25 @@ def score_mpii_multi(truth: GroupPeople, predictions: GroupPeople) -> GroupScore
     Reference:
         Pishchulin et al., DeepCut, CVPR 2016; MPII multi-person evaluation.
     """
+    labelled = label_groups(truth, predictions)
+    return rate_groups(labelled, np.ones(len(labelled.group_ids), dtype=np.int64))
+
+
+def label_groups(truth: GroupPeople, predictions: GroupPeople) -> LabelledGroups:
+    """Every pose's joints, right or wrong, group by group: what re-weighted groups are scored from.
+
+    Raises:
+        DataError: predictions for a group that the truth lacks.
+    """
     groups = np.unique(truth.group_ids)
     unknown = np.setdiff1d(predictions.group_ids, groups)
     if len(unknown):
         raise DataError(f"predictions: group {unknown[0]} is not in the truth ({len(unknown)} such groups). Give the same split.")
-    labels, scores, present = [np.zeros((0, 16), bool)], [np.zeros((0, 16))], [np.zeros((0, 16), bool)]
-    for group in groups:
+    labels, order, owners = [np.zeros((0, 16), bool)], [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    asked = np.zeros((len(groups), 16), dtype=np.int64)
+    for number, group in enumerate(groups):
         people, poses = np.flatnonzero(truth.group_ids == group), np.flatnonzero(predictions.group_ids == group)
+        asked[number] = truth.present[people].sum(axis=0)
         if not len(poses):
             continue
         pairs = pair_joints(
@@ -88,9 +121,18 @@ def score_mpii_multi(truth: GroupPeople, predictions: GroupPeople) -> GroupScore
         found = np.zeros((len(poses), 16), dtype=bool)
         found[:, MULTI_JOINTS] = label_joints(pairs)
         labels.append(found)
-        scores.append(predictions.scores[poses])
-        present.append(predictions.present[poses])
-    joints = _rate_joints(np.concatenate(labels), np.concatenate(scores), np.concatenate(present), truth.present.sum(axis=0))
+        order.append(poses)
+        owners.append(np.full(len(poses), number))
+    rows = np.concatenate(order)
+    return LabelledGroups(
+        groups, np.concatenate(owners), np.concatenate(labels), predictions.scores[rows], predictions.present[rows], asked
+    )
+
+
+def rate_groups(labelled: LabelledGroups, weights: Int[np.ndarray, " G"]) -> GroupScore:
+    """The score with each group counted as often as its weight says."""
+    rows = np.repeat(np.arange(len(labelled.owners)), weights[labelled.owners])
+    joints = _rate_joints(labelled.labels[rows], labelled.scores[rows], labelled.present[rows], weights @ labelled.asked)
     parts = {name: _mean([joints[MPII_JOINTS[member]] for member in members]) for name, members in MULTI_PARTS.items()}
     return GroupScore(mean=_mean(list(parts.values())), parts=parts, joints=joints)
 

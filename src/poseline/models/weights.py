@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from poseline.artifacts import file_hash
-from poseline.config import config_hash
+from poseline.config import CodecConfig, ModelConfig, NormaliseConfig, config_hash
 from poseline.errors import DataError
 from poseline.models.build import build_empty, build_network
 from poseline.models.checkpoints import Shape, compare_states, read_checkpoint, shapes_of
@@ -20,7 +20,7 @@ from poseline.models.presets import PRESETS, Preset, get_preset
 from poseline.models.saved import SavedModel, save_model
 from poseline.models.sizes import SIZES
 
-CANDIDATES = 12
+CANDIDATES = 8
 """Presets of the nearest size that an error message compares with the given weights."""
 
 
@@ -105,12 +105,19 @@ def _distance(name: str, given: Mapping[str, Shape]) -> int:
     return compare_states(expected, renamed).count
 
 
-@lru_cache(maxsize=256)
 def preset_shapes(name: str) -> dict[str, Shape]:
     """Our names and shapes of a preset's network, computed without memory for weights."""
     preset = PRESETS[name]
+    # What the weights' shapes do not depend on is set alike, so that presets of one network share the answer.
+    codec = preset.codec if preset.codec.kind in ("simcc", "regression") else CodecConfig(kind="heatmap")
+    return network_shapes(preset.model.model_copy(update={"normalise": NormaliseConfig()}), codec, preset.num_keypoints)
+
+
+@lru_cache(maxsize=256)
+def network_shapes(model: ModelConfig, codec: CodecConfig, num_keypoints: int) -> dict[str, Shape]:
+    """Names and shapes of a network's tensors."""
     with torch.device("meta"):
-        return shapes_of(build_network(preset.model, preset.codec, preset.num_keypoints).state_dict())
+        return shapes_of(build_network(model, codec, num_keypoints).state_dict())
 
 
 def import_weights(file: Path, preset: str, out_dir: Path) -> SavedModel:

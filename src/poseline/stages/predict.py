@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import Layout, TableHeader, atomic_folder, read_json, read_table, write_json, write_table
+from poseline.artifacts import Layout, TableHeader, atomic_folder, file_hash, read_json, read_table, write_json, write_table
 from poseline.codecs.scores import pose_score
 from poseline.config import Benchmark, DatasetConfig, Params, PredictConfig, config_hash
 from poseline.core.nms import oks_nms, parametric_pose_nms, soft_oks_nms
@@ -65,7 +66,7 @@ def run(params: Params, layout: Layout, device: str, benchmark: Benchmark) -> di
 def model_hash(layout: Layout, config: PredictConfig) -> str:
     """Hash of the weights in use, as their description gives it."""
     if config.runtime == "onnxruntime":
-        return f"onnx:{config.onnx}"
+        return f"onnx:{file_hash(Path(str(config.onnx)))}"
     return str(read_json(layout.model / "model.json", made_by="train")["weights_hash"])
 
 

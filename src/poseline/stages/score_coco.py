@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from poseline.artifacts import Layout, read_table
-from poseline.config import Params
+from poseline.config import DatasetConfig, Params
 from poseline.config.params import Yaml
 from poseline.core.boxes import xyxy_to_xywh
 from poseline.core.similarity import oks_pairs
 from poseline.core.skeletons import Skeleton, load_skeleton
+from poseline.data.coco import read_detections
 from poseline.data.predictions import BoxSource, pose_set
 from poseline.data.read import annotation_path
+from poseline.data.records import BBOX_COLUMNS
 from poseline.metrics.bootstrap import bootstrap_ap
 from poseline.metrics.box_ap import score_boxes
 from poseline.metrics.coco_ap import score_coco
@@ -23,6 +25,7 @@ from poseline.metrics.coco_types import RECALL_POINTS, CocoResults, CocoScore, C
 from poseline.metrics.match_tables import matches_to_frame
 from poseline.metrics.slices import match_slices, score_keypoints, score_slices
 from poseline.stages.datasets import dataset_config
+from poseline.stages.diagnose import diagnose_results
 from poseline.stages.scores import ScoreFiles, not_enabled, read_about, stamp, truth_hash
 
 
@@ -46,9 +49,11 @@ def score(params: Params, layout: Layout, boxes: BoxSource) -> ScoreFiles:
         metrics["ap_interval"] = list(bootstrap_ap(found, resamples=params.score.bootstrap, seed=params.seed))
     metrics["keypoints"] = cast("Yaml", score_keypoints(truth, results, skeleton.keypoints, matches=found.matches))
     metrics["slices"] = cast("Yaml", score_slices(matches))
+    if params.score.diagnosis:
+        metrics |= diagnose_results(truth, results, skeleton)
     protocol = stamp(
         params, about, benchmark="coco", boxes=boxes, data_hash=truth_hash(layout, "coco"),
-        box_ap=detector_ap(rows, truth) if boxes == "detections" else None,
+        box_ap=detector_ap(config, truth) if boxes == "detections" else None,
         num_images=len(truth.image_ids), num_people=int((~truth.ignored).sum()),
     )  # fmt: skip
     metrics["protocol"] = cast("Yaml", protocol.to_dict())
@@ -67,10 +72,13 @@ def to_results(rows: pd.DataFrame, truth: CocoTruth, skeleton: Skeleton) -> Coco
     )
 
 
-def detector_ap(rows: pd.DataFrame, truth: CocoTruth) -> float | None:
-    """Box AP of the detections that the poses stand on."""
-    poses = pose_set(rows, len(truth.keypoints[0]))
-    return score_boxes(truth, rows["image_id"].to_numpy(np.int64), xyxy_to_xywh(poses.bbox_xyxy), poses.bbox_scores)["ap"]
+def detector_ap(config: DatasetConfig, truth: CocoTruth) -> float | None:
+    """Box AP of the detections file, all its boxes: a property of the detector, not of the poses that were kept of it."""
+    if config.detections is None:
+        return None
+    detections = read_detections(annotation_path(config, config.detections), pd.DataFrame({"image_id": truth.image_ids}))
+    boxes = xyxy_to_xywh(detections[list(BBOX_COLUMNS)].to_numpy(np.float32))
+    return score_boxes(truth, detections["image_id"].to_numpy(np.int64), boxes, detections["score"].to_numpy(np.float64))["ap"]
 
 
 def found_people(truth: CocoTruth, results: CocoResults, found: CocoScore, skeleton: Skeleton) -> pd.DataFrame:

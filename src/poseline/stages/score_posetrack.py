@@ -1,7 +1,8 @@
-"""PoseTrack scores: mAP of all predicted poses, MOTA and its kin of the tracked ones."""
+"""PoseTrack scores: mAP of all predicted poses, MOTA and its kin, HOTA and identity scores of the tracked ones."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import pandas as pd
@@ -11,31 +12,43 @@ from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.data.posetrack_files import PoseTrackSequence, read_folder
 from poseline.data.read import annotation_path
+from poseline.metrics.hota import HotaScore
 from poseline.metrics.posetrack_bootstrap import bootstrap_posetrack
+from poseline.metrics.posetrack_frames import scored_frames
 from poseline.metrics.posetrack_score import PoseTrackScore, score_posetrack
+from poseline.metrics.tracking_score import TrackingScore, score_keypoint_hota, score_pose_tracking
 from poseline.stages.datasets import dataset_config
 from poseline.stages.scores import ScoreFiles, not_enabled, read_about, stamp, truth_hash
 
+Sequences = Mapping[str, PoseTrackSequence]
+OKS_THRESHOLD = 0.5
+# HOTA's parts under the names of the papers' tables.
+HOTA_NAMES = {"hota": "hota", "deta": "det_a", "assa": "ass_a", "loca": "loc_a"}
+
 
 def score(params: Params, layout: Layout) -> ScoreFiles:
-    """The PoseTrack figures by ``score.posetrack_mode``.
+    """The PoseTrack figures by ``score.posetrack_mode``, and beside them what other protocols say of the same tracks.
 
-    Two submissions are scored, as the benchmark's two tasks are: ``map`` is of every predicted pose, ``mota``, ``motp``,
-    ``precision`` and ``recall`` are of the tracked poses without unsure keypoints, whose own mAP is ``map_tracked``.
+    Two submissions are scored, as the benchmark's two tasks are: ``map`` is of every predicted pose; ``mota``, ``motp``,
+    ``precision``, ``recall``, ``hota`` and ``idf1`` are of the tracked poses without unsure keypoints, whose own mAP is
+    ``map_tracked``. ``tracking`` holds the strict figures, HOTA and identity on OKS, keypoint HOTA, and every switch.
     """
     config = dataset_config(params, "posetrack")
     about = read_about(layout, "tracks", made_by="track")
     if not about["enabled"]:
         return not_enabled("posetrack")
-    truth = read_folder(annotation_path(config, config.val.annotations))
+    truth, found = read_folder(annotation_path(config, config.val.annotations)), read_folder(layout.tracks / "tracked")
     mode = params.score.posetrack_mode
-    tracked = score_posetrack(truth, read_folder(layout.tracks / "tracked"), mode=mode)
+    tracked = score_posetrack(truth, found, mode=mode)
     poses = score_posetrack(truth, read_folder(layout.tracks / "poses"), mode=mode)
+    people = score_pose_tracking(truth, found, threshold=OKS_THRESHOLD)
     metrics: dict[str, Yaml] = {"map": poses.metrics["map"], "map_tracked": tracked.metrics["map"]}
     metrics |= {key: tracked.metrics[key] for key in ("mota", "motp", "precision", "recall")}
+    metrics |= {"hota": people.metrics["hota"], "idf1": people.metrics["idf1"]}
     if params.score.bootstrap:
         metrics["map_interval"] = list(bootstrap_posetrack(poses, resamples=params.score.bootstrap, seed=params.seed)["map"])
         metrics["mota_interval"] = list(bootstrap_posetrack(tracked, resamples=params.score.bootstrap, seed=params.seed)["mota"])
+    metrics["tracking"] = tracking_tree(truth, found, people)
     metrics["tracked"] = cast("Yaml", tracked.as_dict())
     metrics["poses"] = cast("Yaml", poses.as_dict())
     protocol = stamp(
@@ -43,20 +56,66 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
         num_images=sum(len(sequence.frames) for sequence in truth.values()), num_people=count_people(truth),
     )  # fmt: skip
     metrics["protocol"] = cast("Yaml", {**protocol.to_dict(), "mode": mode, "tracker": about["tracker"]})
-    return ScoreFiles(metrics, video_rows(tracked, poses), plot=part_rows(tracked, poses))
+    return ScoreFiles(metrics, video_rows(tracked, poses, people), plot=part_rows(tracked, poses))
 
 
-def count_people(truth: dict[str, PoseTrackSequence]) -> int:
+def tracking_tree(truth: Sequences, found: Sequences, people: TrackingScore) -> dict[str, Yaml]:
+    """The strict PoseTrack figures; people on OKS in total, by video and switch by switch; keypoint HOTA in total and by joint."""
+    strict = score_posetrack(truth, found, mode="strict").as_dict()
+    total, by_joint = score_keypoint_hota(truth, found)
+    return {
+        "strict": cast("Yaml", strict["metrics"]),
+        "similarity": f"oks, pairs at {OKS_THRESHOLD} for identity and switches",
+        **person_figures(people),
+        "keypoint_hota": {**hota_figures(total), "joints": {joint: hota_figures(value)["hota"] for joint, value in by_joint.items()}},
+        "videos": {name: person_figures(own) for name, own in people.sequences.items()},
+        "switch_events": switch_events(truth, found, people),
+    }
+
+
+def person_figures(score: TrackingScore) -> dict[str, Yaml]:
+    """HOTA, identity and track figures of whole people; fractions and counts."""
+    tracks, identity = score.tracks, score.identity
+    return {
+        **hota_figures(score.hota), "idf1": identity.idf1, "idp": identity.idp, "idr": identity.idr,
+        "person_mota": tracks.mota if tracks.objects else None, "switches": tracks.switches, "fragmentations": tracks.fragmentations,
+        "mostly_tracked": tracks.mostly_tracked, "partially_tracked": tracks.partially_tracked, "mostly_lost": tracks.mostly_lost,
+    }  # fmt: skip
+
+
+def hota_figures(score: HotaScore) -> dict[str, Yaml]:
+    """HOTA, deta, assa and loca, means over the thresholds."""
+    values = score.metrics
+    return {name: values[key] for name, key in HOTA_NAMES.items()}
+
+
+def switch_events(truth: Sequences, found: Sequences, people: TrackingScore) -> list[Yaml]:
+    """Every change of the id that follows a person: video, frame number, the person's id in the truth, the old and the new id."""
+    names = list(truth)
+    numbers = {name: [frame.frame_index for frame in scored_frames(truth[name], found[name], "strict")] for name in names}
+    return [
+        {
+            "video": names[video], "frame": numbers[names[video]][event.frame], "person": cast("int", event.truth_id),
+            "old_id": cast("int", event.previous_id), "new_id": cast("int", event.predicted_id),
+        }
+        for video, event in people.tracks.switch_events
+    ]  # fmt: skip
+
+
+def count_people(truth: Sequences) -> int:
     """Annotated people over all frames."""
     return sum(len(frame.people) for sequence in truth.values() for frame in sequence.frames)
 
 
-def video_rows(tracked: PoseTrackScore, poses: PoseTrackScore) -> pd.DataFrame:
+def video_rows(tracked: PoseTrackScore, poses: PoseTrackScore, people: TrackingScore) -> pd.DataFrame:
     """One row a video."""
     rows = []
     for name, sequence in tracked.sequences.items():
         totals = {key: sequence.table.totals[key] for key in ("mota", "motp", "precision", "recall")}
-        rows.append({"video_id": name, "map": poses.sequences[name].table.totals["map"], **totals})
+        figures = people.sequences[name].metrics
+        ids = {key: figures[key] for key in ("hota", "idf1")}
+        counts = {key: int(figures[key]) for key in ("switches", "fragmentations", "mostly_tracked", "mostly_lost")}
+        rows.append({"video_id": name, "map": poses.sequences[name].table.totals["map"], **totals, **ids, **counts})
     return pd.DataFrame(rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import pandas as pd
 
@@ -78,14 +79,14 @@ def stamp(
 ) -> Protocol:  # fmt: skip
     """The protocol of a score of the pipeline's predictions."""
     detected = boxes == "detections"
-    width, height = about["input_wh"]  # type: ignore[misc]
+    width, height = cast("tuple[int, int]", about["input_wh"])
     nms = "none" if not detected else str(about["nms"])
     return Protocol(
         benchmark=benchmark,
         boxes=boxes,
         box_ap=box_ap,
         flip=bool(about["flip"]),
-        input_wh=(int(width), int(height)),  # type: ignore[arg-type]
+        input_wh=(width, height),
         codec=str(about["codec"]),
         nms=f"parametric-{params.predict.nms.mode}" if nms == "parametric" else nms,
         rescoring=str(about["score"]),

@@ -88,6 +88,15 @@ def frame_image(frame: Frame | None) -> np.ndarray | None:
     return None if frame is None or frame.image.size == 0 else frame.image
 
 
+def index_only(frame_index: int) -> Frame:
+    """A frame without a picture: it tells a tracker the time, and nothing else.
+
+    >>> frame_image(index_only(7)) is None
+    True
+    """
+    return Frame(np.zeros((0, 0, 3), dtype=np.uint8), frame_index)
+
+
 def take_ids(next_id: int, count: int) -> tuple[np.ndarray, int]:
     """``count`` fresh ids and the next free one.
 

@@ -10,6 +10,17 @@ from poseline.track.poseflow import PoseFlow
 from poseline.track.poseflow_released import ReleasedPoseFlow
 
 
+def needs_pictures(config: TrackConfig) -> bool:
+    """Whether the configured tracker looks at the frames' pixels."""
+    match config.kind:
+        case "bytepose":
+            return config.bytepose.camera_motion != "none" or config.bytepose.appearance.kind != "none"
+        case "poseflow_released":
+            return config.poseflow_released.correspondence != "none"
+        case "poseflow":
+            return config.poseflow.correspondence != "none"
+
+
 def build_tracker(config: TrackConfig, skeleton: Skeleton) -> Tracker:
     """A new tracker for one video. Trackers share nothing.
 

@@ -67,7 +67,7 @@ class ReleasedPoseFlow:
         self._frame_index = frame_index
         poses = poses.select(np.flatnonzero(poses.pose_scores >= self._min_pose_score))
         image = frame_image(frame)
-        keypoints = poses.keypoints.astype(np.float64)
+        keypoints = placed_keypoints(poses)
         boxes = person_boxes(keypoints, None if image is None else (image.shape[1], image.shape[0]))
         correspondences = self._correspond(image)
         age = self._seen.age + step
@@ -112,6 +112,19 @@ class ReleasedPoseFlow:
         self._seen = LastSeen(**{f.name: np.array(state[f"seen_{f.name}"]) for f in fields(LastSeen)})
         self._features = OrbFeatures(np.array(state["points"]), np.array(state["descriptors"]))
         self._frame_index, self._next_id = int(state["frame_index"]), int(state["next_id"])
+
+
+def placed_keypoints(poses: PoseSet) -> Float[np.ndarray, "N K 2"]:
+    """The keypoints, float64; those not annotated lie in the middle of the pose's others, or on the corners of its box if it has none.
+
+    The public code knows only whole poses: left at (0, 0), they would draw every box to the picture's corner.
+    """
+    shown = (poses.visibility > 0)[..., None]
+    keypoints = poses.keypoints.astype(np.float64)
+    count = shown.sum(axis=1)
+    middle = np.where(shown, keypoints, 0).sum(axis=1) / np.maximum(count, 1)
+    corners = poses.bbox_xyxy.astype(np.float64).reshape(-1, 2, 2)[:, np.arange(poses.num_keypoints) % 2]
+    return np.where(shown, keypoints, np.where(count[:, None] > 0, middle[:, None], corners))
 
 
 def person_boxes(keypoints: Float[np.ndarray, "N K 2"], image_wh: tuple[int, int] | None) -> Int[np.ndarray, "N 4"]:

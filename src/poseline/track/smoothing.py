@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.signal import savgol_filter
 
 from poseline.config.tracking import SmoothingConfig
@@ -18,20 +19,27 @@ from poseline.track.base import State, require_keys
 FORGET_FRAMES = 60
 
 
-def smooth_tracks(tracked: Sequence[PoseSet], config: SmoothingConfig) -> list[PoseSet]:
+def smooth_tracks(tracked: Sequence[PoseSet], config: SmoothingConfig, frame_indices: Sequence[int] | None = None) -> list[PoseSet]:
     """The frames of one video with smoothed keypoints, in the same order and with the same ids.
+
+    Args:
+        tracked: poses with track ids, frame by frame.
+        config: what to do.
+        frame_indices: rising frame numbers; without them no frame is missing.
 
     Raises:
         DataError: a track id twice in one frame.
     """
+    indices = list(range(len(tracked))) if frame_indices is None else list(frame_indices)
     match config.kind:
         case "none":
             return list(tracked)
         case "one_euro":
             smoother = OneEuroSmoother(config)
-            return [smoother.update(poses) for poses in tracked]
+            steps = [1, *(after - before for before, after in pairwise(indices))]
+            return [smoother.update(poses, step) for poses, step in zip(tracked, steps, strict=False)]
         case "savgol":
-            return smooth_offline(tracked, window=config.savgol_window, order=config.savgol_order)
+            return smooth_offline(tracked, window=config.savgol_window, order=config.savgol_order, frame_indices=indices)
 
 
 class OneEuroSmoother:
@@ -50,9 +58,10 @@ class OneEuroSmoother:
         self._age = np.zeros(0, dtype=np.int64)
         self._position: Float[np.ndarray, "T K 2"] = np.zeros((0, 0, 2))
         self._speed: Float[np.ndarray, "T K 2"] = np.zeros((0, 0, 2))
+        self._known: Bool[np.ndarray, "T K"] = np.zeros((0, 0), dtype=bool)
 
     def update(self, poses: PoseSet, step: int = 1) -> PoseSet:
-        """The poses with smoothed keypoints; poses without a track id pass unchanged.
+        """The poses with smoothed keypoints; poses without a track id and keypoints that are not annotated pass unchanged.
 
         Args:
             poses: tracked poses of one frame.
@@ -64,6 +73,7 @@ class OneEuroSmoother:
         check_unique_ids(poses)
         if self._position.shape[1] != poses.num_keypoints:
             self._position, self._speed = (np.zeros((len(self._ids), poses.num_keypoints, 2)) for _ in range(2))
+            self._known = np.zeros((len(self._ids), poses.num_keypoints), dtype=bool)
         rows = np.flatnonzero(poses.track_ids > 0)
         ids = poses.track_ids[rows]
         keypoints = poses.keypoints[rows].astype(np.float64)
@@ -73,13 +83,20 @@ class OneEuroSmoother:
         elapsed = (self._age[known] + step).astype(np.float64)[:, None, None]
         raw_speed = (keypoints[here] - self._position[known]) / (elapsed * size[here])
         alpha_speed = _alpha(np.full_like(raw_speed, self._config.derivative_cutoff), elapsed)
-        speed[here] = alpha_speed * raw_speed + (1 - alpha_speed) * self._speed[known]
-        cutoff = self._config.min_cutoff + self._config.beta * np.linalg.norm(speed[here], axis=-1, keepdims=True)
+        new_speed = alpha_speed * raw_speed + (1 - alpha_speed) * self._speed[known]
+        cutoff = self._config.min_cutoff + self._config.beta * np.linalg.norm(new_speed, axis=-1, keepdims=True)
         alpha = _alpha(cutoff, elapsed)
-        position[here] = alpha * keypoints[here] + (1 - alpha) * self._position[known]
-        self._remember(ids, position, speed, step)
+        new_position = alpha * keypoints[here] + (1 - alpha) * self._position[known]
+        # A keypoint that is not annotated says nothing of where it is: its filter stands still.
+        shown = poses.visibility[rows] > 0
+        before, both = self._known[known][..., None], (shown[here] & self._known[known])[..., None]
+        speed[here] = np.where(both, new_speed, np.where(before, self._speed[known], 0.0))
+        position[here] = np.where(both, new_position, np.where(before & ~shown[here][..., None], self._position[known], keypoints[here]))
+        ever = shown.copy()
+        ever[here] |= self._known[known]
+        self._remember(ids, position, speed, ever, step)
         smoothed = poses.keypoints.copy()
-        smoothed[rows] = position
+        smoothed[rows] = np.where(shown[..., None], position, keypoints)
         return replace(poses, keypoints=smoothed)
 
     def _find(self, ids: Int[np.ndarray, " N"]) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
@@ -87,16 +104,18 @@ class OneEuroSmoother:
         _, known, here = np.intersect1d(self._ids, ids, assume_unique=True, return_indices=True)
         return known, here
 
-    def _remember(self, ids: np.ndarray, position: np.ndarray, speed: np.ndarray, step: int) -> None:
+    def _remember(self, ids: np.ndarray, position: np.ndarray, speed: np.ndarray, known: np.ndarray, step: int) -> None:
         kept = np.flatnonzero(~np.isin(self._ids, ids) & (self._age + step <= FORGET_FRAMES))
         self._age = np.concatenate([np.zeros(len(ids), dtype=np.int64), self._age[kept] + step])
         self._ids = np.concatenate([ids, self._ids[kept]])
         self._position = np.concatenate([position, self._position[kept]])
         self._speed = np.concatenate([speed, self._speed[kept]])
+        self._known = np.concatenate([known, self._known[kept]])
 
     def state(self) -> State:
         """The filters as plain arrays."""
-        return {"ids": self._ids.copy(), "age": self._age.copy(), "position": self._position.copy(), "speed": self._speed.copy()}
+        arrays = {"ids": self._ids, "age": self._age, "position": self._position, "speed": self._speed, "known": self._known}
+        return {name: array.copy() for name, array in arrays.items()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a saved state.
@@ -104,12 +123,14 @@ class OneEuroSmoother:
         Raises:
             ArtifactError: not the state of a smoother.
         """
-        require_keys(state, {"ids", "age", "position", "speed"}, "one_euro")
+        require_keys(state, {"ids", "age", "position", "speed", "known"}, "one_euro")
         self._ids, self._age = np.array(state["ids"]), np.array(state["age"])
-        self._position, self._speed = np.array(state["position"]), np.array(state["speed"])
+        self._position, self._speed, self._known = (np.array(state[name]) for name in ("position", "speed", "known"))
 
 
-def smooth_offline(tracked: Sequence[PoseSet], *, window: int, order: int) -> list[PoseSet]:
+def smooth_offline(
+    tracked: Sequence[PoseSet], *, window: int, order: int, frame_indices: Sequence[int] | None = None
+) -> list[PoseSet]:
     """The frames with each unbroken run of a track fitted by polynomials; runs no longer than ``order`` stay.
 
     Runs shorter than ``window`` frames use the largest odd window that fits.
@@ -118,23 +139,35 @@ def smooth_offline(tracked: Sequence[PoseSet], *, window: int, order: int) -> li
         DataError: a track id twice in one frame.
     """
     keypoints = [poses.keypoints.copy() for poses in tracked]
-    for places in _runs(tracked):
+    for places in _runs(tracked, list(range(len(tracked))) if frame_indices is None else frame_indices):
         length = min(window, len(places) - (len(places) + 1) % 2)
         if length <= order:
             continue
         path = np.stack([tracked[frame].keypoints[row] for frame, row in places]).astype(np.float64)
-        smoothed = savgol_filter(path, length, order, axis=0, mode="interp")
-        for (frame, row), pose in zip(places, smoothed, strict=True):
-            keypoints[frame][row] = pose
+        shown = np.stack([tracked[frame].visibility[row] > 0 for frame, row in places])
+        smoothed = savgol_filter(_bridge(path, shown), length, order, axis=0, mode="interp")
+        for (frame, row), pose, annotated in zip(places, smoothed, shown, strict=True):
+            keypoints[frame][row, annotated] = pose[annotated]
     return [replace(poses, keypoints=array) for poses, array in zip(tracked, keypoints, strict=True)]
 
 
-def _runs(tracked: Sequence[PoseSet]) -> list[list[tuple[int, int]]]:
+def _bridge(path: Float[np.ndarray, "T K 2"], shown: Bool[np.ndarray, "T K"]) -> Float[np.ndarray, "T K 2"]:
+    """The path with keypoints that are not annotated put on the line between the frames around."""
+    times = np.arange(len(path))
+    for k in np.flatnonzero(shown.any(axis=0) & ~shown.all(axis=0)):
+        for axis in range(2):
+            path[:, k, axis] = np.interp(times, times[shown[:, k]], path[shown[:, k], k, axis])
+    return path
+
+
+def _runs(tracked: Sequence[PoseSet], frame_indices: Sequence[int]) -> list[list[tuple[int, int]]]:
     """(frame, row) of each pose, grouped by track and unbroken run of frames."""
     runs: list[list[tuple[int, int]]] = []
     open_runs: dict[int, list[tuple[int, int]]] = {}
     for frame, poses in enumerate(tracked):
         check_unique_ids(poses)
+        if frame and frame_indices[frame] != frame_indices[frame - 1] + 1:
+            open_runs = {}
         present = {int(track_id): row for row, track_id in enumerate(poses.track_ids) if track_id > 0}
         open_runs = {track_id: run for track_id, run in open_runs.items() if track_id in present}
         for track_id, row in present.items():

@@ -124,7 +124,9 @@ def build_trainer(params: Params, rank: Rank) -> tuple[Trainer, Codec]:
     if params.train.init_from is not None:
         source, _ = load_model(params.train.init_from)
         model.load_state_dict(source.state_dict())
-    model.to(rank.device, memory_format=torch.channels_last if params.train.channels_last else torch.preserve_format)
+    model.to(rank.device)
+    if params.train.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     codec = build_codec(params.codec, num_keypoints=skeleton.num_keypoints, input_wh=params.model.input_wh)
     loss = build_loss(params.loss, codec).to(rank.device)
     optimizer = build_optimizer([model, loss], params.train)

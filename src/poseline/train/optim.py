@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from poseline.config.training import ScheduleConfig, TrainConfig
+from poseline.config.training import TrainConfig
 
 
 def build_optimizer(modules: Iterable[nn.Module], config: TrainConfig) -> torch.optim.Optimizer:
@@ -19,12 +19,14 @@ def build_optimizer(modules: Iterable[nn.Module], config: TrainConfig) -> torch.
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind([group for group in groups if group["params"]], lr=config.learning_rate)
+    # Fused: one pass over each tensor instead of a dozen; a tenth of a step of a small network on the CPU.
+    return kind([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
 
 
 def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
     """The rate of an optimiser step counted from 0: linear warm-up, then cosine, steps at epochs, or constant.
 
+    >>> from poseline.config import ScheduleConfig
     >>> config = TrainConfig(learning_rate=1.0, schedule=ScheduleConfig(kind="step", warmup_steps=0, milestones=(2,)))
     >>> [learning_rate(step, config, 10) for step in (0, 19, 20)]
     [1.0, 1.0, 0.1]
@@ -61,20 +63,18 @@ class AveragedWeights:
         """Move the average towards the module's present state."""
         self.num_updates += 1
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
-        for name, value in module.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
-            else:
-                self.state[name].copy_(value)
+        present = module.state_dict()
+        moving = [name for name, value in present.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.state[name] for name in moving], [present[name] for name in moving], 1 - decay)
+        for name in present.keys() - set(moving):
+            self.state[name].copy_(present[name])
 
-    def state_dict(self) -> dict[str, Tensor | int]:
+    def state_dict(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
-        return {**self.state, "num_updates": self.num_updates}
+        return {**self.state, "num_updates": torch.tensor(self.num_updates)}
 
-    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore what ``state_dict`` gave."""
         self.num_updates = int(state["num_updates"])
         for name, value in self.state.items():
-            saved = state[name]
-            assert isinstance(saved, Tensor)
-            value.copy_(saved)
+            value.copy_(state[name])

@@ -64,7 +64,8 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     index, header = read_table(path, kind="crops", made_by="preprocess")
     if header.skeleton != params.data.skeleton:
         raise ArtifactError(
-            f"{path}: crops have skeleton '{header.skeleton}', data.skeleton is '{params.data.skeleton}'. Run `poseline preprocess` again."
+            f"{path}: crops have skeleton '{header.skeleton}', data.skeleton is '{params.data.skeleton}'. "
+            "Run `poseline preprocess` again."
         )
     wanted = "{}x{}".format(*stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess))
     if header.config_hash != wanted:
@@ -74,7 +75,7 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     trainable = (index["split"] == "train") & index["dataset"].isin(params.train.sets)
     train = index[trainable].reset_index(drop=True)
     if not len(train):
-        raise DataError(f"{path}: no training person of the sets {list(params.train.sets)}. Enable a set under data, or change train.sets.")
+        raise DataError(f"{path}: no training person in {list(params.train.sets)}. Enable a set under data, or change train.sets.")
     val = pick_validation(index[index["split"] == "val"], params.train.validate_people)
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 420, 264
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 40
+WIDTH, HEIGHT = 420, 272
+LEFT, RIGHT, TOP, BOTTOM = 46, 22, 26, 40
 MAX_DOTS = 40
 
 
@@ -94,7 +94,9 @@ def line_chart(title: str, series: Sequence[Series], x_axis: Axis, y_axis: Axis,
 
     parts = [_grid(place_y(tick), tick_text(tick, y_axis)) for tick in y_ticks]
     parts += [_x_tick(place_x(tick), tick_text(tick, x_axis)) for tick in x_ticks]
-    parts.append(f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_axis.label)}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_axis.label)}</text>')
+    parts.append(f'<text class="axis" x="4" y="13">{escape(y_axis.label)}</text>')
     if mark_x is not None:
         parts.append(f'<line class="mark" x1="{place_x(mark_x):.1f}" x2="{place_x(mark_x):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
     for index, line in enumerate(lines):
@@ -164,5 +166,5 @@ def _table(lines: Sequence[Series], x_axis: Axis, y_axis: Axis) -> tuple[tuple[s
     places = sorted({x for line in lines for x in line.x})
     places = places[:: max(1, math.ceil(len(places) / MAX_DOTS))]
     values = [dict(zip(line.x, line.y, strict=True)) for line in lines]
-    rows = tuple((x_axis.show(x), *(y_axis.show(known[x]) if x in known else "–" for known in values)) for x in places)
+    rows = tuple((x_axis.show(x), *(y_axis.show(known[x]) if x in known else "\u2013" for known in values)) for x in places)
     return (x_axis.label, *(line.name for line in lines)), rows

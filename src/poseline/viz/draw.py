@@ -60,10 +60,18 @@ def track_hex(track_id: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*TRACK_COLOURS[track_id % len(TRACK_COLOURS)])
 
 
-def crop_to_box(image: Image, bbox_xyxy: Float[np.ndarray, " 4"], size_wh: tuple[int, int], *, padding: float = 1.4) -> tuple[Image, np.ndarray]:
-    """The surroundings of a box as a picture of ``size_wh``, and the matrix [2, 3] that takes picture points to it."""
-    centre, extent = pad_to_aspect(np.asarray(bbox_xyxy)[None], size_wh[0] / size_wh[1], padding)
-    return warp(image, crop_matrix(centre[0], extent[0], size_wh), size_wh)
+def crop_to_box(
+    image: Image, bbox_xyxy: Float[np.ndarray, " 4"], size_wh: tuple[int, int], *, padding: float = 1.4
+) -> tuple[Image, np.ndarray]:
+    """The surroundings of a box as a picture of ``size_wh``, and the matrix [2, 3] that takes picture points to it.
+
+    The crop is moved into the picture where it fits.
+    """
+    centres, extents = pad_to_aspect(np.asarray(bbox_xyxy)[None], size_wh[0] / size_wh[1], padding)
+    extent, picture = extents[0], np.array([image.shape[1], image.shape[0]])
+    inside = np.clip(centres[0], extent / 2, np.maximum(picture - 1 - extent / 2, extent / 2))
+    centre = np.where(extent < picture, inside, (picture - 1) / 2)
+    return warp(image, crop_matrix(centre, extent, size_wh), size_wh)
 
 
 def fit_width(image: Image, width: int) -> tuple[Image, np.ndarray]:
@@ -78,7 +86,7 @@ def fit_width(image: Image, width: int) -> tuple[Image, np.ndarray]:
 def warp(image: Image, matrix: Float[np.ndarray, "2 3"], size_wh: tuple[int, int]) -> tuple[Image, np.ndarray]:
     """The picture under an affine map, and the map."""
     flags = cv2.INTER_AREA if matrix[0, 0] < 0.5 else cv2.INTER_CUBIC
-    canvas = cv2.warpAffine(image, matrix, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128))
+    canvas = cv2.warpAffine(image, matrix, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(74, 80, 90))
     return canvas, matrix
 
 

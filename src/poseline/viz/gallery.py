@@ -105,6 +105,7 @@ def draw_case(cases: Cases, place: int) -> Picture:
     draw_pose(canvas, warp_points(cases.predicted[place], matrix), shown, cases.skeleton, PREDICTED)
     draw_pose(canvas, warp_points(cases.truth[place], matrix), shown, cases.skeleton, TRUTH)
     labelled = int(shown.sum())
-    caption = f"OKS {cases.oks[place]:.2f} · picture {row['image_id']}, person {row['annotation_id']}"
-    alt = f"Person {row['annotation_id']} in picture {row['image_id']}: predicted over true pose, {labelled} keypoints, OKS {cases.oks[place]:.2f}"
+    oks, person, picture = f"OKS {cases.oks[place]:.2f}", row["annotation_id"], row["image_id"]
+    caption = f"{oks} · picture {picture}, person {person}"
+    alt = f"Person {person} in picture {picture}: predicted over true pose, {labelled} keypoints, {oks}"
     return Picture(picture_uri(canvas), *TILE_WH, alt, caption)

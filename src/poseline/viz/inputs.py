@@ -57,7 +57,7 @@ def read_files(layout: Layout) -> ReportFiles:
     Raises:
         ArtifactError: one is missing or damaged; says which stage makes it.
     """
-    every = {name: read_json(layout.metrics / f"{name}.json", made_by=f"score {name}") for name in SCORES}
+    every: dict[str, Json] = {name: read_json(layout.metrics / f"{name}.json", made_by=f"score {name}") for name in SCORES}
     metrics = {name: values for name, values in every.items() if values.get("enabled", True)}
     benchmarks = sorted({name.split("_")[0] for name in metrics})
     people, _ = read_table(layout.processed / "people.parquet", kind="people", made_by="preprocess")

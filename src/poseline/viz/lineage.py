@@ -46,7 +46,7 @@ def describe_origin(files: ReportFiles, tags: Mapping[str, str], *, name: str, r
         ("data", tags.get("poseline.data_hash") or "not locked by DVC yet"),
         ("training data", str(files.model.get("data_hash") or "unknown")),
         ("weights", str(files.model.get("weights_hash", "unknown"))),
-        ("network", f"{model['kind']}, {model.get('backbone', '')}, input {width} × {height} px, codec {codec['kind']}"),
+        ("network", f"{model['kind']}, {model.get('backbone', '')}, input {width} \u00d7 {height} px, codec {codec['kind']}"),
         ("weights' size", f"{files.num_weights / 1e6:.2f} million numbers" if files.num_weights is not None else "unknown"),
         ("skeleton", str(files.model["skeleton"])),
         ("MLflow", f'run "{name}", tag poseline.key = {tags["poseline.key"]}' if "poseline.key" in tags else "unknown"),
@@ -85,7 +85,8 @@ def flat_config(sections: Mapping[str, Yaml]) -> list[tuple[str, str]]:
 
 def _line(value: Yaml) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {{{_line(inner)}}}" if isinstance(inner, dict) else f"{key}: {_line(inner)}" for key, inner in value.items())
+        inner = {key: f"{{{_line(entry)}}}" if isinstance(entry, dict) else _line(entry) for key, entry in value.items()}
+        return ", ".join(f"{key}: {text}" for key, text in inner.items())
     if isinstance(value, list):
         return f"[{', '.join(_line(item) for item in value)}]"
-    return {None: "none", True: "yes", False: "no"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

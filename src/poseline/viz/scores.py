@@ -13,6 +13,7 @@ from poseline.viz.charts import Axis, Chart, Series, line_chart
 from poseline.viz.inputs import Json, ReportFiles
 from poseline.viz.stamps import describe_boxes, describe_conditions
 
+NO_VALUE = "\u2013"
 SLICE_NAMES = {
     "all": "all people", "medium": "medium (32² to 96² px²)", "large": "large (above 96² px²)",
     "occluded_none": "nothing occluded", "occluded_some": "up to a third occluded", "occluded_heavy": "more than a third occluded",
@@ -22,6 +23,7 @@ SLICE_NAMES = {
 SLICE_GROUPS = {"Size": ("medium", "large"), "Occlusion": ("occluded_none", "occluded_some", "occluded_heavy"),
                 "People in the picture": ("people_1", "people_2_to_4", "people_5_up"),
                 "Crowding": ("crowd_easy", "crowd_medium", "crowd_hard")}  # fmt: skip
+JOINT_ORDER = ("head_top", "upper_neck", "thorax", "shoulder", "elbow", "wrist", "pelvis", "hip", "knee", "ankle")
 COCO_FIGURES = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
 COCO_NAMES = ("AP", "AP .50", "AP .75", "AP medium", "AP large", "AR", "AR .50", "AR .75", "AR medium", "AR large")
 
@@ -50,24 +52,32 @@ class Card:
 
 @dataclass(frozen=True)
 class Cell:
-    """One table cell: a text, and a bar of that share of the column behind it where ``share`` is given."""
+    """One table cell: a text, and a bar of the length ``share`` (0..1) beside it; ``plain`` cells have no place for a bar."""
 
     text: str
     share: float | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose cells may carry bars; rows are (name, cells), a row without cells is a heading of those below it."""
+    """A table whose cells may carry bars.
+
+    Attributes:
+        caption, header: its words; the header counts the names' column.
+        rows: (name, cells); a row without cells is a heading of those below it.
+        colours: place in the palette of each column's bars.
+    """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    colours: tuple[int, ...] = (1, 2)
 
 
 HEADLINES = (
-    ("coco", "ap", "COCO AP", "Mean keypoint AP over OKS .50 to .95, every person's true box given."),
-    ("coco_detections", "ap", "COCO AP on detections", "The same AP when a detector has to find the people first."),
+    ("coco", "ap", "COCO AP, true boxes", "Mean keypoint AP over OKS .50 to .95, every person's true box given."),
+    ("coco_detections", "ap", "COCO AP, detections", "The same AP when a detector has to find the people first."),
     ("mpii", "pckh", "MPII PCKh@0.5", "Share of joints within half a head size of the truth."),
     ("posetrack", "mota", "PoseTrack MOTA", "One minus misses, false joints and id switches per true joint."),
     ("posetrack", "map", "PoseTrack mAP", "Mean joint AP of the per-frame poses."),
@@ -77,12 +87,14 @@ HEADLINES = (
 def percent(value: Yaml, *, unit: bool = True) -> str:
     """A fraction as percent with one decimal; a dash where there is none.
 
-    >>> percent(0.6549), percent(None)
-    ('65.5 %', '–')
+    >>> percent(0.6549), percent(-0.0004)
+    ('65.5 %', '0.0 %')
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
-        return "–"
-    return f"{100 * value:.1f}{' %' if unit else ''}"
+        return NO_VALUE
+    # A typographic minus, and never "-0.0".
+    text = f"{round(100 * value, 1) + 0.0:.1f}".replace("-", "\u2212")
+    return f"{text}{' %' if unit else ''}"
 
 
 def bar_cell(value: Yaml) -> Cell:
@@ -164,12 +176,13 @@ def coco_table(metrics: Mapping[str, Json]) -> Table:
 def keypoint_table(values: Json) -> Table:
     """AP and mean OKS of every keypoint."""
     rows = tuple(
-        (name.replace("_", " "), (bar_cell(entry["ap"]), bar_cell(entry["oks"]), Cell(str(entry["count"]))))
+        (name.replace("_", " "), (bar_cell(entry["ap"]), bar_cell(entry["oks"]), Cell(str(entry["count"]), plain=True)))
         for name, entry in cast("dict[str, dict[str, Yaml]]", values["keypoints"]).items()
     )
     boxes = describe_boxes(cast("Json", values["protocol"]))
     caption = f"Per keypoint, {boxes}. AP: were it the person's only keypoint. OKS: its mean similarity where the person was found."
-    return Table(caption, ("keypoint", "AP", "OKS", "labelled"), rows)
+    detected = cast("Json", values["protocol"]).get("boxes") == "detections"
+    return Table(caption, ("keypoint", "AP", "OKS", "labelled"), rows, (2, 3) if detected else (1, 3))
 
 
 def slice_table(metrics: Mapping[str, Json]) -> Table:
@@ -183,26 +196,22 @@ def slice_table(metrics: Mapping[str, Json]) -> Table:
         for key in members:
             if key in first:
                 cells = [bar_cell(slices[name][key]["ap"]) for name in names]
-                rows.append((SLICE_NAMES[key], (*cells, Cell(str(first[key]["num_people"])))))
+                rows.append((SLICE_NAMES[key], (*cells, Cell(str(first[key]["num_people"]), plain=True))))
     boxes = [f"AP, {describe_boxes(cast('Json', metrics[name]['protocol']))}" for name in names]
     return Table("AP by kind of person and picture", ("slice", *boxes, "people"), tuple(rows))
 
 
 def joint_table(values: Json) -> Table:
-    """MPII PCKh of every joint; left and right side by side."""
+    """MPII PCKh of every joint from head to foot; left and right side by side."""
     joints = cast("dict[str, Yaml]", values["joints"])
-    pairs: dict[str, dict[str, Yaml]] = {}
-    for name, value in joints.items():
-        side, _, rest = name.partition("_")
-        if side in ("left", "right"):
-            pairs.setdefault(rest, {})[side] = value
-        else:
-            pairs.setdefault(name.replace("_", " "), {})["left"] = value
     rows = []
-    for name, sides in pairs.items():
-        right = bar_cell(sides["right"]) if "right" in sides else Cell("")
-        rows.append((name, (bar_cell(sides["left"]), right)))
-    return Table("PCKh@0.5 per joint (those without sides stand in the first column)", ("joint", "left", "right"), tuple(rows))
+    for name in JOINT_ORDER:
+        if name in joints:
+            rows.append((name.replace("_", " "), (bar_cell(joints[name]), Cell("", plain=True))))
+        elif f"left_{name}" in joints:
+            rows.append((name, (bar_cell(joints[f"left_{name}"]), bar_cell(joints[f"right_{name}"]))))
+    caption = "PCKh@0.5 per joint; joints of no side stand in the first column"
+    return Table(caption, ("joint", "left or middle", "right"), tuple(rows), (1, 4))
 
 
 def part_table(values: Json) -> Table:
@@ -210,15 +219,14 @@ def part_table(values: Json) -> Table:
     poses = cast("dict[str, dict[str, Yaml]]", cast("Json", values["poses"])["parts"])
     tracked = cast("dict[str, dict[str, Yaml]]", cast("Json", values["tracked"])["parts"])
     rows = tuple((part.lower(), (bar_cell(poses[part]["ap"]), bar_cell(tracked[part]["mota"]))) for part in poses)
-    return Table("Per body part: AP of all poses, MOTA of the tracked ones", ("part", "AP", "MOTA"), rows)
+    return Table("Per body part: AP of all poses, MOTA of the tracked ones", ("part", "AP", "MOTA"), rows, (1, 3))
 
 
 def video_table(files: ReportFiles) -> Table:
-    """One row a video."""
-    columns = (("map", "mAP"), ("mota", "MOTA"), ("motp", "MOTP"), ("precision", "precision"), ("recall", "recall"))
-    table = files.per_person["posetrack"]
-    rows = tuple(
-        (str(row["video_id"]), tuple(bar_cell(None if pd.isna(row[key]) else float(row[key])) for key, _ in columns))
-        for row in table.to_dict("records")
-    )
-    return Table("Per video", ("video", *(name for _, name in columns)), rows)
+    """One row a video: MOTA with a bar, the others as numbers."""
+    columns = (("mota", "MOTA"), ("map", "mAP"), ("motp", "MOTP"), ("precision", "precision"), ("recall", "recall"))
+    rows = []
+    for row in files.per_person["posetrack"].to_dict("records"):
+        values = [None if pd.isna(row[key]) else float(row[key]) for key, _ in columns]
+        rows.append((str(row["video_id"]), (bar_cell(values[0]), *(Cell(percent(value, unit=False), plain=True) for value in values[1:]))))
+    return Table("Per video, in percent", ("video", *(name for _, name in columns)), tuple(rows), (3,))

@@ -37,7 +37,7 @@ def describe_conditions(protocol: Mapping[str, Yaml]) -> list[str]:
         phrases.append("flip test" if protocol["flip"] else "no flip test")
     size = protocol.get("input_wh")
     if isinstance(size, list):
-        phrases.append(f"input {size[0]} × {size[1]} px")
+        phrases.append(f"input {size[0]} \u00d7 {size[1]} px")
     if protocol.get("codec"):
         phrases.append(f"codec {protocol['codec']}")
     if protocol.get("nms"):
@@ -80,7 +80,7 @@ def _word(value: Yaml) -> str:
         case bool():
             return "yes" if value else "no"
         case [width, height]:
-            return f"{width} × {height}"
+            return f"{width} \u00d7 {height}"
         case float():
             return f"{100 * value:.1f} %"
     return str(value)

@@ -50,7 +50,7 @@ def describe_model(files: ReportFiles, tags: Mapping[str, str]) -> list[tuple[st
     keypoints = cast("Mapping[str, list[Yaml]]", files.model["keypoints"])["keypoints"]
     return [
         ("network", f"{model['kind']}, {model.get('backbone', '')}"),
-        ("input", f"{width} × {height} px crop of one person, RGB"),
+        ("input", f"{width} \u00d7 {height} px crop of one person, RGB"),
         ("output", f"{len(keypoints)} keypoints ({files.model['skeleton']}), codec {codec['kind']}"),
         ("size", f"{files.num_weights / 1e6:.2f} million numbers" if files.num_weights is not None else "unknown"),
         ("weights", f"`data/model/model.safetensors`, hash {files.model.get('weights_hash', 'unknown')}"),
@@ -71,9 +71,9 @@ def data_note(params: Params) -> str:
     sets = ", ".join(params.train.sets)
     if uses_mini(params):
         return (
-            f"Trained on the train splits of {sets} as poseline's `mini` draws them: synthetic people, posed as a 3D skeleton, projected and "
-            f"drawn from seed {params.mini.seed} in the benchmarks' file formats. No photograph and no real person is in it, and its detections "
-            "come from a simulated detector. Scores on it say nothing about the benchmarks' own pictures."
+            f"Trained on the train splits of {sets} as poseline's `mini` draws them: synthetic people, posed as a 3D skeleton, projected "
+            f"and drawn from seed {params.mini.seed} in the benchmarks' file formats. No photograph and no real person is in it, and its "
+            "detections come from a simulated detector. Scores on it say nothing about the benchmarks' own pictures."
         )
     return f"Trained on the train splits of {sets}, as params.yaml names their files. They have licences and biases of their own."
 

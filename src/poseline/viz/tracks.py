@@ -78,10 +78,10 @@ def follow_people(truth: pd.DataFrame, tracked: pd.DataFrame) -> pd.DataFrame:
     """
     last: dict[int, int] = {}
     rows: list[tuple[int, int, int]] = []
-    frames = dict(list(tracked.groupby("image_id")))
-    for (frame_index, image_id), people in truth.groupby(["frame_index", "image_id"], sort=True):
-        found = frames.get(image_id)
-        if found is None:
+    for frame_index in sorted(set(truth["frame_index"])):
+        people = truth[truth["frame_index"] == frame_index]
+        found = tracked[tracked["image_id"] == people["image_id"].iloc[0]]
+        if not len(found):
             continue
         persons, ids = people["track_id"].tolist(), found["track_id"].tolist()
         iou = box_iou(people[list(BBOX_COLUMNS)].to_numpy(), found[list(BBOX_COLUMNS)].to_numpy())
@@ -100,7 +100,8 @@ def draw_timelines(people: pd.DataFrame, tracks: pd.DataFrame) -> list[Timeline]
     for name, own in truth.groupby("video_id", sort=True):
         tracked = tracks[tracks["video_id"] == name]
         links = follow_people(own, tracked)
-        lanes = tuple(make_lane(person, rows, links[links["person"] == person]) for person, rows in own.groupby("track_id", sort=True))
+        persons = sorted(set(own["track_id"].tolist()))
+        lanes = tuple(make_lane(person, own[own["track_id"] == person], links[links["person"] == person]) for person in persons)
         last = max(int(own["frame_index"].max()), int(tracked["frame_index"].max()) if len(tracked) else 0)
         stray = len(set(tracked["track_id"]) - set(links["track_id"]))
         timelines.append(Timeline(str(name), last + 1, lanes, stray))
@@ -156,7 +157,8 @@ class VideoFrames:
         """The frames that the truth or the predictions name."""
         own = people[(people["dataset"] == "posetrack") & (people["split"] == "val")]
         known = pd.concat([table[["video_id", "frame_index", "image_path"]] for table in (own, poses)]).drop_duplicates()
-        paths = {(row.video_id, int(row.frame_index)): Path(row.image_path) for row in known.itertuples()}
+        columns = (known["video_id"].tolist(), known["frame_index"].tolist(), known["image_path"].tolist())
+        paths = {(video_id, frame): Path(path) for video_id, frame, path in zip(*columns, strict=True)}
         return cls(tracks[0], tracks[1], paths)
 
     def draw(self, video_id: str, frame: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from torchvision.ops import deform_conv2d
 from poseline.models.backbones.base import Backbone, reset_convolutions, scale_channels
 
 DEPTHS: dict[int, tuple[int, int, int, int]] = {
+    10: (1, 1, 1, 1),
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),

@@ -6,6 +6,7 @@ The pipeline works with the store down: what could not be logged waits in a spoo
 from poseline.train.tracking.lineage import Identity, identify, read_lock
 from poseline.train.tracking.report import headline_metrics, report_metrics
 from poseline.train.tracking.run import NullRun, StageRun, open_stage
+from poseline.train.tracking.scores import fetch_scores
 from poseline.train.tracking.spool import list_spools
 from poseline.train.tracking.store import init_store, probe_store, tracking_uri
 from poseline.train.tracking.sync import SyncReport, replay, set_champion, sync
@@ -16,6 +17,7 @@ __all__ = [
     "NullRun",
     "StageRun",
     "SyncReport",
+    "fetch_scores",
     "headline_metrics",
     "identify",
     "init_store",

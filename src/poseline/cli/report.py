@@ -1,0 +1,59 @@
+"""The command that shows: report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from poseline.cli.app import AsJson, Overrides, ParamsFile, app, run, show
+from poseline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from poseline.stages.runner import Context
+    from poseline.train.tracking import NullRun
+
+
+@app.command()
+def report(
+    compare: Annotated[
+        list[str] | None, typer.Option("--compare", help="Compare runs instead: a folder or a git revision each. May be repeated.")
+    ] = None,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="More runs, after --compare.", show_default=False)] = None,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report page and the model card, or with --compare RUN... one page of several runs."""
+    from poseline.stages import report as stage
+
+    if compare:
+        compare_runs([*compare, *(runs or [])], params, overrides, as_json=as_json)
+        return
+    if runs:
+        raise ConfigError(f"report: got '{runs[0]}'; runs are given after --compare, for example: poseline report --compare main exp-a1b2")
+
+    def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
+        result = stage.run(context.params, context.layout)
+        tracker.log_artifact(context.layout.page, with_execution=True)
+        tracker.log_artifact(context.layout.page.with_name("model_card.md"), with_execution=True)
+        return result
+
+    run("report", work, params, overrides, as_json=as_json)
+
+
+def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | None, *, as_json: bool) -> None:
+    """Write reports/compare.html; it belongs to no execution, so nothing is logged."""
+    from poseline.stages import report as stage
+    from poseline.stages.runner import make_context
+
+    started = time.perf_counter()
+    before = Path.cwd()
+    context = make_context(params, overrides or [], "cpu")
+    # The process has moved to the project's root; folders were named from where the user stands.
+    named = [str((before / name).resolve()) if (before / name).is_dir() else name for name in runs]
+    result = stage.run(context.params, context.layout, compare=named)
+    show({**result, "page": str(context.layout.page.with_name("compare.html"))}, as_json=as_json, title="report", started=started)

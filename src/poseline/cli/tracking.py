@@ -1,0 +1,111 @@
+"""Commands about tracking: track (the stage, or any prediction files) and track tune."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
+from poseline.errors import ConfigError
+
+track_app = typer.Typer(
+    name="track",
+    help="Track the predicted PoseTrack videos, or with --predictions any prediction files.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.add_typer(track_app)
+
+KindName = Literal["bytepose", "poseflow", "poseflow_released"]
+Kind = Annotated[KindName | None, typer.Option("--kind", help="The tracker; default: track.kind of the parameters.")]
+
+
+@track_app.callback()
+def track(
+    context: typer.Context,
+    kind: Kind = None,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="Track these instead: PoseTrack file or folder, or a COCO result list of poses.")
+    ] = None,
+    frames: Annotated[
+        Path | None, typer.Option("--frames", help="Their pictures: a folder, or a video file. Without: by the poses alone.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results, PoseTrack18 form.")] = None,
+    skeleton: Annotated[str, typer.Option("--skeleton", help="Keypoints of a COCO result list.")] = "coco17",
+    video: Annotated[bool, typer.Option("--video", help="Also write mp4 videos with coloured ids.")] = False,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Track the predicted PoseTrack videos, or with --predictions any prediction files."""
+    options = [f"track.kind={kind}"] * (kind is not None) + ["track.video=true"] * video
+    if context.invoked_subcommand is not None:
+        if predictions or frames or out or options or params or overrides or as_json:
+            raise ConfigError(f"track: options of `{context.invoked_subcommand}` come after its name.")
+        return
+    if predictions is not None:
+        track_predictions(predictions, frames, out, skeleton, params=params, overrides=[*(overrides or []), *options], as_json=as_json)
+        return
+    if frames is not None or out is not None:
+        raise ConfigError("track: --frames and --out go with --predictions FILE or DIR.")
+    from poseline.stages import track as stage
+
+    run("track", lambda known, _: stage.run(known.params, known.layout), params, [*(overrides or []), *options], as_json=as_json)
+
+
+def track_predictions(
+    predictions: Path, frames: Path | None, out: Path | None, skeleton: str, *, params: Path | None, overrides: list[str], as_json: bool
+) -> None:
+    """Track files outside the pipeline; nothing is logged."""
+    from poseline.stages.track_files import read_config, track_files
+    from poseline.track.build import needs_pictures
+
+    if out is None:
+        raise ConfigError("track --predictions: needs --out DIR for the results.")
+    started = time.perf_counter()
+    config = read_config(params, overrides)
+    if frames is None and needs_pictures(config):
+        print(f"track: no --frames, so {config.kind} goes by the poses alone", file=sys.stderr)
+    show(track_files(config, predictions, out, frames=frames, skeleton=skeleton), as_json=as_json, title="track", started=started)
+
+
+@track_app.command()
+def tune(
+    kind: Kind = None,
+    candidates: Annotated[int, typer.Option("--candidates", min=1, help="Configurations drawn, beside the present one.")] = 27,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws, the order of videos and the simulated detections.")] = 0,
+    metric: Annotated[Literal["hota", "mota", "idf1"], typer.Option("--metric", help="What to raise (mota: strict).")] = "hota",
+    detections: Annotated[
+        Path | None, typer.Option("--detections", help="Detections on the training pictures, COCO result form; default: simulated.")
+    ] = None,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Search tracker parameters on the PoseTrack training videos, and print the best as --set lines."""
+    from poseline.stages import track_tune
+    from poseline.stages.runner import make_context
+
+    found = None if detections is None else detections.resolve()
+    context = make_context(params, [*(overrides or []), *([f"track.kind={kind}"] if kind else [])], device)
+    result = track_tune.run(
+        context.params, context.layout, context.device, candidates=candidates, seed=seed, metric=metric, detections=found
+    )
+    if as_json:
+        print(json.dumps(result.summary))
+        return
+    for name, value in result.overrides.items():
+        print(f"--set {name}={value}")
+    print(
+        f"track tune: {metric} {result.start_score:.4f} -> {result.score:.4f} on {result.num_videos} training videos "
+        f"({context.layout.root / 'reports/track_tuning.json'})",
+        file=sys.stderr,
+    )

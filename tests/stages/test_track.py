@@ -1,0 +1,123 @@
+"""Stage track and its scores on drawn videos whose predictions are the truth, shaken."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from poseline.artifacts import Layout, TableHeader, read_table, write_json, write_table
+from poseline.config import Params, load_params
+from poseline.core.skeletons import load_skeleton
+from poseline.data.posetrack_files import read_folder
+from poseline.data.records import BBOX_COLUMNS
+from poseline.metrics.posetrack_score import score_posetrack
+from poseline.stages import score, track
+from poseline.stages import score_posetrack as score_stage
+
+
+@pytest.fixture
+def params(project: Path, tiny: tuple[str, ...]) -> Params:
+    return load_params(project / "params.yaml", tiny)
+
+
+@pytest.fixture
+def layout(params: Params) -> Layout:
+    """The drawn project with predictions: the true poses of val, each joint some pixels off."""
+    layout, rng = Layout(Path()), np.random.default_rng(0)
+    rows = []
+    for video in track.list_videos(params.data.posetrack.annotations / "val", params.data.posetrack.val.images):
+        for frame, image_id, path in zip(video.sequence.frames, video.image_ids, video.pictures, strict=True):
+            for person in range(len(frame.people)):
+                keypoints = frame.people.keypoints[person] + rng.normal(size=(17, 2)).astype(np.float32)
+                scores = np.where(frame.people.visibility[person] > 0, 0.9, 0.05).astype(np.float32)
+                box = dict(zip(BBOX_COLUMNS, frame.people.bbox_xyxy[person], strict=True))
+                rows.append({
+                    "image_id": image_id, "image_path": path.as_posix(), "video_id": video.sequence.name, "frame_index": frame.frame_index,
+                    "boxes": "detections", "annotation_id": -1, **box, "bbox_score": np.float32(0.9), "keypoints": keypoints.ravel(),
+                    "keypoint_scores": scores, "pose_score": np.float32(0.9),
+                })  # fmt: skip
+    folder = layout.predictions / "posetrack"
+    write_table(folder / "poses.parquet", pd.DataFrame(rows), TableHeader("predictions", "posetrack17", "c", "s"))
+    about = {"enabled": True, "flip": True, "input_wh": [32, 64], "codec": "udp", "nms": "parametric", "score": "mean_visible"}
+    write_json(folder / "about.json", about)
+    return layout
+
+
+def test_the_table_and_the_submission_carry_the_same_ids_and_frame_numbers(params: Params, layout: Layout) -> None:
+    counts = track.run(params, layout)
+    tracks, header = read_table(layout.tracks / "tracks.parquet", kind="tracks", made_by="track")
+    assert header.skeleton == "posetrack17"
+    assert counts["poses"] == len(tracks) > 0
+    for name, sequence in read_folder(layout.tracks / "tracked").items():
+        for frame in sequence.frames:
+            own = tracks[(tracks["video_id"] == name) & (tracks["frame_index"] == frame.frame_index)]
+            assert own["track_id"].tolist() == frame.people.track_ids.tolist()
+            assert set(own["image_id"]) <= {frame.image_id}
+    assert tracks.groupby("video_id")["track_id"].min().tolist() == [0, 0]
+
+
+def test_trackers_hear_how_many_frames_were_skipped(params: Params, layout: Layout) -> None:
+    """Every second frame's number doubled: the stage tells the tracker, which then sees slower people; ids stay."""
+    (video, *_) = track.list_videos(params.data.posetrack.annotations / "val", params.data.posetrack.val.images)
+    table, _ = read_table(layout.predictions / "posetrack/poses.parquet", kind="predictions", made_by="predict")
+    predicted = track.frame_poses(video, table, load_skeleton("posetrack17"))
+    spread = replace(video, sequence=replace(video.sequence, frames=tuple(
+        replace(frame, frame_index=10 * frame.frame_index) for frame in video.sequence.frames
+    )))  # fmt: skip
+    short = params.track.model_copy(update={"bytepose": params.track.bytepose.model_copy(update={"max_lost_frames": 3})})
+    plain = track.track_poses(short, video, predicted, load_skeleton("posetrack17"))
+    slow = track.track_poses(short, spread, predicted, load_skeleton("posetrack17"))
+    assert max(poses.track_ids.max() for poses in slow if len(poses)) > max(poses.track_ids.max() for poses in plain if len(poses))
+
+
+def test_scores_hold_strict_hota_identity_and_every_switch(params: Params, layout: Layout) -> None:
+    track.run(params, layout)
+    headline = score.run(params, layout, "posetrack")
+    assert {"map", "mota", "motp", "hota", "idf1"} <= set(headline)
+    metrics = json.loads((layout.metrics / "posetrack.json").read_text())
+    tree = metrics["tracking"]
+    wanted = {"hota", "deta", "assa", "idf1", "switches", "fragmentations", "mostly_tracked", "mostly_lost", "keypoint_hota", "strict"}
+    assert wanted <= set(tree)
+    assert metrics["hota"] == tree["hota"]
+    assert 0 < tree["keypoint_hota"]["hota"] <= 1
+    assert len(tree["keypoint_hota"]["joints"]) == 15
+    truth = read_folder(params.data.posetrack.annotations / "val")
+    strict = score_posetrack(truth, read_folder(layout.tracks / "tracked"), mode="strict").metrics
+    assert tree["strict"]["mota"] == strict["mota"]
+    assert len(tree["switch_events"]) == tree["switches"]
+    people, _ = read_table(layout.per_person / "posetrack/people.parquet", kind="per_person", made_by="score")
+    assert people["switches"].sum() == tree["switches"]
+    assert {"hota", "idf1", "fragmentations"} <= set(people)
+
+
+def test_a_switch_is_told_with_video_frame_person_and_both_ids(params: Params, layout: Layout) -> None:
+    """One person's id changed from frame 3 on."""
+    track.run(params, layout)
+    truth, found = read_folder(params.data.posetrack.annotations / "val"), read_folder(layout.tracks / "tracked")
+    before = score_stage.score_pose_tracking(truth, found)
+    name = next(iter(found))
+    changed = tuple(
+        replace(frame, people=frame.people.with_track_ids(np.where((frame.people.track_ids == 0) & (frame.frame_index >= 3), 900,
+                                                                   frame.people.track_ids)))
+        for frame in found[name].frames
+    )  # fmt: skip
+    found[name] = replace(found[name], frames=changed)
+    events = score_stage.switch_events(truth, found, score_stage.score_pose_tracking(truth, found))
+    known = score_stage.switch_events(truth, read_folder(layout.tracks / "tracked"), before)
+    (event,) = [event for event in events if event not in known]
+    assert (event["video"], event["frame"], event["old_id"], event["new_id"]) == (name, 3, 0, 900)
+    frame = next(frame for frame in truth[name].frames if frame.frame_index == 3)
+    assert event["person"] in frame.people.track_ids.tolist()
+
+
+def test_videos_are_written_on_request_and_only_then(params: Params, layout: Layout) -> None:
+    track.run(params, layout)
+    assert not (layout.tracks / "videos").exists()
+    track.run(params.model_copy(update={"track": params.track.model_copy(update={"video": True})}), layout)
+    names = sorted(path.stem for path in (layout.tracks / "videos").iterdir())
+    assert names == sorted(read_folder(layout.tracks / "tracked"))
