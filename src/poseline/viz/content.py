@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from poseline.viz.diagnosis import gain_table, kinds_table, reliability_chart
 from poseline.viz.inputs import Json, ReportFiles
-from poseline.viz.scores import coco_table, joint_table, keypoint_table, part_table, pckh_chart, percent, pr_chart, slice_table, video_table
+from poseline.viz.scores import (
+    coco_table,
+    joint_table,
+    keypoint_table,
+    part_table,
+    pckh_chart,
+    percent,
+    pr_chart,
+    slice_table,
+    tracking_table,
+    video_table,
+)
 from poseline.viz.stamps import describe, describe_boxes
 from poseline.viz.tracks import Timeline, VideoFrames, draw_strip, draw_switches, draw_timelines
 
@@ -37,6 +49,9 @@ def coco_content(files: ReportFiles) -> Mapping[str, object] | None:
         "figures": coco_table(files.metrics),
         "slices": slice_table(files.metrics),
         "keypoints": [keypoint_table(files.metrics[name]) for name in names],
+        "kinds": kinds_table(files.metrics[names[0]]),
+        "gains": gain_table(files.metrics[names[0]]),
+        "reliability": reliability_chart(files.metrics[names[0]]),
     }
 
 
@@ -65,6 +80,7 @@ def posetrack_content(files: ReportFiles, *, pictures: int) -> Mapping[str, obje
         "protocol": sentence(describe(stamp_of(files, "posetrack"))),
         "parts": part_table(files.metrics["posetrack"]),
         "videos": video_table(files),
+        "people": tracking_table(files.metrics["posetrack"]),
         "timelines": timelines,
         "strips": [(name, shown) for name, shown in strips if shown],
         "switches": draw_switches(frames, files.people, timelines, most=pictures),

@@ -24,6 +24,10 @@ CAUSES = {
     "miss": "misses corrected", "background": "poses on nobody dropped", "duplicates": "second poses of a person dropped",
     "missed": "people missed not asked for", "scores": "poses in the best order",
 }  # fmt: skip
+PROMISES = (
+    ("keypoint_scores", "keypoint scores", "share at similarity 0.5 or more"),
+    ("pose_scores", "pose scores", "mean OKS"),
+)
 
 
 @dataclass(frozen=True)
@@ -106,16 +110,17 @@ def reliability_chart(values: Json) -> tuple[Chart, str] | None:
     if not isinstance(calibration, dict):
         return None
     series, words = [Series("a perfect score", [0.0, 1.0], [0.0, 1.0], dashed=True)], []
-    for key, name in (("keypoint_scores", "keypoint scores"), ("pose_scores", "pose scores")):
+    for key, name, outcome in PROMISES:
         measured = cast("dict[str, Yaml]", calibration[key])
         bins = [entry for entry in cast("list[dict[str, float | None]]", measured["bins"]) if entry["score"] is not None]
-        series.append(Series(name, [cast("float", entry["score"]) for entry in bins], [cast("float", entry["outcome"]) for entry in bins]))
+        scores, outcomes = ([cast("float", entry[side]) for entry in bins] for side in ("score", "outcome"))
+        series.append(Series(f"{name}: {outcome}", scores, outcomes))
         words.append(f"expected calibration error of {name} {percent(measured['ece'])}")
     quality = values.get("score_quality")
     correlation = quality.get("rank_correlation") if isinstance(quality, dict) else None
     if isinstance(correlation, float):
         words.append(f"rank correlation of pose score and OKS {correlation:.2f}")
     share = {"low": 0.0, "high": 1.0, "percent": True}
-    x_axis, y_axis = Axis("score", **share), Axis("similarity to the truth (OKS)", **share)  # type: ignore[arg-type]
+    x_axis, y_axis = Axis("score", **share), Axis("outcome", **share)  # type: ignore[arg-type]
     text = "; ".join(words)
     return line_chart("What the scores promise, ground-truth boxes", series, x_axis, y_axis), f"{text[:1].upper()}{text[1:]}."

@@ -24,6 +24,13 @@ SLICE_GROUPS = {"Size": ("medium", "large"), "Occlusion": ("occluded_none", "occ
                 "People in the picture": ("people_1", "people_2_to_4", "people_5_up"),
                 "Crowding": ("crowd_easy", "crowd_medium", "crowd_hard")}  # fmt: skip
 JOINT_ORDER = ("head_top", "upper_neck", "thorax", "shoulder", "elbow", "wrist", "pelvis", "hip", "knee", "ankle")
+VIDEO_FRACTIONS = (("mota", "MOTA"), ("map", "mAP"), ("motp", "MOTP"), ("precision", "prec."), ("recall", "recall"), ("hota", "HOTA"),
+                   ("idf1", "IDF1"))  # fmt: skip
+VIDEO_COUNTS = (("switches", "switches"),)
+PERSON_FRACTIONS = (("hota", "HOTA"), ("deta", "DetA"), ("assa", "AssA"), ("idf1", "IDF1"), ("person_mota", "MOTA of whole people"))
+STRICT_FRACTIONS = (("mota", "MOTA of joints, strict"), ("motp", "MOTP of joints, strict"))
+PERSON_COUNTS = (("switches", "id switches"), ("fragmentations", "fragmentations"), ("mostly_tracked", "people mostly tracked"),
+                 ("partially_tracked", "people partly tracked"), ("mostly_lost", "people mostly lost"))  # fmt: skip
 COCO_FIGURES = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
 COCO_NAMES = ("AP", "AP .50", "AP .75", "AP medium", "AP large", "AR", "AR .50", "AR .75", "AR medium", "AR large")
 
@@ -224,9 +231,27 @@ def part_table(values: Json) -> Table:
 
 def video_table(files: ReportFiles) -> Table:
     """One row a video: MOTA with a bar, the others as numbers."""
-    columns = (("mota", "MOTA"), ("map", "mAP"), ("motp", "MOTP"), ("precision", "precision"), ("recall", "recall"))
+    known = files.per_person["posetrack"]
+    fractions = [(key, name) for key, name in VIDEO_FRACTIONS if key in known]
+    counts = [(key, name) for key, name in VIDEO_COUNTS if key in known]
     rows = []
-    for row in files.per_person["posetrack"].to_dict("records"):
-        values = [None if pd.isna(row[key]) else float(row[key]) for key, _ in columns]
-        rows.append((str(row["video_id"]), (bar_cell(values[0]), *(Cell(percent(value, unit=False), plain=True) for value in values[1:]))))
-    return Table("Per video, in percent", ("video", *(name for _, name in columns)), tuple(rows), (3,))
+    for row in known.to_dict("records"):
+        values = [None if pd.isna(row[key]) else float(row[key]) for key, _ in fractions]
+        numbers = [Cell(percent(value, unit=False), plain=True) for value in values[1:]]
+        numbers += [Cell(str(int(row[key])), plain=True) for key, _ in counts]
+        rows.append((str(row["video_id"]), (bar_cell(values[0]), *numbers)))
+    header = ("video", *(name for _, name in (*fractions, *counts)))
+    return Table("Per video: shares in percent, and counts", header, tuple(rows), (3,))
+
+
+def tracking_table(values: Json) -> Table | None:
+    """What other measures say of the same tracks; None where they were not made."""
+    tree = values.get("tracking")
+    if not isinstance(tree, dict):
+        return None
+    strict = cast("dict[str, Yaml]", tree.get("strict") or {})
+    rows = [(name, (bar_cell(tree.get(key)),)) for key, name in PERSON_FRACTIONS if key in tree]
+    rows += [(name, (bar_cell(strict[key]),)) for key, name in STRICT_FRACTIONS if key in strict]
+    rows += [(name, (Cell(str(tree[key]), plain=True),)) for key, name in PERSON_COUNTS if key in tree]
+    caption = "The same tracks by other measures: whole people matched by OKS, and the strict joint figures"
+    return Table(caption, ("figure", "value"), tuple(rows), (3,))
