@@ -52,7 +52,7 @@ def test_videos_that_are_reported_are_refused(params: Params) -> None:
         track_tune.run(params.model_copy(update={"data": params.data.model_copy(update={"posetrack": same})}), Layout(Path()), "cpu",
                        candidates=1, seed=0)  # fmt: skip
     val = sorted(Path("data/mini/posetrack/annotations/val").glob("*.json"))[0]
-    val.with_name("x").parent.parent.joinpath("train", val.name).write_text(val.read_text())
+    (val.parents[1] / "train" / val.name).write_text(val.read_text())
     with pytest.raises(DataError, match="is to be reported"):
         track_tune.run(params, Layout(Path()), "cpu", candidates=1, seed=0)
 

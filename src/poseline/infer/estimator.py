@@ -146,7 +146,7 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: Scor
     for (_, rows), (found, found_scores) in zip(pictures, estimator.run(groups), strict=True):
         keypoints[rows], scores[rows] = found, found_scores
     return boxes.assign(
-        keypoints=list(keypoints.reshape(len(boxes), -1)),
+        keypoints=list(keypoints.reshape(len(boxes), 2 * num_keypoints)),
         keypoint_scores=list(scores),
         pose_score=pose_score(scores, boxes["bbox_score"].to_numpy(np.float32), score),
     )

@@ -106,7 +106,9 @@ def convert_predictions(found: pd.DataFrame, source: Skeleton, target: Skeleton,
 def with_poses(rows: pd.DataFrame, keypoints: np.ndarray, scores: np.ndarray, pose_scores: np.ndarray) -> pd.DataFrame:
     """The rows with other poses."""
     return rows.assign(
-        keypoints=list(keypoints.reshape(len(rows), -1)), keypoint_scores=list(scores), pose_score=np.asarray(pose_scores, np.float32)
+        keypoints=list(keypoints.reshape(len(rows), 2 * scores.shape[1])),
+        keypoint_scores=list(scores),
+        pose_score=np.asarray(pose_scores, np.float32),
     )
 
 

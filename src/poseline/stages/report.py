@@ -62,7 +62,7 @@ def render_page(params: Params, layout: Layout, files: ReportFiles, identity: Id
         data=describe_data(files),
         lineage=describe_origin(files, identity.tags, name=identity.name, root=layout.root.resolve()),
         config=flat_config({key: value for key, value in dump_section(params).items() if key != "mlflow"}),
-        commands=list_commands(identity.tags),
+        commands=list_commands(identity.tags, store=params.mlflow.uri or "sqlite:///mlflow.db"),
     )
 
 

@@ -69,6 +69,9 @@ def score_files(protocol: FileProtocol, truth: Path, predictions: Path, *, mode:
     Raises:
         DataError: a file is missing, damaged or against its format.
     """
+    for option, path in (("--truth", truth), ("--predictions", predictions)):
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder. Give {option} an existing one.")
     try:
         match protocol:
             case "coco":
@@ -172,14 +175,17 @@ def _score_mpii_multi(truth_path: Path, predictions: Path, resamples: int) -> Fi
 def _score_posetrack(truth_path: Path, predictions: Path, mode: Mode, resamples: int) -> FileScore:
     truth, poses = read_folder(truth_path), read_folder(predictions)
     score = score_posetrack(truth, poses, mode=mode)
-    tracks = score_pose_tracking(truth, poses)
     tables = score.as_dict()
-    flat = cast("dict[str, float | None]", tables.pop("metrics")) | {name: tracks.metrics[name] for name in ("hota", "idf1")}
-    intervals: Intervals = {}
-    if resamples:
-        over_videos = bootstrap_tracking(tracks, resamples=resamples, seed=SEED)
-        intervals = bootstrap_posetrack(score, resamples=resamples, seed=SEED) | {name: over_videos[name] for name in ("hota", "idf1")}
-    tables["tracks"] = _track_table(tracks)
+    flat = cast("dict[str, float | None]", tables.pop("metrics"))
+    intervals = bootstrap_posetrack(score, resamples=resamples, seed=SEED) if resamples else {}
+    try:
+        tracks = score_pose_tracking(truth, poses)
+    except DataError as error:  # stricter than poseval: the official numbers stand without them
+        tables["tracks"] = {"not_scored": str(error)}
+    else:
+        tables["tracks"] = _track_table(tracks)
+        flat = flat | {name: tracks.metrics[name] for name in ("hota", "idf1")}
+        intervals |= {name: ends for name, ends in _track_intervals(tracks, resamples).items() if name in ("hota", "idf1")}
     frames = sum(len(video.frames) for video in truth.values())
     people = sum(len(frame.people) for video in truth.values() for frame in video.frames)
     metrics = _assemble(flat, intervals, tables, Protocol("posetrack", num_images=frames, num_people=people))
@@ -197,7 +203,7 @@ def _score_mot(truth_path: Path, predictions: Path, resamples: int) -> FileScore
         "mota": None if np.isnan(mota) else mota,
         "motp": score.tracks.similarity,
     }
-    intervals = bootstrap_tracking(score, resamples=resamples, seed=SEED) if resamples else {}
+    intervals = _track_intervals(score, resamples)
     videos = {
         name: {key: video.metrics["clear_mota" if key == "mota" else key] for key in ("hota", "idf1", "mota", "switches")}
         for name, video in score.sequences.items()
@@ -209,6 +215,10 @@ def _score_mot(truth_path: Path, predictions: Path, resamples: int) -> FileScore
 def _track_table(score: TrackingScore) -> dict[str, float]:
     names = ("switches", "fragmentations", "mostly_tracked", "partially_tracked", "mostly_lost")
     return {name: int(getattr(score.tracks, name)) for name in names}
+
+
+def _track_intervals(score: TrackingScore, resamples: int) -> Intervals:
+    return bootstrap_tracking(score, resamples=resamples, seed=SEED) if resamples else {}
 
 
 def _table_intervals(found: CocoScore, resamples: int) -> Intervals:

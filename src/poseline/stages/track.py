@@ -142,7 +142,7 @@ def tracked_rows(video: Video, tracked: Sequence[PoseSet]) -> pd.DataFrame:
         columns = {
             "video_id": video.sequence.name, "frame_index": np.int32(index), "image_id": np.int64(image_id), "track_id": poses.track_ids,
             **{column: poses.bbox_xyxy[:, i] for i, column in enumerate(BBOX_COLUMNS)}, "bbox_score": poses.bbox_scores,
-            "keypoints": list(poses.keypoints.reshape(len(poses), -1)), "keypoint_scores": list(poses.keypoint_scores),
+            "keypoints": list(poses.keypoints.reshape(len(poses), 2 * poses.num_keypoints)), "keypoint_scores": list(poses.keypoint_scores),
             "pose_score": poses.pose_scores,
         }  # fmt: skip
         parts.append(pd.DataFrame(columns))

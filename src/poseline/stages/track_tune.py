@@ -32,7 +32,7 @@ from poseline.models.device import resolve_device
 from poseline.stages.datasets import dataset_config
 from poseline.stages.predict import predict_boxes
 from poseline.stages.track import Video, frame_poses, list_videos, submit, track_poses
-from poseline.track.tune import TuneResult, tune
+from poseline.track.tune import TuneResult, check_apart, tune
 
 Metric = Literal["hota", "mota", "idf1"]
 SCORED_JOINTS = 15
@@ -74,6 +74,8 @@ def run(
     if train.resolve() == val.resolve():
         raise DataError(f"{train}: data.posetrack.train and val are the same. Tune on other videos than those reported.")
     videos = {video.sequence.name: video for video in list_videos(train, config.train.images)}
+    reported = list(read_folder(val))
+    check_apart(list(videos), reported)
     skeleton = load_skeleton("posetrack17")
     boxes = simulate_boxes(list(videos.values()), seed) if detections is None else read_boxes(detections, list(videos.values()), params)
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
@@ -83,7 +85,7 @@ def run(
     def objective(track: TrackConfig, names: Sequence[str]) -> float:
         return score_config(track, {name: videos[name] for name in names}, poses, metric)
 
-    result = tune(params.track, objective, sequences=list(videos), reported=list(read_folder(val)), num_candidates=candidates, seed=seed)
+    result = tune(params.track, objective, sequences=list(videos), reported=reported, num_candidates=candidates, seed=seed)
     found = summarise(result, len(videos), params.track)
     found.summary.update(metric=metric, seed=seed, candidates=candidates, detections=str(detections or "simulated"))
     write_json(layout.root / "reports/track_tuning.json", found.summary)

@@ -23,6 +23,12 @@ class OrbFeatures:
         """Number of features, F."""
         return len(self.points)
 
+    def within(self, boxes: Float[np.ndarray, "N 4"]) -> OrbFeatures:
+        """The features that lie in any of the boxes (x1, y1, x2, y2), border included."""
+        inside = (self.points[:, None] >= boxes[None, :, :2]) & (self.points[:, None] <= boxes[None, :, 2:])
+        rows = np.flatnonzero(inside.all(axis=2).any(axis=1))
+        return OrbFeatures(self.points[rows], self.descriptors[rows])
+
 
 NO_FEATURES = OrbFeatures(np.zeros((0, 2), dtype=np.float32), np.zeros((0, DESCRIPTOR_BYTES), dtype=np.uint8))
 

@@ -120,7 +120,8 @@ class PoseFlow:
         last_gray, last_features = self._gray, self._features
         self._look(image)
         if config.correspondence == "orb" and image is not None:
-            found = match_orb(last_features, self._features, config.orb_ratio)
+            # Only correspondences that start on a person are looked at: the search for the others is left out.
+            found = match_orb(last_features.within(reach_of_poses(previous, config.joint_box)), self._features, config.orb_ratio)
             moved = person_displacement(previous.boxes, found)[:, None]
             expected = np.where(np.isnan(moved), expected, previous.keypoints + moved)
             return feature_similarity(previous.keypoints, expected, seen, previous.boxes, poses, seen_now, config.joint_box, found)
@@ -248,6 +249,13 @@ def _grow(boxes: Float[np.ndarray, "N 4"], share: float) -> Float[np.ndarray, "N
     """Boxes with ``share`` of their sides added on each side."""
     margin = share * (boxes[:, 2:] - boxes[:, :2])
     return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
+
+
+def reach_of_poses(frame: FlowFrame, joint_box: float) -> Float[np.ndarray, "N 4"]:
+    """A box around each person's box and all of its joint boxes."""
+    side = np.maximum(frame.boxes[:, 2:] - frame.boxes[:, :2], 0).max(axis=1, initial=0.0)[:, None] * joint_box
+    low = np.minimum(frame.boxes[:, :2], frame.keypoints.min(axis=1) - side)
+    return np.concatenate([low, np.maximum(frame.boxes[:, 2:], frame.keypoints.max(axis=1) + side)], axis=1)
 
 
 def _merged_output(poses: PoseSet, current: np.ndarray, leader: np.ndarray, ids: np.ndarray) -> PoseSet:

@@ -130,10 +130,7 @@ def tune(
         DataError: no sequences, or some of the reported ones among them.
         ConfigError: a parameter that does not exist or a value out of its range.
     """
-    shared = sorted(set(sequences) & set(reported))
-    if shared or not sequences:
-        what = f"'{shared[0]}' is to be reported" if shared else "no sequences"
-        raise DataError(f"track tune: {what}. Tune on other sequences than those reported (the training split).")
+    check_apart(sequences, reported)
     rng = np.random.default_rng(seed)
     order = [sequences[i] for i in rng.permutation(len(sequences))]
     space = DEFAULT_SPACES[config.kind] if space is None else space
@@ -146,6 +143,18 @@ def tune(
         ranked = sorted(alive, key=lambda candidate: (-scores[candidate], candidate))
         alive = sorted({0, *ranked[: max(1, round(len(ranked) * keep))]})
     return TuneResult(configs[ranked[0]], scores[ranked[0]], tuple(trials))
+
+
+def check_apart(sequences: Collection[str], reported: Collection[str]) -> None:
+    """Refuse to tune on what will be reported.
+
+    Raises:
+        DataError: no sequences, or some of the reported ones among them.
+    """
+    shared = sorted(set(sequences) & set(reported))
+    if shared or not sequences:
+        what = f"'{shared[0]}' is to be reported" if shared else "no sequences"
+        raise DataError(f"track tune: {what}. Tune on other sequences than those reported (the training split).")
 
 
 def override(config: TrackConfig, parameters: Mapping[str, Value]) -> TrackConfig:

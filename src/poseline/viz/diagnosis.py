@@ -95,7 +95,7 @@ def gain_table(values: Json) -> Table | None:
     gains = cast("dict[str, float]", diagnosis["ap_gain"])
     order = sorted(gains, key=lambda name: -gains[name])
     rows = tuple((CAUSES.get(name, name), (signed_cell(gains[name]),)) for name in order)
-    return Table("AP that each correction alone would give back, in points of a hundred", ("were", "AP gained"), rows, (3,))
+    return Table("AP that each correction alone would give back, in points of a hundred", ("correction", "AP gained"), rows, (3,))
 
 
 def signed_cell(value: float) -> Cell:
@@ -109,13 +109,14 @@ def reliability_chart(values: Json) -> tuple[Chart, str] | None:
     calibration = values.get("calibration")
     if not isinstance(calibration, dict):
         return None
-    series, words = [Series("a perfect score", [0.0, 1.0], [0.0, 1.0], dashed=True)], []
+    series, words = [], []
     for key, name, outcome in PROMISES:
         measured = cast("dict[str, Yaml]", calibration[key])
         bins = [entry for entry in cast("list[dict[str, float | None]]", measured["bins"]) if entry["score"] is not None]
         scores, outcomes = ([cast("float", entry[side]) for entry in bins] for side in ("score", "outcome"))
         series.append(Series(f"{name}: {outcome}", scores, outcomes))
         words.append(f"expected calibration error of {name} {percent(measured['ece'])}")
+    series.append(Series("a perfect score", [0.0, 1.0], [0.0, 1.0], dashed=True))
     quality = values.get("score_quality")
     correlation = quality.get("rank_correlation") if isinstance(quality, dict) else None
     if isinstance(correlation, float):

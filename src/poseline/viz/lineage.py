@@ -65,8 +65,8 @@ def describe_versions(packages: Sequence[str] = PACKAGES) -> str:
     return ", ".join(found)
 
 
-def list_commands(tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(command, what it does) to make the results again."""
+def list_commands(tags: Mapping[str, str], *, store: str) -> list[tuple[str, str]]:
+    """(command, what it does) to make the results again; ``store`` is the experiment store's address."""
     commit = tags.get("mlflow.source.git.commit")
     commands = [(f"git checkout {commit}", "the code and parameters of this page")] if commit else []
     return [
@@ -74,7 +74,7 @@ def list_commands(tags: Mapping[str, str]) -> list[tuple[str, str]]:
         ("make repro", "environment, data, training, prediction, scores, tracks and this page; only what changed runs"),
         ("dvc metrics show", "the scores on the command line"),
         ("poseline gate", "compare COCO AP with the committed baseline"),
-        ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "every run beside the others"),
+        (f"mlflow ui --backend-store-uri {store}", "every run beside the others"),
     ]
 
 

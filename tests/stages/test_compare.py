@@ -1,0 +1,107 @@
+"""Two runs side by side, from folders, files, git revisions and score outputs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from poseline.artifacts import Layout
+from poseline.cli import app
+from poseline.config import load_params
+from poseline.errors import DataError
+from poseline.stages import compare, gate
+from poseline.stages.run_files import find_scores
+
+
+@pytest.fixture(scope="module")
+def runs(drawn_set, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A run, one with swapped wrists, and one with other noise. Do not write into them."""
+    drawn, folder = drawn_set(1, 40), tmp_path_factory.mktemp("runs")
+    found = {"good": drawn.predict(0), "swapped": drawn.predict(0, swapped=0.4), "noise": drawn.predict(9)}
+    return tuple(drawn.write_run(folder / name, points) for name, points in found.items())  # type: ignore[return-value]
+
+
+def judge(workspace: Path, first: Path, second: Path, **options) -> dict[str, str]:
+    params = load_params(workspace / "params.yaml")
+    (found,) = compare.run(str(first), str(second), params, Layout(Path()), resamples=200, **options)
+    return {comparison.result.metric: comparison.verdict for comparison in found.verdicts}
+
+
+def test_better_worse_and_cannot_tell(workspace: Path, runs) -> None:
+    good, swapped, noise = runs
+    assert judge(workspace, good, swapped)["ap"] == "worse"
+    verdicts = judge(workspace, swapped, good)
+    assert verdicts["ap"] == "better"
+    assert verdicts["ap_large"] == "better"
+    assert "ap_crowd_hard" not in verdicts  # nobody is asked for there
+    assert judge(workspace, good, noise)["ap"] == "cannot tell"
+    assert set(judge(workspace, good, good).values()) == {"cannot tell"}
+
+
+def test_the_command_says_how_many_pictures_are_needed_and_what_grew(workspace: Path, runs) -> None:
+    good, swapped, noise = runs
+    told = CliRunner().invoke(app, ["compare", str(good), str(noise), "--resamples", "200"])
+    assert told.exit_code == 0
+    assert "cannot tell" in told.stdout
+    assert "pictures needed" in told.stdout
+    result = CliRunner().invoke(app, ["compare", str(good), str(swapped), "--resamples", "200", "--json"])
+    content = json.loads(result.stdout)["coco"]
+    assert content["metrics"]["ap"]["verdict"] == "worse"
+    assert any("wrist inversion" in phrase for phrase in content["grown_errors"])
+
+
+def test_every_place_a_run_may_lie(workspace: Path, runs, drawn_set) -> None:
+    good, swapped, _ = runs
+    drawn_set(1, 40).write_run(workspace, drawn_set(1, 40).predict(0, swapped=0.4))
+    gate.accept(Layout(Path()))
+    places = (workspace, workspace / "reports", workspace / "reports/baseline", workspace / "reports/metrics/coco.json")
+    for place in places:
+        assert judge(workspace, good, place)["ap"] == "worse", place
+    assert judge(workspace, swapped, workspace)["ap"] == "cannot tell"
+
+
+def test_a_git_revision(workspace: Path, runs) -> None:
+    good, swapped, _ = runs
+    commands = [["init", "-q"], ["add", "-A", "-f"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "one"]]
+    subprocess.run(["cp", "-r", str(good / "reports"), "."], check=True)
+    (workspace / ".dvc").mkdir()
+    (workspace / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    for words in commands:
+        subprocess.run(["git", *words], check=True, cwd=workspace)
+    assert judge(workspace, "HEAD", swapped)["ap"] == "worse"
+
+
+def test_other_protocols_are_refused_unless_forced(workspace: Path, runs, tmp_path: Path) -> None:
+    good, _, noise = runs
+    other = tmp_path / "other"
+    subprocess.run(["cp", "-r", str(noise), str(other)], check=True)
+    path = other / "reports/metrics/coco.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "protocol": {**content["protocol"], "flip": True}}))
+    with pytest.raises(DataError, match=r"different protocols \(flip: None against True\).*--force-different"):
+        judge(workspace, good, other)
+    assert judge(workspace, good, other, force_different=True)["ap"] == "cannot tell"
+    told = CliRunner().invoke(app, ["compare", str(good), str(other), "--force-different", "--resamples", "100"])
+    assert "DIFFERENT PROTOCOLS" in told.stdout
+
+
+def test_without_tables_nothing_is_claimed(workspace: Path, runs, tmp_path: Path) -> None:
+    good, swapped, _ = runs
+    bare = tmp_path / "bare/reports/metrics"
+    bare.mkdir(parents=True)
+    (bare / "coco.json").write_text((swapped / "reports/metrics/coco.json").read_text())
+    params = load_params(workspace / "params.yaml")
+    (found,) = compare.run(str(good), str(tmp_path / "bare"), params, Layout(Path()))
+    assert found.verdicts == ()
+    assert found.untested["ap"][1] < found.untested["ap"][0]
+
+
+def test_a_place_without_scores_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no scores in it"):
+        find_scores(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        find_scores(tmp_path / "none")

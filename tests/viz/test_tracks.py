@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from poseline.viz.draw import track_hex
+from poseline.viz.tracks import draw_timelines, follow_people
+
+BOXES = {1: (0.0, 0.0, 10.0, 30.0), 2: (50.0, 0.0, 60.0, 30.0)}
+
+
+def table(rows: list[tuple[int, int, tuple[float, float, float, float]]], **columns: object) -> pd.DataFrame:
+    made = pd.DataFrame([{"frame_index": frame, "image_id": 100 + frame, "track_id": own, "box": box} for frame, own, box in rows])
+    made[["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]] = np.array(made.pop("box").tolist())
+    return made.assign(video_id="v", **columns)
+
+
+def truth(frames: range) -> pd.DataFrame:
+    rows = [(frame, person, box) for frame in frames for person, box in BOXES.items()]
+    return table(rows, dataset="posetrack", split="val", is_crowd=False)
+
+
+def test_a_lane_has_its_spans_its_gap_and_its_switch() -> None:
+    found = [(0, 7, BOXES[1]), (1, 7, BOXES[1]), (3, 9, BOXES[1]), (0, 8, BOXES[2]), (1, 8, BOXES[2]), (2, 8, BOXES[2]), (3, 8, BOXES[2])]
+    found.append((3, 5, (200.0, 200, 210, 230)))
+    (video,) = draw_timelines(truth(range(4)), table(found))
+    first, second = video.lanes
+    assert [(span.track_id, span.start, span.stop) for span in first.spans] == [(7, 0, 1), (9, 3, 3)]
+    assert [span.colour for span in first.spans] == [track_hex(7), track_hex(9)]
+    assert first.switches == ((1, 3),)
+    assert first.present == ((0, 3),)
+    assert [(span.track_id, span.start, span.stop) for span in second.spans] == [(8, 0, 3)]
+    assert (video.num_frames, video.num_switches, video.stray_ids) == (4, 1, 1)
+    assert second.words == "person 2: id 8 in frames 0 to 3"
+
+
+def test_an_old_pair_is_kept_while_it_overlaps() -> None:
+    near = (0.0, 0.0, 10.0, 29.0)
+    links = follow_people(truth(range(2))[lambda rows: rows["track_id"] == 1], table([(0, 4, near), (1, 4, near), (1, 6, BOXES[1])]))
+    assert links["track_id"].tolist() == [4, 4]
+
+
+def test_nobody_is_followed_in_an_empty_video() -> None:
+    (video,) = draw_timelines(truth(range(2)), table([(0, 1, BOXES[1])])[:0])
+    assert [lane.spans for lane in video.lanes] == [(), ()]
+    assert video.lanes[0].words == "person 1: followed by no id"
