@@ -22,7 +22,7 @@ lint: env
 	lint-imports
 
 gate: init  ## refuse a significant drop of COCO AP against the committed baseline
-	poseline gate
+	poseline gate $(GATE_OPTIONS)
 
 env: $(VENV)/.installed
 

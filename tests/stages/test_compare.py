@@ -25,9 +25,9 @@ def runs(drawn_set, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
     return tuple(drawn.write_run(folder / name, points) for name, points in found.items())  # type: ignore[return-value]
 
 
-def judge(workspace: Path, first: Path, second: Path, **options) -> dict[str, str]:
+def judge(workspace: Path, first: Path | str, second: Path, *, resamples: int = 60, **options) -> dict[str, str]:
     params = load_params(workspace / "params.yaml")
-    (found,) = compare.run(str(first), str(second), params, Layout(Path()), resamples=200, **options)
+    (found,) = compare.run(str(first), str(second), params, Layout(Path()), resamples=resamples, **options)
     return {comparison.result.metric: comparison.verdict for comparison in found.verdicts}
 
 
@@ -44,11 +44,11 @@ def test_better_worse_and_cannot_tell(workspace: Path, runs) -> None:
 
 def test_the_command_says_how_many_pictures_are_needed_and_what_grew(workspace: Path, runs) -> None:
     good, swapped, noise = runs
-    told = CliRunner().invoke(app, ["compare", str(good), str(noise), "--resamples", "200"])
+    told = CliRunner().invoke(app, ["compare", str(good), str(noise), "--resamples", "100"])
     assert told.exit_code == 0
     assert "cannot tell" in told.stdout
     assert "pictures needed" in told.stdout
-    result = CliRunner().invoke(app, ["compare", str(good), str(swapped), "--resamples", "200", "--json"])
+    result = CliRunner().invoke(app, ["compare", str(good), str(swapped), "--resamples", "100", "--json"])
     content = json.loads(result.stdout)["coco"]
     assert content["metrics"]["ap"]["verdict"] == "worse"
     assert any("wrist inversion" in phrase for phrase in content["grown_errors"])
@@ -60,8 +60,8 @@ def test_every_place_a_run_may_lie(workspace: Path, runs, drawn_set) -> None:
     gate.accept(Layout(Path()))
     places = (workspace, workspace / "reports", workspace / "reports/baseline", workspace / "reports/metrics/coco.json")
     for place in places:
-        assert judge(workspace, good, place)["ap"] == "worse", place
-    assert judge(workspace, swapped, workspace)["ap"] == "cannot tell"
+        assert judge(workspace, good, place, resamples=20)["ap"] == "worse", place
+    assert judge(workspace, swapped, workspace, resamples=20)["ap"] == "cannot tell"
 
 
 def test_a_git_revision(workspace: Path, runs) -> None:

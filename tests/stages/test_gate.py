@@ -138,7 +138,8 @@ def test_the_command_ends_with_1_and_writes_both_summaries(accepted: Path, drawn
     passed = CliRunner().invoke(app, ["gate", "--set", "gate.resamples=100"])
     assert (passed.exit_code, passed.stdout.startswith("gate: passed")) == (0, True)
     drawn.write_run(accepted, drawn.predict(0, swapped=0.5))
-    refused = CliRunner().invoke(app, ["gate", "--markdown", "out/gate.md", "--junit", "out/gate.xml", "--json", "--set", "gate.resamples=100"])
+    summaries = ["--markdown", "out/gate.md", "--junit", "out/gate.xml"]
+    refused = CliRunner().invoke(app, ["gate", *summaries, "--json", "--set", "gate.resamples=100"])
     assert refused.exit_code == 1
     assert json.loads(refused.stdout)["passed"] is False
     assert "### poseline gate: failed" in (accepted / "out/gate.md").read_text()

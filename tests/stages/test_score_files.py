@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,10 +93,10 @@ def test_mpii_multi_and_mot(tmp_path: Path) -> None:
     assert metrics["hota_interval"] == [metrics["hota"], metrics["hota"]]  # one video has no spread
 
 
-def test_posetrack_tables_and_modes() -> None:
-    folder = next((path.parent for path in GOLDEN.rglob("gt") if path.is_dir()), None)
-    if folder is None:
-        pytest.skip("no golden PoseTrack pair in tests/parity/golden")
+def test_posetrack_tables_and_modes(tmp_path: Path) -> None:
+    with tarfile.open(GOLDEN / "poseval.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = next(path.parent for path in tmp_path.rglob("gt") if path.is_dir())
     metrics = score_files("posetrack", folder / "gt", folder / "pred", resamples=20).metrics
     for key in ("map", "mota", "motp", "precision", "recall", "hota", "idf1"):
         assert 0 <= metrics[key] <= 1
@@ -123,12 +124,12 @@ def change(index: int, **values: object) -> Callable[[list[dict]], object]:
         ("results", change(3, score=float("nan")), "entry 3: expected a finite number 'score', got nan"),
         ("results", change(3, score=float("inf")), "entry 3: expected a finite number 'score', got inf"),
         ("results", change(3, keypoints=[float("nan")] * 51), "entry 3: 'keypoints' holds NaN"),
-        ("results", lambda entries: [{**entry, "keypoints": entry["keypoints"][:42]} for entry in entries], "14 keypoints, the truth has 17"),
+        ("results", lambda entries: [{**e, "keypoints": e["keypoints"][:42]} for e in entries], "14 keypoints, the truth has 17"),
         ("results", lambda entries: [], "got an empty list"),
         ("results", lambda entries: "", "got an empty file"),
         ("results", lambda entries: json.dumps(entries)[:300], "seems cut short"),
         ("results", lambda entries: {}, "expected a list, got an object"),
-        ("truth", lambda entries: {**entries, "annotations": entries["annotations"] + entries["annotations"][:1]}, "annotation id 1 is given 2"),
+        ("truth", lambda t: {**t, "annotations": t["annotations"] + t["annotations"][:1]}, "annotation id 1 is given 2 times"),
         ("truth", lambda entries: {**entries, "images": entries["images"] * 2}, "image id 1 is given 2 times"),
         ("truth", lambda entries: {**entries, "images": entries["images"][1:]}, "image_id 1 is not listed under 'images'"),
         ("truth", lambda entries: {**entries, "images": []}, "expected at least one picture"),

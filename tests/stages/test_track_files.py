@@ -29,7 +29,7 @@ def walkers(frames: range | list[int], name: str = "000001_a") -> dict:
     for t in frames:
         images.append({"id": 100 + t, "file_name": f"images/val/{name}/{t:06d}.jpg"})
         for p in range(2):
-            points = BODY + (60 + 150 * p + (2 - 4 * p) * t, 60)
+            points = BODY + np.array([60 + 150 * p + (2 - 4 * p) * t, 60])
             people.append({
                 "image_id": 100 + t, "track_id": 0, "scores": [0.9] * 17, "score": 0.9, "category_id": 1,
                 "keypoints": np.column_stack([points, np.ones(17)]).ravel().tolist(),
@@ -136,7 +136,7 @@ def test_an_unsorted_list_is_sorted_by_frame(tmp_path: Path) -> None:
 def test_frames_out_of_order_and_twice_are_refused(tmp_path: Path) -> None:
     content = walkers(range(4))
     content["images"].reverse()
-    with pytest.raises(DataError, match="frames out of order, .*000002.jpg after .*000003.jpg"):
+    with pytest.raises(DataError, match=r"frames out of order, .*000002\.jpg after .*000003\.jpg"):
         track_files(TrackConfig(), save(tmp_path / "v.json", content), tmp_path / "out")
     content["images"] = [{**image, "file_name": "images/val/000001_a/000000.jpg"} for image in content["images"]]
     with pytest.raises(DataError, match="occurs twice"):
@@ -247,7 +247,7 @@ def test_the_configuration_is_the_projects_or_the_default(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     assert read_config(None, []) == TrackConfig()
     assert read_config(None, ["track.kind=poseflow"]).kind == "poseflow"
-    with pytest.raises(ConfigError, match="no params.yaml here"):
+    with pytest.raises(ConfigError, match=r"no params\.yaml here"):
         read_config(None, ["train.epochs=3"])
     with pytest.raises(ConfigError, match="track: kind"):
         read_config(None, ["track.kind=nearest"])

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from poseline.config.tracking import PoseflowConfig
+from poseline.core.skeletons import Skeleton
 from poseline.core.types import PoseSet
 from poseline.track.association import match_similar
 from poseline.track.camera import camera_motion, small_gray
 from poseline.track.flow_builder import BARRED, build_flows
 from poseline.track.flow_nms import merge_poses
 from poseline.track.keypoint_motion import flow_gray, keypoint_displacement
-from poseline.track.orb import detect_orb, match_orb, person_displacement
+from poseline.track.orb import OrbFeatures, detect_orb, match_orb, person_displacement
 from poseline.track.pose_distance import inter_frame_similarity, intra_frame_distance
+from poseline.track.poseflow import PoseFlow
 
 
 def test_the_first_flow_is_the_best_of_all_chains() -> None:
@@ -135,3 +137,26 @@ def test_orb_finds_the_shift_of_a_person() -> None:
     shift = person_displacement(np.array([[100.0, 100, 500, 300], [0, 0, 1, 1]]), found)
     assert np.allclose(shift[0], (30, 10), atol=1.5)
     assert np.isnan(shift[1]).all()
+
+
+def test_features_away_from_people_are_not_searched_and_change_nothing(scenes, coco17: Skeleton, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ORB search starts on people only: ids and similarities are those of the full search."""
+    scene = scenes.draw(np.stack([scenes.line((150, 180), (4, 0), 8), scenes.line((450, 180), (-4, 0), 8)]), pictures=True)
+    config = PoseflowConfig(correspondence="orb", orb_features=800)
+    searched, results = [], []
+    for full in (False, True):
+        tracker = PoseFlow(config, coco17)
+        if full:
+            monkeypatch.setattr(OrbFeatures, "within", lambda features, boxes: features)
+        results.append([tracker.update(poses, frame) for poses, frame in zip(scene.poses, scene.frames, strict=True)])
+        searched.append(tracker.state())
+    assert all(np.array_equal(a.track_ids, b.track_ids) for a, b in zip(*results, strict=True))
+    assert all(np.array_equal(searched[0][name], searched[1][name]) for name in searched[0])
+
+
+def test_features_within_boxes() -> None:
+    features = OrbFeatures(np.array([[1, 1], [5, 5], [9, 1]], dtype=np.float32), np.arange(96, dtype=np.uint8).reshape(3, 32))
+    kept = features.within(np.array([[0.0, 0, 1, 1], [8, 0, 9, 2]]))
+    assert kept.points.tolist() == [[1, 1], [9, 1]]
+    assert kept.descriptors[:, 0].tolist() == [0, 64]
+    assert len(features.within(np.zeros((0, 4)))) == 0

@@ -102,3 +102,40 @@ def test_one_euro_restores_and_forgets() -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="must be odd"):
         SmoothingConfig(savgol_window=6)
+
+
+@pytest.mark.parametrize("kind", ["one_euro", "savgol"])
+def test_keypoints_that_are_not_annotated_neither_move_nor_pull(kind: str) -> None:
+    """A keypoint written as (0, 0) in some frames: it stays there, and the frames around do not lean towards it."""
+    frames, hidden = [], {4, 5, 9}
+    for t in range(14):
+        keypoints = np.full((1, 17, 2), 100.0 + t, dtype=np.float32)
+        visibility = np.full((1, 17), 2, dtype=np.uint8)
+        if t in hidden:
+            keypoints[0, 3], visibility[0, 3] = 0, 0
+        frames.append(PoseSet(keypoints=keypoints, keypoint_scores=np.ones((1, 17)), bbox_xyxy=np.array([[60, 60, 160, 160]]),
+                              visibility=visibility, track_ids=np.array([1])))  # fmt: skip
+    smoothed = smooth_tracks(frames, SmoothingConfig(kind=kind))
+    for t, poses in enumerate(smoothed):
+        if t in hidden:
+            assert poses.keypoints[0, 3].tolist() == [0, 0]
+        else:
+            assert np.abs(poses.keypoints[0, 3] - (100 + t)).max() < 5
+    # A keypoint hidden when its track began starts at its first sighting.
+    late = smooth_tracks(frames[4:8], SmoothingConfig(kind="one_euro"))
+    assert late[2].keypoints[0, 3].tolist() == [106, 106]
+
+
+def test_skipped_frames_are_time_gone_by() -> None:
+    """One-euro follows a step further after a gap; Savitzky-Golay does not fit across it."""
+    points = [0.0, 0.0, 0.0, 30.0, 30.0, 30.0]
+    frames = [
+        PoseSet(keypoints=np.full((1, 17, 2), 100 + x), keypoint_scores=np.ones((1, 17)), bbox_xyxy=np.array([[0, 0, 300, 300]]),
+                track_ids=np.array([1]))
+        for x in points
+    ]  # fmt: skip
+    config = SmoothingConfig(kind="one_euro")
+    near, far = smooth_tracks(frames, config), smooth_tracks(frames, config, [0, 1, 2, 40, 41, 42])
+    assert far[3].keypoints[0, 0, 0] > near[3].keypoints[0, 0, 0] + 3
+    apart = smooth_tracks(frames, SmoothingConfig(kind="savgol", savgol_window=5), [0, 1, 2, 40, 41, 42])
+    assert [round(float(poses.keypoints[0, 0, 0]), 3) for poses in apart] == [100 + x for x in points]

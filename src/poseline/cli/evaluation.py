@@ -1,4 +1,4 @@
-"""Commands that judge: score, compare, gate."""
+"""Commands that judge: score, compare, gate, calibrate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Overrides, ParamsFile, app, run, show
+from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -128,6 +128,24 @@ def gate(
         print(f"gate: {'passed' if decision.passed else 'refused'}: {decision.reason}")
     if not decision.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    share: Annotated[float, typer.Option("--share", min=0.01, max=1.0, help="Of COCO's training pictures.")] = 0.2,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Fit expected-OKS rescoring to training people; says what it does to AP. Used with predict.rescoring=expected_oks."""
+    from poseline.stages import calibrate as stage
+    from poseline.stages.runner import make_context
+
+    started = time.perf_counter()
+    context = make_context(params, overrides or [], device)
+    result = stage.run(context.params, context.layout, context.device, share=share)
+    show(result, as_json=as_json, title="calibrate: AP", started=started)
 
 
 def _anchor(target: str) -> str:

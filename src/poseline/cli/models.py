@@ -1,7 +1,8 @@
-"""Commands about networks: export."""
+"""Commands about networks: models, import-weights, export."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -23,3 +24,41 @@ def export(
     started = time.perf_counter()
     difference = export_onnx(model or Path("data/model"), out)
     show({"file": str(out), "relative_difference": difference}, as_json=as_json, title="export", started=started)
+
+
+@app.command("import-weights")
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="A published checkpoint (.pth, .safetensors).")],
+    preset: Annotated[str, typer.Option("--preset", help="What it holds; `poseline models` lists the names.")],
+    out: Annotated[Path, typer.Option("--out", help="Model folder to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Convert a published checkpoint into a model folder that predicts as it was published."""
+    from poseline.models.weights import import_weights as convert
+
+    started = time.perf_counter()
+    saved = convert(file, preset, out)
+    result = {"folder": str(out), "preset": preset, "skeleton": saved.skeleton, "keypoints": saved.num_keypoints}
+    show(result, as_json=as_json, title="import-weights", started=started)
+
+
+@app.command("models")
+def list_presets(
+    prefix: Annotated[str, typer.Argument(help="Only names that start so, for example alphapose/.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the published models that can be imported: size, cost, published figure and its protocol."""
+    from poseline.models.catalogue import list_models
+
+    rows = list_models(prefix)
+    if as_json:
+        print(json.dumps([vars(row) for row in rows]))
+        return
+    print(f"{'preset':<42} {'kind':<13} {'codec':<9} {'K':>4} {'input':>8} {'M':>7} {'GMAC':>7} {'figure':>7}  protocol")
+    for row in rows:
+        figure = f"{100 * row.figure:.1f}" if row.figure is not None else "-"
+        width, height = row.input_wh
+        print(
+            f"{row.preset:<42} {row.kind:<13} {row.codec:<9} {row.num_keypoints:>4} {f'{width}x{height}':>8} "
+            f"{row.parameters / 1e6:>7.2f} {row.gmacs:>7.2f} {figure:>7}  {row.protocol}"
+        )

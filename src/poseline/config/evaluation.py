@@ -30,13 +30,17 @@ class PredictConfig(Section):
     min_box_score: float = Field(default=0.05, ge=0, le=1)
     score: Literal["mean", "mean_visible", "reference"] = "mean_visible"
     nms: NmsConfig = NmsConfig()
-    rescoring: Literal["none", "expected_oks"] = Field(default="none", description="expected_oks: the model that `poseline calibrate` fits")
+    rescoring: Literal["none", "expected_oks"] = Field(
+        default="none", description="of COCO's poses; expected_oks: by the model that `poseline calibrate` fits"
+    )
     calibration: str = Field(default="data/calibration.json", description="where that model lies")
 
     @model_validator(mode="after")
-    def _onnx_runtime(self) -> PredictConfig:
+    def _agree(self) -> PredictConfig:
         if self.runtime == "torch" and (self.onnx or self.onnx_spec):
             raise ValueError("onnx: a file is named, but runtime is torch. Set predict.runtime=onnxruntime, or predict.onnx=null")
+        if self.rescoring != "none" and self.nms.kind == "soft_oks":
+            raise ValueError("rescoring: expected_oks would undo what soft_oks takes off the scores. Choose another predict.nms.kind")
         return self
 
 

@@ -84,7 +84,7 @@ def read_onnx_spec(network: Path, spec: Path | None = None) -> OnnxInput:
     path = spec or next((file for suffix in SUFFIXES if (file := network.with_suffix(suffix)).is_file()), None)
     if path is None:
         wanted = network.with_suffix(".yaml").name
-        raise ArtifactError(f"{network}: no description beside it. Write {wanted} (input_wh, skeleton, codec, ...), or set predict.onnx_spec.")
+        raise ArtifactError(f"{network}: no description beside it. Write {wanted} (input_wh, skeleton, codec), or set predict.onnx_spec.")
     raw = _read_mapping(path)
     if "schema_version" in raw:
         return OnnxInput(parse_saved(raw, source=str(path)))

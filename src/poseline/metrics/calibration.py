@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from poseline.errors import ArtifactError, DataError
+from poseline.codecs.expected_oks import FEATURES, ExpectedOks, logistic, stack_features
+from poseline.errors import DataError
 from poseline.metrics.coco_ap import score_coco
 from poseline.metrics.coco_types import CocoResults, CocoTruth
 from poseline.metrics.errors import NEAR_FROM, Diagnosis, best_oks
 
-FEATURES = ("pose_score", "mean_keypoint_score", "max_keypoint_score", "min_keypoint_score", "keypoint_score_spread", "log_area")
+__all__ = [
+    "FEATURES",
+    "ExpectedOks",
+    "Reliability",
+    "compare_rescoring",
+    "describe_poses",
+    "fit_expected_oks",
+    "measure_keypoints",
+    "measure_poses",
+    "measure_reliability",
+    "rescore",
+]
 
 
 @dataclass(frozen=True)
@@ -31,40 +42,6 @@ class Reliability:
     mean_outcome: Float[np.ndarray, " B"]
     counts: Float[np.ndarray, " B"]
     error: float
-
-
-@dataclass(frozen=True)
-class ExpectedOks:
-    """A logistic model of the OKS of a pose from what the network says of it.
-
-    Attributes:
-        weights: [F + 1], the last is the offset.
-        mean: [F], of the features it was fitted on.
-        spread: [F], their standard deviations.
-    """
-
-    weights: tuple[float, ...]
-    mean: tuple[float, ...]
-    spread: tuple[float, ...]
-
-    def to_dict(self) -> dict[str, list[float]]:
-        """Plain values for a JSON file."""
-        return {"weights": list(self.weights), "mean": list(self.mean), "spread": list(self.spread)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, list[float]]) -> ExpectedOks:
-        """The model from plain values.
-
-        Raises:
-            ArtifactError: numbers are missing.
-        """
-        try:
-            model = cls(tuple(values["weights"]), tuple(values["mean"]), tuple(values["spread"]))
-        except KeyError as error:
-            raise ArtifactError(f"expected-OKS model: {error} is missing. Fit it again.") from None
-        if (len(model.weights), len(model.mean), len(model.spread)) != (len(FEATURES) + 1, len(FEATURES), len(FEATURES)):
-            raise ArtifactError(f"expected-OKS model: {len(model.mean)} features, expected {len(FEATURES)}. Fit it again.")
-        return model
 
 
 def measure_reliability(scores: Float[np.ndarray, " N"], outcomes: Float[np.ndarray, " N"], *, bins: int = 10) -> Reliability:
@@ -117,7 +94,7 @@ def fit_expected_oks(
     ridge = penalty * np.diag([1.0] * len(FEATURES) + [1e-6])
     weights = np.zeros(design.shape[1])
     for _ in range(steps):
-        expected = _logistic(design @ weights)
+        expected = logistic(design @ weights)
         gradient = design.T @ (expected - target) + ridge @ weights
         curvature = (design * (expected * (1 - expected))[:, None]).T @ design + ridge
         step = np.linalg.solve(curvature, gradient)
@@ -129,8 +106,7 @@ def fit_expected_oks(
 
 def rescore(results: CocoResults, model: ExpectedOks) -> CocoResults:
     """The same poses scored by the OKS that the model expects of them."""
-    features = (describe_poses(results) - np.array(model.mean)) / np.array(model.spread)
-    return replace(results, scores=_logistic(features @ np.array(model.weights[:-1]) + model.weights[-1]))
+    return replace(results, scores=model.predict(describe_poses(results)))
 
 
 def compare_rescoring(
@@ -143,10 +119,4 @@ def compare_rescoring(
 
 def describe_poses(results: CocoResults) -> Float[np.ndarray, "N F"]:
     """What the network says of each pose: the columns of :data:`FEATURES`."""
-    scores = results.keypoint_scores
-    columns = [results.scores, scores.mean(axis=1), scores.max(axis=1), scores.min(axis=1), scores.std(axis=1)]
-    return np.stack([*columns, np.log1p(np.maximum(results.area, 0))], axis=1)
-
-
-def _logistic(values: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    return 1 / (1 + np.exp(-np.clip(values, -40, 40)))
+    return stack_features(results.scores, results.keypoint_scores, results.area)

@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 
 from poseline.artifacts import Layout, TableHeader, atomic_folder, file_hash, read_json, read_table, write_json, write_table
+from poseline.codecs.expected_oks import ExpectedOks, stack_features
 from poseline.codecs.scores import pose_score
 from poseline.config import Benchmark, DatasetConfig, Params, PredictConfig, config_hash
+from poseline.config.params import Yaml
 from poseline.core.nms import oks_nms, parametric_pose_nms, soft_oks_nms
 from poseline.core.skeletons import Skeleton, load_skeleton, map_keypoints
 from poseline.core.types import PoseSet
 from poseline.data.coco import read_detections
 from poseline.data.predictions import detected_boxes, pose_set, truth_boxes
 from poseline.data.read import annotation_path
+from poseline.errors import ArtifactError
 from poseline.infer.estimator import PoseEstimator, estimate_boxes
 from poseline.infer.runtime import load_estimator
 from poseline.models.device import resolve_device
@@ -40,6 +43,9 @@ def run(params: Params, layout: Layout, device: str, benchmark: Benchmark) -> di
     skeleton = load_skeleton(PROTOCOL_SKELETON[benchmark])
     tables = [predict_boxes(estimator, boxes, skeleton, params.predict) for boxes in list_boxes(params, layout, benchmark, config)]
     poses = pd.concat(tables, ignore_index=True)
+    rescored = benchmark == "coco" and params.predict.rescoring == "expected_oks"
+    if rescored:
+        poses = rescore(poses, read_calibration(params, layout), params.predict)
     missing = [k for k, index in zip(skeleton.keypoints, map_keypoints(estimator.skeleton, skeleton), strict=True) if index < 0]
     counts = {str(kind): int(count) for kind, count in poses["boxes"].value_counts().items()}
     header = TableHeader("predictions", skeleton.name, config_hash(params.predict), model_hash(layout, params.predict))
@@ -56,7 +62,7 @@ def run(params: Params, layout: Layout, device: str, benchmark: Benchmark) -> di
                 "codec": estimator.saved.codec.kind,
                 "geometry": estimator.saved.codec.geometry,
                 "nms": params.predict.nms.kind,
-                "score": params.predict.score,
+                "score": "expected_oks" if rescored else params.predict.score,
                 "missing_keypoints": list(missing),
             },
         )
@@ -68,6 +74,35 @@ def model_hash(layout: Layout, config: PredictConfig) -> str:
     if config.runtime == "onnxruntime":
         return f"onnx:{file_hash(Path(str(config.onnx)))}"
     return str(read_json(layout.model / "model.json", made_by="train")["weights_hash"])
+
+
+def rescore(poses: pd.DataFrame, model: ExpectedOks, config: PredictConfig) -> pd.DataFrame:
+    """The rows scored by box score x the OKS that the model expects of the pose."""
+    num_keypoints = len(poses["keypoint_scores"].iloc[0]) if len(poses) else 0
+    found = pose_set(poses, num_keypoints)
+    area = np.prod(np.ptp(found.keypoints.astype(np.float64), axis=1), axis=1)
+    rule_scores = pose_score(found.keypoint_scores, np.ones(len(found), np.float32), config.score)
+    expected = model.predict(stack_features(rule_scores, found.keypoint_scores, area))
+    return poses.assign(pose_score=(found.bbox_scores * expected).astype(np.float32))
+
+
+def read_calibration(params: Params, layout: Layout) -> ExpectedOks:
+    """The model that `poseline calibrate` fitted to this network.
+
+    Raises:
+        ArtifactError: missing, damaged, or fitted to other weights or settings.
+    """
+    path = Path(params.predict.calibration)
+    raw = read_json(path, made_by="calibrate")
+    for key, value in calibration_terms(params, layout).items():
+        if raw.get(key) != value:
+            raise ArtifactError(f"{path}: made with {key} {raw.get(key)}, now it is {value}. Run `poseline calibrate` again.")
+    return ExpectedOks.from_dict(raw)  # type: ignore[arg-type]
+
+
+def calibration_terms(params: Params, layout: Layout) -> dict[str, Yaml]:
+    """What a calibration is valid for."""
+    return {"model_hash": model_hash(layout, params.predict), "score": params.predict.score, "flip": params.predict.flip}
 
 
 def list_boxes(params: Params, layout: Layout, benchmark: Benchmark, config: DatasetConfig) -> list[pd.DataFrame]:

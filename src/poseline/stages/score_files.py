@@ -195,6 +195,9 @@ def _score_posetrack(truth_path: Path, predictions: Path, mode: Mode, resamples:
 
 def _score_mot(truth_path: Path, predictions: Path, resamples: int) -> FileScore:
     truth = read_mot_folder(truth_path, truth=True)
+    empty = [name for name, video in truth.items() if not len(video.frames)]
+    if empty:
+        raise DataError(f"{truth_path}: video '{empty[0]}' has no boxes. Give the official truth.")
     score = score_box_tracking(truth, read_mot_folder(predictions))
     values = score.metrics
     mota = values["clear_mota"]

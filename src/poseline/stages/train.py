@@ -7,12 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 import yaml
 
 from poseline.artifacts import Layout, write_json, write_text
 from poseline.config import Params, dump_section
 from poseline.errors import BackendError
 from poseline.models.device import resolve_device
+from poseline.models.saved import load_model
 from poseline.train.checkpoint import fingerprint
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.loop import fit
@@ -47,6 +49,17 @@ def train_rank(params: Params, layout: Layout, rank: Rank, tracker: StageRun | N
         print(f"epoch {epoch + 1}/{params.train.epochs}  {shown}  {figures['images_per_second']:.0f} images/s", file=sys.stderr, flush=True)
 
     fit(params, data, out=layout.model, workdir=layout.cache / "checkpoints" / run_id, rank=rank, report=report)
+    if rank.is_first:
+        log_result(params, layout, tracker)
+
+
+def log_result(params: Params, layout: Layout, tracker: NullRun) -> None:
+    """Keep the finished model, what it learned from and its curves with the run."""
+    tracker.log_locked_data("data/processed", context="training")
+    tracker.log_artifact(layout.model, "model_folder")
+    module, _ = load_model(layout.model)
+    width, height = params.model.input_wh
+    tracker.log_model(module, layout.model / "model.safetensors", example=torch.zeros(2, 3, height, width))
 
 
 def run_under_torchrun(params: Params, layout: Layout, device: str, processes: int) -> None:

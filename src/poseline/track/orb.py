@@ -25,8 +25,8 @@ class OrbFeatures:
 
     def within(self, boxes: Float[np.ndarray, "N 4"]) -> OrbFeatures:
         """The features that lie in any of the boxes (x1, y1, x2, y2), border included."""
-        inside = (self.points[:, None] >= boxes[None, :, :2]) & (self.points[:, None] <= boxes[None, :, 2:])
-        rows = np.flatnonzero(inside.all(axis=2).any(axis=1))
+        after, before = self.points[:, None] >= boxes[None, :, :2], self.points[:, None] <= boxes[None, :, 2:]
+        rows = np.flatnonzero(np.any(np.all(after & before, axis=2), axis=1))
         return OrbFeatures(self.points[rows], self.descriptors[rows])
 
 
