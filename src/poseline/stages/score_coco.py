@@ -33,12 +33,10 @@ def score(params: Params, layout: Layout, boxes: BoxSource) -> ScoreFiles:
     """The score of the predictions under one kind of boxes; says so where there are none of that kind."""
     config = dataset_config(params, "coco")
     about = read_about(layout, "predictions/coco", made_by="predict coco")
-    if not about["enabled"]:
+    if not about["enabled"] or (boxes == "detections" and config.detections is None):
         return not_enabled("coco")
     table, header = read_table(layout.predictions / "coco/poses.parquet", kind="predictions", made_by="predict coco")
     rows = table[table["boxes"] == boxes].reset_index(drop=True)
-    if not len(rows):
-        return not_enabled("coco")
     skeleton = load_skeleton(header.skeleton)
     truth = read_truth(annotation_path(config, config.val.annotations))
     results = to_results(rows, truth, skeleton)
@@ -89,7 +87,8 @@ def found_people(truth: CocoTruth, results: CocoResults, found: CocoScore, skele
     pose_of[matched[matched >= 0]] = found.matches.detection_index[matched >= 0]
     people = asked[pose_of[asked] >= 0]
     poses = pose_of[people]
-    oks = np.zeros(len(truth))
+    oks, scores = np.zeros(len(truth)), np.zeros(len(truth))
+    scores[people] = results.scores[poses]
     oks[people] = oks_pairs(
         results.keypoints[poses], truth.keypoints[people], truth.visibility[people], truth.area[people], skeleton.sigma_array
     )
@@ -100,7 +99,7 @@ def found_people(truth: CocoTruth, results: CocoResults, found: CocoScore, skele
             "area": truth.area[asked],
             "pose": pose_of[asked],
             "oks": oks[asked],
-            "pose_score": np.where(pose_of[asked] >= 0, results.scores[pose_of[asked]], 0.0),
+            "pose_score": scores[asked],
         }
     )
 

@@ -62,7 +62,7 @@ def run(params: Params, layout: Layout) -> dict[str, int]:
         return {}
     table, header = read_table(layout.predictions / "posetrack/poses.parquet", kind="predictions", made_by="predict posetrack")
     skeleton = load_skeleton(header.skeleton)
-    boxes = "detections" if (table["boxes"] == "detections").any() else "ground_truth"
+    boxes = "ground_truth" if config.detections is None else "detections"
     poses = table[table["boxes"] == boxes]
     videos = list_videos(annotation_path(config, config.val.annotations), config.val.images)
     rows: list[pd.DataFrame] = []

@@ -46,7 +46,8 @@ def train_rank(params: Params, layout: Layout, rank: Rank, tracker: StageRun | N
     def report(figures: dict[str, float], epoch: int) -> None:
         tracker.log_metrics({f"train.{name}": value for name, value in figures.items()}, step=epoch + 1)
         shown = "  ".join(f"{name} {figures[name]:.4f}" for name in ("loss", "acc", "val_ap") if name in figures)
-        print(f"epoch {epoch + 1}/{params.train.epochs}  {shown}  {figures['images_per_second']:.0f} images/s", file=sys.stderr, flush=True)
+        speed = f"{figures['images_per_second']:.0f} images/s" if "images_per_second" in figures else "from the checkpoint"
+        print(f"epoch {epoch + 1}/{params.train.epochs}  {shown}  {speed}", file=sys.stderr, flush=True)
 
     fit(params, data, out=layout.model, workdir=layout.cache / "checkpoints" / run_id, rank=rank, report=report)
     if rank.is_first:

@@ -97,6 +97,16 @@ def average_over_ranks(values: Sequence[float], rank: Rank) -> list[float]:
     return [float(value) / rank.world_size for value in tensor]
 
 
+def average_gradients(module: nn.Module, rank: Rank) -> None:
+    """Make the gradients of a module outside DDP (a loss with weights of its own) the mean over all processes."""
+    if rank.world_size == 1:
+        return
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= rank.world_size
+
+
 def wait_for_all(rank: Rank) -> None:
     """Return when every process is here."""
     if rank.world_size > 1:

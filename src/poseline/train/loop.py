@@ -25,7 +25,14 @@ from poseline.models.build import build_model
 from poseline.models.losses import build_loss
 from poseline.models.saved import SavedModel, load_model, save_model
 from poseline.train.checkpoint import Progress, load_checkpoint, save_checkpoint
-from poseline.train.distributed import Rank, average_over_ranks, threads_per_process, wait_for_all, wrap_model
+from poseline.train.distributed import (
+    Rank,
+    average_gradients,
+    average_over_ranks,
+    threads_per_process,
+    wait_for_all,
+    wrap_model,
+)
 from poseline.train.optim import AveragedWeights, build_optimizer, learning_rate, set_learning_rate
 from poseline.train.sources import TrainingData
 from poseline.train.validation import Validator
@@ -86,6 +93,9 @@ def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: R
     checkpoint = workdir / "checkpoint.pt"
     if (saved := load_checkpoint(checkpoint)) is not None:
         trainer.restore(*saved)
+        if rank.is_first:
+            for row in trainer.progress.history:
+                report({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]) - 1)
     dataset = data.train_dataset(params)
     sampler = EpochSampler(
         len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size
@@ -180,6 +190,7 @@ def train_step(
         raise FloatingPointError(f"the training loss became {loss.item()}. Lower train.learning_rate or set train.clip_norm.")
     trainer.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    average_gradients(trainer.loss, rank)
     if params.train.clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), params.train.clip_norm)
     trainer.optimizer.step()

@@ -75,7 +75,7 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     trainable = (index["split"] == "train") & index["dataset"].isin(params.train.sets)
     train = index[trainable].reset_index(drop=True)
     if not len(train):
-        raise DataError(f"{path}: no training person in {list(params.train.sets)}. Enable a set under data, or change train.sets.")
+        raise DataError(f"{path}: nobody to train on in {list(params.train.sets)}. Enable a set under data or change train.sets.")
     val = pick_validation(index[index["split"] == "val"], params.train.validate_people)
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")

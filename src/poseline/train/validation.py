@@ -9,13 +9,14 @@ from torch import Tensor
 from poseline.codecs.base import Codec
 from poseline.config import Params
 from poseline.core.geometry import invert_matrix, warp_points
+from poseline.core.similarity import oks_pairs
 from poseline.core.skeletons import load_skeleton
 from poseline.data.augment import centred_matrix
 from poseline.data.crops import crop_matrices, stored_crop_wh
 from poseline.data.dataset import iterate_batches
 from poseline.data.normalise import normalise_images
 from poseline.data.records import person_arrays
-from poseline.models.build import build_model
+from poseline.models.build import build_empty
 from poseline.train.sources import TrainingData
 
 
@@ -33,8 +34,7 @@ class Validator:
         square = [np.vstack([matrix, [0, 0, 1]]) for matrix in crop_matrices(data.val)]
         self.to_picture = [invert_matrix(inner @ matrix) for matrix in square]
         # Weights come from the run: no random draw may happen here, or a resumed run would differ.
-        with torch.random.fork_rng(devices=[]):
-            self.model = build_model(params.model, params.codec, self.skeleton.num_keypoints).to(device).eval()
+        self.model = build_empty(params.model, params.codec, self.skeleton.num_keypoints).to(device).eval()
 
     @torch.inference_mode()
     def score(self, state: dict[str, Tensor]) -> float:
@@ -51,11 +51,7 @@ class Validator:
         return self_matched_ap(self._oks(np.stack(in_picture)), np.concatenate(scores))
 
     def _oks(self, keypoints: np.ndarray) -> np.ndarray:
-        labelled = self.people.visibility > 0
-        squared = ((keypoints - self.people.keypoints) ** 2).sum(-1).astype(np.float64)
-        variance = (2 * self.skeleton.sigma_array) ** 2
-        closeness = np.exp(-squared / (variance * 2 * (self.area[:, None] + np.spacing(1))))
-        return np.where(labelled, closeness, 0).sum(1) / np.maximum(labelled.sum(1), 1)
+        return oks_pairs(keypoints, self.people.keypoints, self.people.visibility, self.area, self.skeleton.sigma_array)
 
 
 def self_matched_ap(oks: np.ndarray, scores: np.ndarray) -> float:

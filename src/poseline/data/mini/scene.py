@@ -171,7 +171,7 @@ def _draw_actor(
     motion = draw_motion(rng)
     phase = float(rng.random())
     side = rng.random()
-    yaw = rng.normal(0, 35) if side < 0.48 else rng.choice([-90, 90]) + rng.normal(0, 22) if side < 0.78 else rng.normal(180, 35)
+    yaw = rng.normal(0, 35) if side < 0.60 else rng.choice([-90, 90]) + rng.normal(0, 22) if side < 0.80 else rng.normal(180, 35)
     lift = lift_at(motion, phase)
     body = pose_body(build, angles_at(motion, phase), lift=lift)
     placed = camera.place(body, (across, away), float(yaw))
