@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Literal
 
@@ -83,8 +82,7 @@ class GateConfig(Section):
         for name, limit in limits.items():
             if not _GATED.fullmatch(str(name)):
                 raise ValueError(f"unknown metric '{name}'. Choose ap, ap50, ap75, ar, ap_SLICE, coco_detections.ap, pckh or pckh_01")
-            number = isinstance(limit, int | float) and not isinstance(limit, bool) and math.isfinite(limit)
-            if not number or not 0 <= limit < 1:
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < 1:
                 raise ValueError(f"expected a fraction from 0 to below 1 for '{name}'")
         return value
 

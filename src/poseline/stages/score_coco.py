@@ -30,7 +30,10 @@ from poseline.stages.scores import ScoreFiles, not_enabled, read_about, stamp, t
 
 
 def score(params: Params, layout: Layout, boxes: BoxSource) -> ScoreFiles:
-    """The score of the predictions under one kind of boxes; says so where there are none of that kind."""
+    """The score of the predictions under one kind of boxes; says so where the benchmark has none of that kind.
+
+    Detections in which no pose was found are scored, with AP 0.
+    """
     config = dataset_config(params, "coco")
     about = read_about(layout, "predictions/coco", made_by="predict coco")
     if not about["enabled"] or (boxes == "detections" and config.detections is None):
