@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tarfile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,8 @@ def test_a_global_batch_is_the_same_for_any_number_of_ranks() -> None:
         samplers = [EpochSampler(50, batch_size, seed=3, rank=rank, world_size=world_size) for rank in range(world_size)]
         for sampler in samplers:
             sampler.epoch = 4
-        return [sum(parts, []) for parts in zip(*samplers, strict=True)]
+        return [list(chain.from_iterable(parts)) for parts in zip(*samplers, strict=True)]
 
     assert rows(1, 12) == rows(2, 6) == rows(3, 4)
-    flat = sum(rows(1, 12), [])
+    flat = list(chain.from_iterable(rows(1, 12)))
     assert len(set(flat)) == len(flat) == 48

@@ -42,10 +42,10 @@ class ByteposeConfig(Section):
     """The default tracker: Kalman filter on box and keypoints, association of sure and then of unsure poses.
 
     The order of association is ByteTrack's (Zhang et al., ECCV 2022). Its similarity here is OKS beside box IoU; the noise figures are
-    fractions of a person's size (root of the box area) and ours.
+    fractions of a person's size (root of the box area) and ours. ``sure_score`` is fitted as Pose Flow's ``start_score``.
     """
 
-    sure_score: float = Field(default=0.5, ge=0, description="poses at or above may start a track and are associated first")
+    sure_score: float = Field(default=0.4, ge=0, description="poses at or above may start a track and are associated first")
     match_threshold: float = Field(default=0.15, ge=0, le=1, description="least similarity of a pair, sure poses")
     unsure_match_threshold: float = Field(default=0.35, ge=0, le=1, description="the same for unsure poses")
     oks_weight: float = Field(default=0.4, ge=0, le=1, description="OKS against box IoU in the similarity")
@@ -69,8 +69,9 @@ class PoseflowConfig(Section):
     """Pose Flow as published (Xiu et al., BMVC 2018), made online.
 
     Known of the paper: the form of the distances, joint boxes of 10 % of the person's box. Not known to us, and fitted on mini's training
-    videos (``track tune`` on poses simulated from the truth): epsilon, gamma, the window, the flow distance's threshold. The constants
-    of the distance are those of the published parametric pose NMS (RMPE, ICCV 2017), which the paper's distance repeats.
+    videos: epsilon, gamma, the window, the flow distance's threshold (on poses simulated from the truth), and ``start_score`` (on a trained
+    model's poses; ``track tune`` does it again). The constants of the distance are those of the published parametric pose NMS (RMPE,
+    ICCV 2017), which the paper's distance repeats.
     ``link_weight`` and ``velocity`` are ours; 0 and false give the paper's objective.
     """
 
@@ -96,7 +97,7 @@ class PoseflowConfig(Section):
     )
     relink_overlap: float = Field(default=0.27, ge=0, le=1, description="least box IoU with the place where the ended flow was led on")
     min_keypoint_score: float = Field(default=0.2, ge=0, description="keypoints below take no part in the inter-frame similarity")
-    start_score: float = Field(default=0.55, ge=0, description="a flow starts at a pose of at least this score")
+    start_score: float = Field(default=0.35, ge=0, description="a flow starts at a pose of at least this score")
     orb_features: int = Field(default=2000, ge=100)
     orb_ratio: float = Field(default=0.8, gt=0, le=1)
 

@@ -49,7 +49,9 @@ def export_onnx(model_folder: Path, target: Path) -> float:
             raise BackendError(f"export: '{error.name}' is not installed. Run `pip install 'poseline[onnx]'`.") from None
         difference = compare_outputs(temporary, example, tensors)
         if difference > TOLERANCE:
-            raise BackendError(f"{target}: the exported network differs from PyTorch's by {difference:.1e} relative, allowed {TOLERANCE:.0e}.")
+            raise BackendError(
+                f"{target}: the exported network differs from PyTorch's by {difference:.1e} relative, allowed {TOLERANCE:.0e}."
+            )
     with atomic_file(target.with_suffix(".json")) as temporary:
         shutil.copyfile(model_folder / SPEC_FILE, temporary)
     return difference

@@ -32,7 +32,7 @@ def load_estimator(config: PredictConfig, model_folder: Path, device: torch.devi
             forward = torch_forward(module, device)
         case "onnxruntime":
             if config.onnx is None:
-                raise ConfigError("predict.onnx: missing. Name the ONNX file (`poseline export` writes one), or set predict.runtime to torch.")
+                raise ConfigError("predict.onnx: missing. Name the ONNX file (`poseline export` writes one), or set predict.runtime=torch.")
             path = Path(config.onnx)
             described = read_onnx_spec(path, Path(config.onnx_spec) if config.onnx_spec else None)
             saved, device = described.saved, torch.device("cpu")

@@ -70,12 +70,15 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     wanted = "{}x{}".format(*stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess))
     if header.config_hash != wanted:
         raise ArtifactError(
-            f"{path}: crops are {header.config_hash} pixels, model.input_wh and preprocess ask for {wanted}. Run `poseline preprocess` again."
+            f"{path}: crops are {header.config_hash} pixels, model.input_wh and preprocess ask for {wanted}. "
+            "Run `poseline preprocess` again."
         )
     trainable = (index["split"] == "train") & index["dataset"].isin(params.train.sets)
     train = index[trainable].reset_index(drop=True)
     if not len(train):
-        raise DataError(f"{path}: nobody to train on in {list(params.train.sets)}. Enable a set under data or change train.sets.")
+        raise DataError(
+            f"{path}: nobody to train on in {list(params.train.sets)}. Enable a set under data or change train.sets."
+        )
     val = pick_validation(index[index["split"] == "val"], params.train.validate_people)
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")
