@@ -21,7 +21,7 @@ FAMILIES = {
     "hardnet": ("model.kind=hardnet", "model.backbone=hardnet68", "model.head=standard", "model.width=1.0"),
     "vitpose": ("model.kind=vitpose", "model.backbone=vit_small", "model.head=standard", "model.width=1.0"),
     "rtmpose": ("model.kind=rtmpose", "model.backbone=cspnext_tiny", "model.head=standard", "model.width=1.0", "codec.kind=simcc"),
-    "timm": ("model.kind=simplepose", "model.backbone=timm/resnet10t", "model.head=standard", "model.width=1.0"),
+    "timm": ("model.kind=simplepose", "model.backbone=timm/resnet10t", "model.width=1.0"),
 }
 CODECS = ("heatmap", "udp", "integral", "simcc", "regression")
 
