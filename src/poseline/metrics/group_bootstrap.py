@@ -63,8 +63,8 @@ def bootstrap_tracking(score: TrackingScore, *, resamples: int, seed: int, confi
 def percentile_intervals(drawn: Mapping[str, Float[np.ndarray, " B"]], confidence: float = 0.95) -> Intervals:
     """The central interval of each metric's resamples; those without any value are left out.
 
-    >>> percentile_intervals({"ap": np.array([0.1, 0.2, 0.3]), "ar": np.array([np.nan])}, 0.5)
-    {'ap': (0.15, 0.25)}
+    >>> percentile_intervals({"ap": np.array([0.0, 0.5, 1.0]), "ar": np.array([np.nan])}, 0.5)
+    {'ap': (0.25, 0.75)}
     """
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     known = {name: values[~np.isnan(values)] for name, values in drawn.items()}
