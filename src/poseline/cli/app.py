@@ -55,18 +55,6 @@ def show(result: Mapping[str, object], *, as_json: bool, title: str, started: fl
     print(f"{title}: {', '.join(parts) or 'not enabled, nothing done'}  ({time.perf_counter() - started:.1f} s)")
 
 
-def print_scores(result: Mapping[str, object], indent: str = "") -> None:
-    """Print numbers as a table, percent with two decimals."""
-    for key, value in result.items():
-        if isinstance(value, Mapping):
-            print(f"{indent}{key}")
-            print_scores(value, indent + "  ")
-        elif isinstance(value, float):
-            print(f"{indent}{key:<24} {100 * value:8.2f}")
-        else:
-            print(f"{indent}{key:<24} {value if value is not None else '-':>8}")
-
-
 def run(
     name: str,
     work: Callable[[Context, NullRun], Mapping[str, float]],
