@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from poseline.codecs.base import Codec, Targets
-from poseline.codecs.build import build_codec
+from poseline.codecs.build import build_codec, check_pairs
 from poseline.config.network import CodecConfig, CombinedConfig, HeatmapConfig, IntegralConfig, SimccConfig
+from poseline.core.skeletons import load_skeleton
 from poseline.errors import ConfigError
 
 INPUT_WH = (192, 256)
@@ -174,6 +175,14 @@ def test_outputs_of_another_head_are_named() -> None:
 def test_misfits_are_config_errors(config: CodecConfig, num_keypoints: int, input_wh: tuple[int, int], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_codec(config, num_keypoints=num_keypoints, input_wh=input_wh)
+
+
+def test_a_combined_border_inside_a_pair_is_refused() -> None:
+    flip = load_skeleton("coco17").flip_permutation
+    check_pairs(CodecConfig(kind="combined", combined=CombinedConfig(integral_last=6)), flip)
+    check_pairs(CodecConfig(kind="udp", combined=CombinedConfig(integral_last=5)), flip)
+    with pytest.raises(ConfigError, match="5 parts keypoints 11 and 12"):
+        check_pairs(CodecConfig(kind="combined", combined=CombinedConfig(integral_last=5)), flip)
 
 
 def test_refinements_order_by_precision() -> None:

@@ -23,7 +23,8 @@ FAMILIES = {
     "rtmpose": ("model.kind=rtmpose", "model.backbone=cspnext_tiny", "model.head=standard", "model.width=1.0", "codec.kind=simcc"),
     "timm": ("model.kind=simplepose", "model.backbone=timm/resnet10t", "model.width=1.0"),
 }
-CODECS = ("heatmap", "udp", "integral", "simcc", "regression")
+CODECS = {kind: (f"codec.kind={kind}",) for kind in ("heatmap", "udp", "integral", "simcc", "regression")}
+CODECS["combined"] = ("codec.kind=combined", "codec.combined.integral_last=6")
 
 
 def run_pipeline(project: Path, overrides: tuple[str, ...]) -> dict[str, object]:
@@ -44,7 +45,13 @@ def test_every_family_goes_through_the_pipeline(project: Path, tiny: tuple[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", sorted(CODECS))
 def test_every_codec_goes_through_the_pipeline(project: Path, tiny: tuple[str, ...], codec: str) -> None:
-    metrics = run_pipeline(project, (*tiny, f"codec.kind={codec}"))
+    metrics = run_pipeline(project, (*tiny, *CODECS[codec]))
     assert metrics["protocol"]["codec"] == codec  # type: ignore[index]
+
+
+def test_the_reference_augmentation_goes_through_the_pipeline(project: Path, tiny: tuple[str, ...]) -> None:
+    reference = ("augment.kind=reference", "augment.box_noise=true", "augment.half_body=0.3", "codec.kind=heatmap", "codec.geometry=legacy")
+    metrics = run_pipeline(project, (*tiny, *reference))
+    assert metrics["protocol"]["codec"] == "heatmap"  # type: ignore[index]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from jaxtyping import Int
+
 from poseline.codecs.base import HEATMAP_STRIDE, Codec
 from poseline.codecs.heatmap import HeatmapCodec
 from poseline.codecs.integral import CombinedCodec, IntegralCodec
@@ -45,3 +48,20 @@ def build_codec(config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int,
             return SimccCodec(config, num_keypoints=num_keypoints, input_wh=input_wh)
         case "regression":
             return RegressionCodec(config, num_keypoints=num_keypoints, input_wh=input_wh)
+
+
+def check_pairs(config: CodecConfig, flip_permutation: Int[np.ndarray, " K"]) -> None:
+    """Refuse a ``combined`` codec whose border lies between a left and a right keypoint: its flip test could not swap them.
+
+    Raises:
+        ConfigError: names the pair.
+    """
+    if config.kind != "combined":
+        return
+    first = len(flip_permutation) - config.combined.integral_last
+    for keypoint, other in enumerate(flip_permutation.tolist()):
+        if keypoint < first <= other:
+            raise ConfigError(
+                f"codec.combined.integral_last: {config.combined.integral_last} parts keypoints {keypoint} and {other}, left and right "
+                "of one pair. Choose a border that leaves pairs together."
+            )

@@ -40,6 +40,24 @@ def argmax_last(values: Float[Tensor, "*rest n"]) -> Int[Tensor, "*rest"]:
     return values.argmax(dim=-1)
 
 
+def locate_vertices(values: Float[Tensor, "*rest n"]) -> Float[Tensor, "*rest"]:
+    """Position of the vertex of the parabola through the largest value and its neighbours, for n of at least 3.
+
+    At an end the parabola goes through the last three values; where they are not concave, the position is the index.
+
+    >>> locate_vertices(torch.tensor([0.0, 3.0, 4.0, 3.0, 0.0])).item(), locate_vertices(torch.tensor([4.0, 3.0, 0.0])).item()
+    (2.0, 0.0)
+    >>> locate_vertices(torch.tensor([0.0, 2.0, 2.0, 0.0])).item()
+    1.5
+    """
+    index = argmax_last(values)
+    centre = index.clamp(1, values.shape[-1] - 2)
+    before, middle, after = (values.gather(-1, (centre + step)[..., None]).squeeze(-1) for step in (-1, 0, 1))
+    curvature = 2 * middle - before - after
+    vertex = centre + ((after - before) / (2 * curvature)).clamp(-1, 1)
+    return vertex.where(curvature > 0, index.to(vertex.dtype))
+
+
 def gather_patches(
     heatmaps: Float[Tensor, "B K h w"], centres: Int[Tensor, "B K 2"], radius: int
 ) -> Float[Tensor, "B K side side"]:

@@ -17,7 +17,7 @@ from poseline.codecs.base import (
     point_scale,
 )
 from poseline.codecs.gaussians import draw_profiles
-from poseline.codecs.peaks import argmax_last
+from poseline.codecs.peaks import argmax_last, locate_vertices
 from poseline.config.network import CodecConfig
 
 
@@ -53,7 +53,8 @@ class SimccCodec:
     def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """Keypoints in input pixels, and the lower of the two axes' scores."""
         axes = pair(outputs)
-        bins = torch.stack([argmax_last(scores.float()) for scores in axes], dim=-1)
+        locate = locate_vertices if self.config.simcc.refine == "parabola" else argmax_last
+        bins = torch.stack([locate(scores.float()) for scores in axes], dim=-1)
         points = bins * point_scale(self.bins_xy, self.input_wh, self.config.geometry, axes[0])
         return points, torch.minimum(self._score(axes[0].float()), self._score(axes[1].float()))
 

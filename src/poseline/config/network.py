@@ -38,6 +38,9 @@ class SimccConfig(Section):
     sigma: float = Field(default=4.0, gt=0, description="bins")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     temperature: float = Field(default=10.0, gt=0)
+    refine: Literal["none", "parabola"] = Field(
+        default="parabola", description="parabola: the vertex through the highest bin and its neighbours; none: the highest bin"
+    )
     score: Literal["probability", "raw"] = Field(
         default="probability", description="probability: peak over that of a perfect label, 0..1; raw: the lower peak of the outputs"
     )

@@ -11,8 +11,14 @@ from poseline.config.base import Section
 
 
 class AugmentConfig(Section):
-    """Training augmentation: one affine and photometric changes, drawn from (seed, epoch, index)."""
+    """Training augmentation, drawn from (seed, epoch, index).
 
+    ``standard`` is one affine map and photometric changes on the stored crops. ``reference`` is AlphaPose's, draw for draw,
+    on the pictures themselves (slower): it takes rotation_deg, scale, half_body, half_body_min_keypoints and box_noise, and
+    has its own probabilities for the rest.
+    """
+
+    kind: Literal["standard", "reference"] = Field(default="standard", description="reference: AlphaPose's, on the whole pictures")
     flip: float = Field(default=0.5, ge=0, le=1)
     rotation_deg: float = Field(default=40.0, ge=0, le=180, description="standard deviation, cut at twice that")
     rotation_probability: float = Field(default=0.6, ge=0, le=1)
@@ -24,6 +30,7 @@ class AugmentConfig(Section):
     contrast: float = Field(default=0.2, ge=0, lt=1)
     colour: float = Field(default=0.1, ge=0, lt=1)
     erase: float = Field(default=0.0, ge=0, le=1, description="probability of one random rectangle filled with noise")
+    box_noise: bool = Field(default=False, description="reference: boxes as a detector gives them (its second training phase)")
 
 
 class ScheduleConfig(Section):

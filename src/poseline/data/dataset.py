@@ -18,6 +18,8 @@ from poseline.core.geometry import warp_points
 from poseline.core.skeletons import Skeleton
 from poseline.data.augment import CropSample, apply_matrix, augment_sample, centred_matrix
 from poseline.data.crops import CropStore, crop_matrices
+from poseline.data.images import read_image
+from poseline.data.legacy_augment import LegacyAugmentOptions, LegacyDraws, augment_legacy
 from poseline.data.records import person_arrays
 
 
@@ -28,7 +30,8 @@ class PoseBatch:
     Attributes:
         images: uint8 [B, 3, H, W] RGB.
         keypoints: float32 [B, K, 2] pixels of the input.
-        weights: float32 [B, K]: 1 where labelled and inside the input, else 0.
+        weights: float32 [B, K]: 1 where labelled and inside the input, else 0; the reference recipe leaves the second
+            condition to the codec.
         index: int64 [B] rows of the crop index.
     """
 
@@ -38,7 +41,39 @@ class PoseBatch:
     index: Int[Tensor, " B"]
 
 
-class CropDataset(Dataset[tuple[int, CropSample]]):
+class PoseDataset(Dataset[tuple[int, CropSample]]):
+    """People at the network's input size, one at (epoch, row).
+
+    Attributes:
+        input_wh: pixels.
+        drops_outside: whether a keypoint outside the input gets weight 0 here, or is left to the codec.
+    """
+
+    input_wh: tuple[int, int]
+    drops_outside = True
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, CropSample]:
+        raise NotImplementedError
+
+    def collate(self, samples: list[tuple[int, CropSample]]) -> PoseBatch:
+        """Samples as one batch."""
+        keypoints = np.stack([sample.keypoints for _, sample in samples])
+        weighed = np.stack([sample.visibility for _, sample in samples]) > 0
+        if self.drops_outside:
+            weighed &= ((keypoints > -0.5) & (keypoints < np.asarray(self.input_wh) - 0.5)).all(axis=-1)
+        images = np.stack([sample.image for _, sample in samples])
+        return PoseBatch(
+            images=torch.from_numpy(images).permute(0, 3, 1, 2),
+            keypoints=torch.from_numpy(keypoints),
+            weights=torch.from_numpy(weighed.astype(np.float32)),
+            index=torch.tensor([row for row, _ in samples]),
+        )
+
+
+class CropDataset(PoseDataset):
     """The crops of an index at the network's input size, augmented where ``augment`` is given."""
 
     def __init__(
@@ -75,18 +110,54 @@ class CropDataset(Dataset[tuple[int, CropSample]]):
         rng = np.random.default_rng((self.seed, epoch, row))
         return row, augment_sample(rng, sample, self.augment, self.skeleton, input_wh=self.input_wh, extent=self.extent)
 
-    def collate(self, samples: list[tuple[int, CropSample]]) -> PoseBatch:
-        """Samples as one batch; keypoints outside the input get weight 0."""
-        keypoints = np.stack([sample.keypoints for _, sample in samples])
-        visible = np.stack([sample.visibility for _, sample in samples]) > 0
-        inside = ((keypoints > -0.5) & (keypoints < np.asarray(self.input_wh) - 0.5)).all(axis=-1)
-        images = np.stack([sample.image for _, sample in samples])
-        return PoseBatch(
-            images=torch.from_numpy(images).permute(0, 3, 1, 2),
-            keypoints=torch.from_numpy(keypoints),
-            weights=torch.from_numpy((visible & inside).astype(np.float32)),
-            index=torch.tensor([row for row, _ in samples]),
+
+class ReferenceDataset(PoseDataset):
+    """People augmented by the published recipe, cut from their pictures instead of the stored crops.
+
+    Args:
+        index: rows of the crop index.
+        skeleton: of its keypoints.
+        input_wh: pixels.
+        padding: extent of the crop over the box.
+        seed: with epoch and row, of each sample's draws.
+        augment: strengths.
+    """
+
+    drops_outside = False
+
+    def __init__(
+        self, index: pd.DataFrame, skeleton: Skeleton, *, input_wh: tuple[int, int], padding: float, seed: int, augment: AugmentConfig
+    ) -> None:
+        people = person_arrays(index, skeleton.num_keypoints)
+        self.skeleton, self.input_wh, self.seed = skeleton, input_wh, seed
+        self.paths = index["image_path"].tolist()
+        self.boxes, self.keypoints, self.visibility = people.bbox_xyxy, people.keypoints, people.visibility
+        self.options = LegacyAugmentOptions(
+            scale=augment.scale,
+            rotation_deg=augment.rotation_deg,
+            half_body=augment.half_body,
+            half_body_min_keypoints=augment.half_body_min_keypoints,
+            box_noise=augment.box_noise,
+            padding=padding,
         )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, CropSample]:
+        epoch, row = key
+        sample = augment_legacy(
+            read_image(Path(self.paths[row])),
+            self.boxes[row],
+            self.keypoints[row],
+            self.visibility[row] > 0,
+            draws=LegacyDraws(int(np.random.default_rng((self.seed, epoch, row)).integers(2**32))),
+            input_wh=self.input_wh,
+            flip_permutation=self.skeleton.flip_permutation,
+            upper_body=self.skeleton.groups.get("upper", ()),
+            options=self.options,
+        )
+        return row, CropSample(sample.image, sample.keypoints, sample.labelled.astype(np.uint8))
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
@@ -115,7 +186,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, int(row)) for row in share]
 
 
-def train_loader(dataset: CropDataset, sampler: EpochSampler, workers: int) -> DataLoader[PoseBatch]:
+def train_loader(dataset: PoseDataset, sampler: EpochSampler, workers: int) -> DataLoader[PoseBatch]:
     """Batches of one epoch at a time; set ``sampler.epoch`` before iterating."""
     return DataLoader(
         dataset,  # type: ignore[arg-type]
@@ -127,7 +198,7 @@ def train_loader(dataset: CropDataset, sampler: EpochSampler, workers: int) -> D
     )
 
 
-def iterate_batches(dataset: CropDataset, batch_size: int) -> Iterator[PoseBatch]:
+def iterate_batches(dataset: PoseDataset, batch_size: int) -> Iterator[PoseBatch]:
     """All samples once, in order."""
     for start in range(0, len(dataset), batch_size):
         yield dataset.collate([dataset[(0, row)] for row in range(start, min(start + batch_size, len(dataset)))])

@@ -1,7 +1,6 @@
 """The augmentation that the published AlphaPose networks were trained with, draw for draw.
 
-It exists for parity: from the same two seeds it gives the same crops and keypoints. New trainings use
-:mod:`poseline.data.augment`, whose draws do not depend on the order of samples.
+From the same two seeds it gives the same crops and keypoints as theirs. ``augment.kind: reference`` trains with it.
 
 Reference:
     Fang et al., AlphaPose, TPAMI 2022; the half-body rule is HRNet's (Sun et al., CVPR 2019).
@@ -19,7 +18,6 @@ from jaxtyping import Bool, Float, Int, UInt8
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, flip_points, warp_points
 
-PADDING = 1.25
 HALF_BODY_PADDING = 1.5
 ROTATION_PROBABILITY = 0.6
 BOX_NOISE = ((-0.0142, 0.1158), (0.0043, 0.068), (0.0154, 0.1337), (-0.0013, 0.0711))
@@ -36,6 +34,7 @@ class LegacyAugmentOptions:
         half_body: probability of showing one half of the body only.
         half_body_min_keypoints: more labelled keypoints than this are needed for it.
         box_noise: imitate a detector's boxes (the second phase).
+        padding: extent of the crop over the box, before the factor.
     """
 
     scale: float = 0.3
@@ -43,6 +42,7 @@ class LegacyAugmentOptions:
     half_body: float = 0.0
     half_body_min_keypoints: int = 8
     box_noise: bool = False
+    padding: float = 1.25
 
 
 @dataclass
@@ -110,7 +110,7 @@ def augment_legacy(
     aspect = input_wh[0] / input_wh[1]
     if options.box_noise:
         bbox_xyxy = noise_box(bbox_xyxy, picture_wh, draws=draws)
-    centres, sizes = pad_to_aspect(np.asarray(bbox_xyxy)[None], aspect, PADDING)
+    centres, sizes = pad_to_aspect(np.asarray(bbox_xyxy)[None], aspect, options.padding)
     centre, size_wh = centres[0], sizes[0]
     if labelled.sum() > options.half_body_min_keypoints and draws.array.rand() < options.half_body:
         half = _half_body(keypoints, labelled, upper_body, aspect=aspect, draws=draws)

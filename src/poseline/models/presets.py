@@ -52,7 +52,7 @@ LEGACY_HEATMAP = CodecConfig(kind="heatmap", geometry="legacy", heatmap=HeatmapC
 LEGACY_INTEGRAL = CodecConfig(kind="integral", geometry="legacy", integral=IntegralConfig(normalise="sigmoid"))
 LEGACY_COMBINED = CodecConfig(kind="combined", geometry="legacy", heatmap=LEGACY_HEATMAP.heatmap, integral=LEGACY_INTEGRAL.integral)
 UDP = CodecConfig(kind="udp", geometry="unbiased")
-RTM_SIMCC = CodecConfig(kind="simcc", geometry="legacy", simcc=SimccConfig(split_ratio=2.0, sigma=4.9))
+RTM_SIMCC = CodecConfig(kind="simcc", geometry="legacy", simcc=SimccConfig(split_ratio=2.0, sigma=4.9, refine="none"))
 
 YOLO_FLIP = "AP, COCO val2017, YOLOv3-SPP boxes, flip test, no pose NMS"
 HALPE = "AP, Halpe-136 val, flip test not stated"

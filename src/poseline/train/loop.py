@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from poseline.artifacts import atomic_folder, write_text
 from poseline.codecs.base import Codec
-from poseline.codecs.build import build_codec
+from poseline.codecs.build import build_codec, check_pairs
 from poseline.config import Params, dump_section
 from poseline.core.skeletons import load_skeleton
 from poseline.data.dataset import EpochSampler, PoseBatch, train_loader
@@ -137,6 +137,7 @@ def build_trainer(params: Params, rank: Rank) -> tuple[Trainer, Codec]:
     model.to(rank.device)
     if params.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    check_pairs(params.codec, skeleton.flip_permutation)
     codec = build_codec(params.codec, num_keypoints=skeleton.num_keypoints, input_wh=params.model.input_wh)
     loss = build_loss(params.loss, codec).to(rank.device)
     optimizer = build_optimizer([model, loss], params.train)

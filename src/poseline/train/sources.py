@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from poseline.artifacts import file_hash, read_table
-from poseline.config import Params
+from poseline.config import AugmentConfig, Params
 from poseline.core.skeletons import load_skeleton
 from poseline.data.crops import stored_crop_wh
-from poseline.data.dataset import CropDataset
+from poseline.data.dataset import CropDataset, PoseDataset, ReferenceDataset
 from poseline.errors import ArtifactError, DataError
 
 
@@ -33,15 +33,24 @@ class TrainingData:
     hash: str
     padding: float
 
-    def train_dataset(self, params: Params) -> CropDataset:
-        """The training crops, augmented."""
-        return self._dataset(self.train, params, augmented=True)
+    def train_dataset(self, params: Params) -> PoseDataset:
+        """The training people, augmented."""
+        if params.augment.kind == "reference":
+            return ReferenceDataset(
+                self.train,
+                load_skeleton(params.data.skeleton),
+                input_wh=params.model.input_wh,
+                padding=params.model.padding,
+                seed=params.seed,
+                augment=params.augment,
+            )
+        return self._crops(self.train, params, augment=params.augment)
 
     def val_dataset(self, params: Params) -> CropDataset:
         """The validation crops as prediction would cut them."""
-        return self._dataset(self.val, params, augmented=False)
+        return self._crops(self.val, params, augment=None)
 
-    def _dataset(self, rows: pd.DataFrame, params: Params, *, augmented: bool) -> CropDataset:
+    def _crops(self, rows: pd.DataFrame, params: Params, *, augment: AugmentConfig | None) -> CropDataset:
         return CropDataset(
             self.folder,
             rows,
@@ -49,7 +58,7 @@ class TrainingData:
             input_wh=params.model.input_wh,
             extent=params.model.padding / self.padding,
             seed=params.seed,
-            augment=params.augment if augmented else None,
+            augment=augment,
         )
 
 
