@@ -41,7 +41,8 @@ def test_identity_counts_add_over_sequences_and_ids_do_not_leak() -> None:
 
 def test_switch_events_name_the_sequence() -> None:
     quality = score_tracks([life("xx"), life("xx") + life("xx", track=6)])
-    assert [(number, match.previous_id, match.predicted_id) for number, match in quality.switch_events] == [(1, 5, 6)]
+    switches = [(number, match.previous_id, match.predicted_id) for number, match in quality.matches if match.previous_id is not None]
+    assert switches == [(1, 5, 6)]
 
 
 def test_similarity_below_the_threshold_is_no_pair() -> None:

@@ -8,7 +8,7 @@ from poseline.codecs.build import build_codec
 from poseline.config import CodecConfig, ModelConfig
 from poseline.errors import ConfigError
 from poseline.models.build import build_empty, build_model, build_network
-from poseline.models.heads import entry_layers
+from poseline.models.heads import SimccPose, entry_layers
 
 SMALL = {
     "simplepose": {"backbone": "resnet18", "width": 0.25, "deconv_channels": (32, 32, 32)},
@@ -153,3 +153,13 @@ def test_parts_that_do_not_go_together_are_refused_on_one_line(model: ModelConfi
 def test_no_keypoints_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected one keypoint or more, got 0"):
         build_model(ModelConfig(), CodecConfig(), 0)
+
+
+def test_simcc_layers_start_by_reading_a_peaks_place() -> None:
+    """A peak of the map is the highest bin before any training: the layers start as sums of columns and rows."""
+    head = SimccPose(nn.Identity(), map_hw=(32, 24), bins_xy=(192, 256))
+    maps = torch.zeros(1, 1, 32, 24)
+    maps[0, 0, 20, 6] = 1
+    x, y = head(maps)
+    assert x[0, 0].argmax().item() == round(6 * 191 / 23)
+    assert y[0, 0].argmax().item() == round(20 * 255 / 31)

@@ -92,6 +92,10 @@ def test_scores_hold_strict_hota_identity_and_every_switch(params: Params, layou
     assert len(tree["switch_events"]) == tree["switches"]
     people, _ = read_table(layout.per_person / "posetrack/people.parquet", kind="per_person", made_by="score")
     assert people["switches"].sum() == tree["switches"]
+    followed, _ = read_table(layout.per_person / "posetrack/followed.parquet", kind="followed", made_by="score")
+    assert (followed["previous_id"] >= 0).sum() == tree["switches"]
+    assert not followed.duplicated(["video_id", "frame_index", "person"]).any()
+    assert followed["oks"].between(0.5, 1).all()
     assert {"hota", "idf1", "fragmentations"} <= set(people)
 
 
@@ -107,9 +111,9 @@ def test_a_switch_is_told_with_video_frame_person_and_both_ids(params: Params, l
         for frame in found[name].frames
     )  # fmt: skip
     found[name] = replace(found[name], frames=changed)
-    events = score_stage.switch_events(truth, found, score_stage.score_pose_tracking(truth, found))
-    known = score_stage.switch_events(truth, read_folder(layout.tracks / "tracked"), before)
-    (event,) = [event for event in events if event not in known]
+    after = score_stage.list_followed(truth, found, score_stage.score_pose_tracking(truth, found))
+    known = score_stage.switch_events(score_stage.list_followed(truth, read_folder(layout.tracks / "tracked"), before))
+    (event,) = [event for event in score_stage.switch_events(after) if event not in known]
     assert (event["video"], event["frame"], event["old_id"], event["new_id"]) == (name, 3, 0, 900)
     frame = next(frame for frame in truth[name].frames if frame.frame_index == 3)
     assert event["person"] in frame.people.track_ids.tolist()

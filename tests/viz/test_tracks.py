@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from poseline.viz.draw import track_hex
-from poseline.viz.tracks import draw_timelines, follow_people
+from poseline.viz.tracks import draw_timelines
 
 BOXES = {1: (0.0, 0.0, 10.0, 30.0), 2: (50.0, 0.0, 60.0, 30.0)}
 
@@ -20,10 +20,16 @@ def truth(frames: range) -> pd.DataFrame:
     return table(rows, dataset="posetrack", split="val", is_crowd=False)
 
 
+def links(*rows: tuple[int, int, int]) -> pd.DataFrame:
+    """Matches (frame, person, track)."""
+    return pd.DataFrame(rows, columns=["frame_index", "person", "track_id"]).assign(video_id="v")
+
+
 def test_a_lane_has_its_spans_its_gap_and_its_switch() -> None:
     found = [(0, 7, BOXES[1]), (1, 7, BOXES[1]), (3, 9, BOXES[1]), (0, 8, BOXES[2]), (1, 8, BOXES[2]), (2, 8, BOXES[2]), (3, 8, BOXES[2])]
     found.append((3, 5, (200.0, 200, 210, 230)))
-    (video,) = draw_timelines(truth(range(4)), table(found))
+    followed = links((0, 1, 7), (1, 1, 7), (3, 1, 9), (0, 2, 8), (1, 2, 8), (2, 2, 8), (3, 2, 8))
+    (video,) = draw_timelines(truth(range(4)), table(found), followed)
     first, second = video.lanes
     assert [(span.track_id, span.start, span.stop) for span in first.spans] == [(7, 0, 1), (9, 3, 3)]
     assert [span.colour for span in first.spans] == [track_hex(7), track_hex(9)]
@@ -34,13 +40,7 @@ def test_a_lane_has_its_spans_its_gap_and_its_switch() -> None:
     assert second.words == "person 2: id 8 in frames 0 to 3"
 
 
-def test_an_old_pair_is_kept_while_it_overlaps() -> None:
-    near = (0.0, 0.0, 10.0, 29.0)
-    links = follow_people(truth(range(2))[lambda rows: rows["track_id"] == 1], table([(0, 4, near), (1, 4, near), (1, 6, BOXES[1])]))
-    assert links["track_id"].tolist() == [4, 4]
-
-
 def test_nobody_is_followed_in_an_empty_video() -> None:
-    (video,) = draw_timelines(truth(range(2)), table([(0, 1, BOXES[1])])[:0])
+    (video,) = draw_timelines(truth(range(2)), table([(0, 1, BOXES[1])])[:0], links())
     assert [lane.spans for lane in video.lanes] == [(), ()]
     assert video.lanes[0].words == "person 1: followed by no id"

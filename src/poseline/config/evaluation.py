@@ -55,7 +55,8 @@ class ScoreConfig(Section):
 class ReportConfig(Section):
     """The HTML page."""
 
-    pictures: int = Field(default=12, ge=0)
+    pictures: int = Field(default=12, ge=0, description="poses shown; 0 leaves out every picture")
+    switches: int | None = Field(default=None, ge=0, description="id switches shown with their two frames; null: every one")
     title: str = "poseline report"
 
 

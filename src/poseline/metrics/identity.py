@@ -58,7 +58,7 @@ class TrackQuality:
         mostly_tracked: objects found in at least 80 % of their frames.
         partially_tracked: in 20 to 80 %.
         mostly_lost: in less than 20 %.
-        switch_events: (sequence, match) of every switch.
+        matches: (sequence, match) of every detection; one with a previous id is a switch.
     """
 
     misses: int
@@ -71,7 +71,7 @@ class TrackQuality:
     mostly_tracked: int
     partially_tracked: int
     mostly_lost: int
-    switch_events: tuple[tuple[int, TrackMatch], ...]
+    matches: tuple[tuple[int, TrackMatch], ...]
 
     @property
     def mota(self) -> float:
@@ -123,9 +123,7 @@ def score_tracks(sequences: Sequence[Sequence[TrackFrame]], *, threshold: float 
         mostly_tracked=int((ratios >= 0.8).sum()),
         partially_tracked=int(((ratios >= 0.2) & (ratios < 0.8)).sum()),
         mostly_lost=int((ratios < 0.2).sum()),
-        switch_events=tuple(
-            (number, match) for number, counts in enumerate(results) for match in counts.matches if match.previous_id is not None
-        ),
+        matches=tuple((number, match) for number, counts in enumerate(results) for match in counts.matches),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -113,6 +115,9 @@ def separable_conv(channels: int) -> nn.Sequential:
 class SimccPose(nn.Module):
     """A heat-map network whose maps are read by two shared linear layers: one over x bins, one over y bins.
 
+    The layers start as the sums over the map's columns and over its rows, so that a peak of the map is a peak of the bins
+    from the first step on; from random weights, where things are has to be learned first.
+
     Reference: Li et al., SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation, ECCV 2022.
     """
 
@@ -123,12 +128,25 @@ class SimccPose(nn.Module):
         self.norm = nn.LayerNorm(cells)
         self.x = nn.Linear(cells, bins_xy[0])
         self.y = nn.Linear(cells, bins_xy[1])
+        read_sums(self.x, map_hw, axis=1)
+        read_sums(self.y, map_hw, axis=0)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B K Wb"], Float[Tensor, "B K Hb"]]:
         """Logits over the x bins and over the y bins."""
         # Final maps start near zero (N(0, 0.001) weights); normalising each map lets the linear layers learn at once.
         maps = self.norm(self.network(images).flatten(2))
         return self.x(maps), self.y(maps)
+
+
+@torch.no_grad()
+def read_sums(layer: nn.Linear, map_hw: tuple[int, int], *, axis: int) -> None:
+    """Set a layer over flat maps to their sums along one axis (0: each row's, 1: each column's), interpolated to its bins."""
+    cells, bins = map_hw[axis], layer.out_features
+    places = torch.linspace(0, cells - 1, bins)
+    shares = (1 - (places[:, None] - torch.arange(cells)).abs()).clamp(min=0)
+    spread = shares[:, :, None].expand(-1, -1, map_hw[1]) if axis == 0 else shares[:, None, :].expand(-1, map_hw[0], -1)
+    layer.weight.copy_(spread.flatten(1) / math.sqrt(layer.in_features))
+    layer.bias.zero_()
 
 
 class RegressionPose(nn.Module):

@@ -58,7 +58,7 @@ def render_page(params: Params, layout: Layout, files: ReportFiles, identity: Id
         coco=coco_content(files),
         gallery=draw_gallery(files.people, files.poses["coco"], skeleton=params.data.skeleton, count=count) if has_pictures else {},
         mpii=mpii_content(files),
-        posetrack=posetrack_content(files, pictures=count),
+        posetrack=posetrack_content(files, pictures=count, switches=params.report.switches),
         data=describe_data(files),
         lineage=describe_origin(files, identity.tags, name=identity.name, root=layout.root.resolve()),
         config=flat_config({key: value for key, value in dump_section(params).items() if key != "mlflow"}),

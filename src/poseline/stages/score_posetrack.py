@@ -48,7 +48,8 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
     if params.score.bootstrap:
         metrics["map_interval"] = list(bootstrap_posetrack(poses, resamples=params.score.bootstrap, seed=params.seed)["map"])
         metrics["mota_interval"] = list(bootstrap_posetrack(tracked, resamples=params.score.bootstrap, seed=params.seed)["mota"])
-    metrics["tracking"] = tracking_tree(truth, found, people)
+    followed = list_followed(truth, found, people)
+    metrics["tracking"] = tracking_tree(truth, found, people, followed)
     metrics["tracked"] = cast("Yaml", tracked.as_dict())
     metrics["poses"] = cast("Yaml", poses.as_dict())
     protocol = stamp(
@@ -56,10 +57,10 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
         num_images=sum(len(sequence.frames) for sequence in truth.values()), num_people=count_people(truth),
     )  # fmt: skip
     metrics["protocol"] = cast("Yaml", {**protocol.to_dict(), "mode": mode, "tracker": about["tracker"]})
-    return ScoreFiles(metrics, video_rows(tracked, poses, people), plot=part_rows(tracked, poses))
+    return ScoreFiles(metrics, video_rows(tracked, poses, people), followed=followed, plot=part_rows(tracked, poses))
 
 
-def tracking_tree(truth: Sequences, found: Sequences, people: TrackingScore) -> dict[str, Yaml]:
+def tracking_tree(truth: Sequences, found: Sequences, people: TrackingScore, followed: pd.DataFrame) -> dict[str, Yaml]:
     """The strict PoseTrack figures; people on OKS in total, by video and switch by switch; keypoint HOTA in total and by joint."""
     strict = score_posetrack(truth, found, mode="strict").as_dict()
     total, by_joint = score_keypoint_hota(truth, found)
@@ -69,7 +70,7 @@ def tracking_tree(truth: Sequences, found: Sequences, people: TrackingScore) -> 
         **person_figures(people),
         "keypoint_hota": {**hota_figures(total), "joints": {joint: hota_figures(value)["hota"] for joint, value in by_joint.items()}},
         "videos": {name: person_figures(own) for name, own in people.sequences.items()},
-        "switch_events": switch_events(truth, found, people),
+        "switch_events": switch_events(followed),
     }
 
 
@@ -89,17 +90,27 @@ def hota_figures(score: HotaScore) -> dict[str, Yaml]:
     return {name: values[key] for name, key in HOTA_NAMES.items()}
 
 
-def switch_events(truth: Sequences, found: Sequences, people: TrackingScore) -> list[Yaml]:
-    """Every change of the id that follows a person: video, frame number, the person's id in the truth, the old and the new id."""
+def list_followed(truth: Sequences, found: Sequences, people: TrackingScore) -> pd.DataFrame:
+    """Which track follows which person: one row a match (video, frame number, ids in the truth and in the tracks, OKS).
+
+    ``previous_id`` is the track before, where the match is a switch, else -1.
+    """
     names = list(truth)
     numbers = {name: [frame.frame_index for frame in scored_frames(truth[name], found[name], "strict")] for name in names}
-    return [
-        {
-            "video": names[video], "frame": numbers[names[video]][event.frame], "person": cast("int", event.truth_id),
-            "old_id": cast("int", event.previous_id), "new_id": cast("int", event.predicted_id),
-        }
-        for video, event in people.tracks.switch_events
-    ]  # fmt: skip
+    rows = [
+        (names[video], numbers[names[video]][match.frame], match.truth_id, match.predicted_id, 1 - match.distance, match.previous_id)
+        for video, match in people.tracks.matches
+    ]
+    table = pd.DataFrame(rows, columns=["video_id", "frame_index", "person", "track_id", "oks", "previous_id"])
+    kinds = {"frame_index": "int32", "person": "int64", "track_id": "int64", "oks": "float32", "previous_id": "int64"}
+    return table.fillna({"previous_id": -1}).astype(kinds)
+
+
+def switch_events(followed: pd.DataFrame) -> list[Yaml]:
+    """Every change of the id that follows a person: video, frame number, the person's id in the truth, the old and the new id."""
+    names = {"video_id": "video", "frame_index": "frame", "person": "person", "previous_id": "old_id", "track_id": "new_id"}
+    switches = followed[followed["previous_id"] >= 0].rename(columns=names)[list(names.values())]
+    return cast("list[Yaml]", switches.to_dict("records"))
 
 
 def count_people(truth: Sequences) -> int:

@@ -24,12 +24,14 @@ class ScoreFiles:
         people: one row a person of the truth.
         matches: what the bootstrap and the gate re-weight; None where the protocol has none.
         plot: rows for `dvc plots`.
+        followed: which track follows which person in each frame of a video; None for pictures.
     """
 
     metrics: dict[str, Yaml]
     people: pd.DataFrame
     matches: pd.DataFrame | None = None
     plot: list[Yaml] = field(default_factory=list)
+    followed: pd.DataFrame | None = None
 
 
 def write_scores(layout: Layout, name: str, scores: ScoreFiles, *, source_hash: str) -> None:
@@ -38,6 +40,8 @@ def write_scores(layout: Layout, name: str, scores: ScoreFiles, *, source_hash: 
         write_table(folder / "people.parquet", scores.people, TableHeader("per_person", source_hash=source_hash))
         if scores.matches is not None:
             write_table(folder / "matches.parquet", scores.matches, TableHeader("matches", source_hash=source_hash))
+        if scores.followed is not None:
+            write_table(folder / "followed.parquet", scores.followed, TableHeader("followed", source_hash=source_hash))
     write_json(layout.plots / f"{name}.json", scores.plot)
     write_json(layout.metrics / f"{name}.json", scores.metrics)
 

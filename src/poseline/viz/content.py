@@ -69,11 +69,11 @@ def mpii_content(files: ReportFiles) -> Mapping[str, object] | None:
     }
 
 
-def posetrack_content(files: ReportFiles, *, pictures: int) -> Mapping[str, object] | None:
-    """Tables, timelines, strips and switches; None without PoseTrack. No pictures are drawn where ``pictures`` is 0."""
-    if "posetrack" not in files.metrics or files.tracks is None:
+def posetrack_content(files: ReportFiles, *, pictures: int, switches: int | None) -> Mapping[str, object] | None:
+    """Tables, timelines, strips and at most ``switches`` changes of id; None without PoseTrack. Nothing is drawn at 0 ``pictures``."""
+    if "posetrack" not in files.metrics or files.tracks is None or files.followed is None:
         return None
-    timelines = draw_timelines(files.people, files.tracks[0])
+    timelines = draw_timelines(files.people, files.tracks[0], files.followed)
     frames = VideoFrames.of(files.people, files.poses["posetrack"][0], files.tracks)
     strips = [(video.video_id, draw_strip(frames, video)) for video in choose_videos(timelines)] if pictures else []
     return {
@@ -83,7 +83,7 @@ def posetrack_content(files: ReportFiles, *, pictures: int) -> Mapping[str, obje
         "people": tracking_table(files.metrics["posetrack"]),
         "timelines": timelines,
         "strips": [(name, shown) for name, shown in strips if shown],
-        "switches": draw_switches(frames, files.people, timelines, most=pictures),
+        "switches": draw_switches(frames, files.people, timelines, most=switches if pictures else 0),
         "num_switches": sum(video.num_switches for video in timelines),
     }
 

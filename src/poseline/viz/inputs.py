@@ -30,6 +30,7 @@ class ReportFiles:
         per_person: score name -> one row a person.
         poses: benchmark -> predicted poses, with the skeleton's name.
         tracks: tracked poses with the skeleton's name; None without PoseTrack.
+        followed: which track follows which person; None without PoseTrack.
         plots: coco, mpii -> plot rows.
         history: one mapping an epoch.
         model: model.json.
@@ -43,6 +44,7 @@ class ReportFiles:
     per_person: dict[str, pd.DataFrame]
     poses: dict[str, tuple[pd.DataFrame, str]]
     tracks: tuple[pd.DataFrame, str] | None
+    followed: pd.DataFrame | None
     plots: dict[str, list[dict[str, float | str]]]
     history: list[dict[str, float]]
     model: Json
@@ -68,6 +70,7 @@ def read_files(layout: Layout) -> ReportFiles:
         per_person={name: read_person_scores(layout, name) for name in metrics},
         poses={name: read_poses(layout, name) for name in benchmarks},
         tracks=read_tracks(layout) if "posetrack" in metrics else None,
+        followed=read_followed(layout) if "posetrack" in metrics else None,
         plots={name: read_rows(layout.plots / f"{name}.json", made_by=f"score {name}") for name in metrics if name != "posetrack"},
         history=read_history(layout.model / "history.jsonl"),
         model=read_json(layout.model / "model.json", made_by="train"),
@@ -93,6 +96,12 @@ def read_tracks(layout: Layout) -> tuple[pd.DataFrame, str]:
     """The tracked poses and their skeleton's name."""
     table, header = read_table(layout.tracks / "tracks.parquet", kind="tracks", made_by="track")
     return table, header.skeleton
+
+
+def read_followed(layout: Layout) -> pd.DataFrame:
+    """Which track follows which person in each frame."""
+    table, _ = read_table(layout.per_person / "posetrack/followed.parquet", kind="followed", made_by="score posetrack")
+    return table
 
 
 def read_rows(path: Path, *, made_by: str) -> list[dict[str, float | str]]:

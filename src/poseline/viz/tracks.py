@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from poseline.core.assignment import match
-from poseline.core.boxes import box_iou
 from poseline.core.geometry import warp_points
 from poseline.core.skeletons import load_skeleton
 from poseline.data.images import read_image
@@ -17,7 +15,6 @@ from poseline.data.records import BBOX_COLUMNS, stack_column
 from poseline.viz.draw import crop_to_box, draw_label, draw_pose, fit_width, picture_uri, track_hex, track_look
 from poseline.viz.gallery import Picture
 
-MIN_IOU = 0.5
 FRAME_WIDTH = 300
 SWITCH_WH = (220, 220)
 MIN_SCORE = 0.2
@@ -71,35 +68,18 @@ class Timeline:
         return sum(len(lane.switches) for lane in self.lanes)
 
 
-def follow_people(truth: pd.DataFrame, tracked: pd.DataFrame) -> pd.DataFrame:
-    """Who follows whom: one row (frame_index, person, track_id) a match of boxes at IoU 0.5 within a frame of one video.
+def draw_timelines(people: pd.DataFrame, tracks: pd.DataFrame, followed: pd.DataFrame) -> list[Timeline]:
+    """A timeline a video, in the order of their names.
 
-    A pair of the last match of that person is kept where it still overlaps, as CLEAR MOT does.
+    Args:
+        people: person records.
+        tracks: tracked poses.
+        followed: which of their ids follows whom (video_id, frame_index, person, track_id), as the score matched them.
     """
-    last: dict[int, int] = {}
-    rows: list[tuple[int, int, int]] = []
-    for frame_index in sorted(set(truth["frame_index"])):
-        people = truth[truth["frame_index"] == frame_index]
-        found = tracked[tracked["image_id"] == people["image_id"].iloc[0]]
-        if not len(found):
-            continue
-        persons, ids = people["track_id"].tolist(), found["track_id"].tolist()
-        iou = box_iou(people[list(BBOX_COLUMNS)].to_numpy(), found[list(BBOX_COLUMNS)].to_numpy())
-        kept = np.array([[last.get(person) == own for own in ids] for person in persons])
-        cost = np.where(kept & (iou >= MIN_IOU), 0.0, 1 - iou)
-        for a, b in zip(*match(cost, 1 - MIN_IOU), strict=True):
-            last[persons[a]] = ids[b]
-            rows.append((int(frame_index), int(persons[a]), int(ids[b])))
-    return pd.DataFrame(rows, columns=["frame_index", "person", "track_id"])
-
-
-def draw_timelines(people: pd.DataFrame, tracks: pd.DataFrame) -> list[Timeline]:
-    """A timeline a video, in the order of their names."""
     truth = people[(people["dataset"] == "posetrack") & (people["split"] == "val") & ~people["is_crowd"] & (people["track_id"] >= 0)]
     timelines = []
     for name, own in truth.groupby("video_id", sort=True):
-        tracked = tracks[tracks["video_id"] == name]
-        links = follow_people(own, tracked)
+        tracked, links = tracks[tracks["video_id"] == name], followed[followed["video_id"] == name]
         persons = sorted(set(own["track_id"].tolist()))
         lanes = tuple(make_lane(person, own[own["track_id"] == person], links[links["person"] == person]) for person in persons)
         last = max(int(own["frame_index"].max()), int(tracked["frame_index"].max()) if len(tracked) else 0)
@@ -211,8 +191,10 @@ class Switch:
     pictures: tuple[Picture, Picture]
 
 
-def draw_switches(frames: VideoFrames, people: pd.DataFrame, timelines: list[Timeline], *, most: int) -> list[Switch]:
-    """The first ``most`` changes of id, video by video."""
+def draw_switches(
+    frames: VideoFrames, people: pd.DataFrame, timelines: list[Timeline], *, most: int | None = None
+) -> list[Switch]:
+    """The first ``most`` changes of id (all, where None), video by video."""
     found = [(timeline.video_id, lane, switch) for timeline in timelines for lane in timeline.lanes for switch in lane.switches]
     own = people[(people["dataset"] == "posetrack") & (people["split"] == "val")]
     switches = []
