@@ -133,6 +133,22 @@ def test_simcc_probability_is_one_for_a_label_and_low_for_noise() -> None:
     assert codec.decode((torch.zeros(1, 4, 384), torch.zeros(1, 4, 512)))[1].max() < 0.1
 
 
+@pytest.mark.parametrize("kind", ["simcc", "integral"])
+def test_scores_fall_as_the_outputs_widen(kind: str) -> None:
+    """A score is how sure the network is of the place: near 1 for a sharp output, near 0 for one that spreads over the crop."""
+    scores = []
+    for sharpness in (1.0, 0.3, 0.1, 0.01):
+        if kind == "simcc":
+            codec = make(kind)
+            scores.append(codec.decode(tuple(sharpness * axis for axis in perfect_output(codec, torch.full((1, 4, 2), 90.0))))[1].max())
+        else:
+            codec = make(kind, integral=IntegralConfig(normalise="softmax"))
+            scores.append(codec.decode(sharpness * perfect_output(codec, torch.full((1, 4, 2), 90.0)))[1].max())
+    assert scores[0] > 0.9
+    assert scores[0] > scores[1] > scores[2] > scores[3]
+    assert scores[3] < 0.1
+
+
 def test_legacy_simcc_mirror_is_exact_for_two_bins_a_pixel() -> None:
     codec = make("simcc", geometry="legacy")
     keypoints = torch.tensor([[[31.0, 40], [50, 60], [70, 80], [90, 100]]])

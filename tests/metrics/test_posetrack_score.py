@@ -11,9 +11,8 @@ import pytest
 from poseline.core.types import PoseSet
 from poseline.data.posetrack_files import PoseTrackFrame, PoseTrackSequence
 from poseline.errors import DataError
-from poseline.metrics.posetrack_bootstrap import bootstrap_posetrack, resample_map
 from poseline.metrics.posetrack_frames import inside_polygon
-from poseline.metrics.posetrack_score import JOINTS, PoseTrackScore, score_posetrack, tabulate
+from poseline.metrics.posetrack_score import JOINTS, PoseTrackScore, score_posetrack
 
 Spot = tuple[int, float] | tuple[int, float, float]
 HEAD = 10.0
@@ -195,36 +194,6 @@ def test_a_single_frame_has_ap_but_no_tracking_in_poseval() -> None:
     assert metrics["map"] == pytest.approx(1.0)
     assert np.isnan(metrics["mota"])
     assert score([TWO], [TWO], "strict").metrics["mota"] == pytest.approx(1.0)
-
-
-def two_videos() -> PoseTrackScore:
-    truth = {name: draw_video([TWO] * 4, name=name) for name in "ab"}
-    predicted = {
-        "a": draw_video([TWO] * 4, heads=False),
-        "b": draw_video([[(0, 100.0), (1, 900.0)]] * 4, heads=False, name="b", scores=0.95),
-    }
-    return score_posetrack(truth, predicted, mode="strict")
-
-
-def test_resampled_videos_score_as_the_videos_written_out_so_often() -> None:
-    result = two_videos()
-    weights = np.array([[1.0, 1.0], [2, 0], [0, 2], [1, 2]])
-    got = resample_map(result, weights)
-    for row, value in zip(weights.astype(int), got, strict=True):
-        parts = [video for video, times in zip(result.sequences.values(), row, strict=True) for _ in range(times)]
-        counts = np.sum([video.counts for video in parts], axis=0)
-        expected = tabulate([video.detections for video in parts], counts, "strict").totals["map"]
-        assert value == pytest.approx(expected, abs=1e-12)
-
-
-def test_the_bootstrap_interval_holds_the_figure_and_repeats() -> None:
-    result = two_videos()
-    intervals = bootstrap_posetrack(result, resamples=200, seed=4)
-    assert intervals == bootstrap_posetrack(result, resamples=200, seed=4)
-    for metric in ("map", "mota", "precision", "recall"):
-        low, high = intervals[metric]
-        assert low <= result.metrics[metric] <= high
-    assert intervals["mota"][0] < intervals["mota"][1]
 
 
 def test_polygons_are_even_odd_and_their_border_is_outside() -> None:

@@ -15,9 +15,10 @@ from poseline.artifacts import Layout, TableHeader, write_json, write_table
 from poseline.cli import app
 from poseline.config import load_params
 from poseline.errors import ArtifactError
-from poseline.metrics.bootstrap import DistanceTable
-from poseline.metrics.match_tables import distances_to_frame
+from poseline.metrics.bootstrap import DistanceTable, resample
+from poseline.metrics.match_tables import distances_to_frame, videos_to_frame
 from poseline.metrics.pckh import summarize_distances
+from poseline.metrics.video_table import PeopleSums, VideoTable
 from poseline.stages import gate
 
 
@@ -81,6 +82,35 @@ def test_pckh_is_gated_where_it_is_asked_for(accepted: Path) -> None:
     decision = decide(accepted, limits)
     assert not decision.passed
     assert [check.metric for check in decision.checks if not check.passed] == ["pckh"]
+
+
+def write_tracking(root: Path, misses: float, *, alarms: float = 0.0, mode: str = "poseval") -> None:
+    """Twelve videos of 100 objects, about ``misses`` of them missed in each, and ``alarms`` false ones."""
+    rng, videos = np.random.default_rng(0), 12
+    lost = misses + rng.integers(0, 5, videos)
+    clear = np.stack([lost, np.full(videos, alarms), np.ones(videos), np.full(videos, 100.0)], axis=1)
+    identity = np.stack([100 - lost, np.zeros(videos), lost], axis=1)
+    found = np.repeat((100.0 - lost)[:, None], 19, axis=1)
+    hota = np.stack([found, 100 - found, np.zeros_like(found), np.ones_like(found)], axis=1)
+    table = VideoTable(np.array([f"v{i:02d}" for i in range(videos)]), mode, people=PeopleSums(clear, identity, hota))  # type: ignore[arg-type]
+    whole = np.ones((1, videos), dtype=np.uint16)
+    metrics = {name: float(value[0]) for name, value in resample(table, whole, ["mota", "hota", "idf1"]).items()}
+    write_json(root / "reports/metrics/posetrack.json", {**metrics, "protocol": {"benchmark": "posetrack", "mode": mode}})
+    write_table(root / "reports/per_person/posetrack/matches.parquet", videos_to_frame(table), TableHeader("matches"))
+
+
+def test_tracking_is_gated_over_videos(accepted: Path) -> None:
+    limits = "gate.max_drop={ap: 0.01, posetrack.mota: 0.01, posetrack.hota: 0.01}"
+    write_tracking(accepted, 10)
+    gate.accept(Layout(Path()), load_params(accepted / "params.yaml", [limits]).gate)
+    assert decide(accepted, limits).passed
+    write_tracking(accepted, 30)
+    decision = decide(accepted, limits)
+    assert [check.metric for check in decision.checks if not check.passed] == ["posetrack.mota", "posetrack.hota"]
+    write_tracking(accepted, 10, alarms=200.0)  # a MOTA below 0 is a figure like any other
+    assert "mota 87" in decide(accepted, limits).reason
+    write_tracking(accepted, 10, mode="strict")
+    assert "mode poseval, the candidate in strict" in decide(accepted, limits).reason
 
 
 def test_against_a_folder_a_file_and_nothing(accepted: Path, drawn_set, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +108,24 @@ def test_posetrack_tables_and_modes(tmp_path: Path) -> None:
     strict = score_files("posetrack", folder / "gt", folder / "pred", mode="strict").metrics
     assert strict["protocol"]["mode"] == "strict"
     assert strict["mota"] != metrics["mota"]
+
+
+def test_two_trackers_results_are_compared_video_by_video(tmp_path: Path) -> None:
+    """The golden predictions against themselves without every second frame's people."""
+    with tarfile.open(GOLDEN / "poseval.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = next(path.parent for path in tmp_path.rglob("gt") if path.is_dir())
+    shutil.copytree(folder / "pred", tmp_path / "poorer")
+    for path in (tmp_path / "poorer").glob("*.json"):
+        content = json.loads(path.read_text())
+        content["annotations"] = [person for person in content["annotations"] if person["image_id"] % 2]
+        path.write_text(json.dumps(content))
+    for name, found in (("whole", folder / "pred"), ("poorer", tmp_path / "poorer")):
+        write_file_score(tmp_path / name, "posetrack", score_files("posetrack", folder / "gt", found))
+    told = CliRunner().invoke(app, ["compare", str(tmp_path / "whole"), str(tmp_path / "poorer"), "--resamples", "100"])
+    assert told.exit_code == 0, told.output
+    assert re.search(r"^mota .* worse *$", told.stdout, re.MULTILINE)
+    assert "2 videos, paired bootstrap" in told.stdout
 
 
 def change(index: int, **values: object) -> Callable[[list[dict]], object]:

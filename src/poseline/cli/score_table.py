@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from poseline.metrics.compare import Comparison
     from poseline.stages.compare import ScoreComparison
 
-VERDICT_COLUMNS = ("", "first", "second", "difference", "95 % interval", "verdict", "pictures needed")
+VERDICT_COLUMNS = ("", "first", "second", "difference", "95 % interval", "verdict")
 # In the JSON, but no table for the eye.
 LEFT_OUT = ("protocol", "mode", "counts", "calibration", "score_quality")
 LEFT_OUT_INSIDE = ("worst",)
@@ -84,12 +84,13 @@ def format_comparison(comparison: ScoreComparison) -> str:
     if comparison.unlike:
         lines.append(f"DIFFERENT PROTOCOLS ({'; '.join(comparison.unlike)}): these numbers do not rank the runs.")
     if comparison.verdicts:
-        lines.append(format_table(VERDICT_COLUMNS, [_verdict_row(verdict) for verdict in comparison.verdicts]))
-        lines.append(f"{comparison.verdicts[0].result.num_images} pictures, paired bootstrap.")
+        whole = comparison.verdicts[0].result
+        lines.append(format_table([*VERDICT_COLUMNS, f"{whole.unit} needed"], [_verdict_row(verdict) for verdict in comparison.verdicts]))
+        lines.append(f"{whole.num_images} {whole.unit}, paired bootstrap.")
     elif comparison.untested:
         rows = [[name, f"{100 * a:.2f}", f"{100 * b:.2f}", f"{100 * (b - a):+.2f}"] for name, (a, b) in comparison.untested.items()]
         lines.append(format_table(VERDICT_COLUMNS[:4], rows))
-        lines.append("No per-picture table of both runs is at hand: nothing is said of what these differences mean.")
+        lines.append("No table of pictures or videos of both runs is at hand: nothing is said of what these differences mean.")
     if comparison.grown:
         lines.append(f"Errors that grew: {', '.join(comparison.grown)}.")
     return "\n".join(lines)

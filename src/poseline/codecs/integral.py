@@ -17,7 +17,10 @@ from poseline.codecs.base import (
     relative_spans,
 )
 from poseline.codecs.heatmap import HeatmapCodec, single
+from poseline.codecs.peaks import mass_near
 from poseline.config.network import CodecConfig
+
+NEAR_CELLS = 2
 
 
 class IntegralCodec:
@@ -76,8 +79,8 @@ class IntegralCodec:
     def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """Keypoints in input pixels and their scores; of several outputs (the flip test's) the mean of both.
 
-        The score is the sigmoid's peak, or the peak of the raw map (divide_sum) or of its softmax; in the legacy
-        geometry of published weights it is 1 for the latter two, as they had it.
+        The score is the sigmoid's peak, or the peak of the raw map (divide_sum), or the probability (softmax) of lying
+        within two cells along both axes; in the legacy geometry of published weights it is 1 for the latter two.
         """
         if not isinstance(outputs, Tensor):
             decoded = [self.decode(output) for output in outputs]
@@ -90,10 +93,16 @@ class IntegralCodec:
         elif self.config.geometry == "legacy":
             scores = torch.ones_like(peaks)
         elif self.config.integral.normalise == "softmax":
-            scores = (peaks - maps.flatten(2).logsumexp(dim=-1)).exp()
+            scores = self._mass_at_mean(maps)
         else:
             scores = peaks
         return points, scores
+
+    def _mass_at_mean(self, maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K"]:
+        """The probability of lying within :data:`NEAR_CELLS` of the mean along x, times that along y."""
+        places = self.locate(maps).round().long().unbind(dim=-1)
+        columns, rows = (mass_near(mass, place, reach=NEAR_CELLS) for mass, place in zip(self.marginals(maps), places, strict=True))
+        return columns * rows
 
     def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
         """Maps of a mirrored input as maps of the input."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from poseline.core.geometry import Geometry
 
@@ -56,6 +57,17 @@ def locate_vertices(values: Float[Tensor, "*rest n"]) -> Float[Tensor, "*rest"]:
     curvature = 2 * middle - before - after
     vertex = centre + ((after - before) / (2 * curvature)).clamp(-1, 1)
     return vertex.where(curvature > 0, index.to(vertex.dtype))
+
+
+def mass_near(mass: Float[Tensor, "*rest n"], places: Int[Tensor, "*rest"], *, reach: int) -> Float[Tensor, "*rest"]:
+    """How much of each distribution lies within ``reach`` cells of a place.
+
+    >>> round(mass_near(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]), torch.tensor(3), reach=1).item(), 4)
+    0.7
+    """
+    below = functional.pad(mass.cumsum(dim=-1), (1, 0))
+    first, stop = (places - reach).clamp(min=0), (places + reach + 1).clamp(max=mass.shape[-1])
+    return (below.gather(-1, stop[..., None]) - below.gather(-1, first[..., None])).squeeze(-1).clamp(0, 1)
 
 
 def gather_patches(

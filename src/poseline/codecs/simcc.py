@@ -17,7 +17,7 @@ from poseline.codecs.base import (
     point_scale,
 )
 from poseline.codecs.gaussians import draw_profiles
-from poseline.codecs.peaks import argmax_last, locate_vertices
+from poseline.codecs.peaks import argmax_last, locate_vertices, mass_near
 from poseline.config.network import CodecConfig
 
 
@@ -51,24 +51,19 @@ class SimccCodec:
 
     @torch.no_grad()
     def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
-        """Keypoints in input pixels, and the lower of the two axes' scores."""
-        axes = pair(outputs)
+        """Keypoints in input pixels, and their scores as ``codec.simcc.score`` has them."""
+        columns, rows = (scores.float() for scores in pair(outputs))
         locate = locate_vertices if self.config.simcc.refine == "parabola" else argmax_last
-        bins = torch.stack([locate(scores.float()) for scores in axes], dim=-1)
-        points = bins * point_scale(self.bins_xy, self.input_wh, self.config.geometry, axes[0])
-        return points, torch.minimum(self._score(axes[0].float()), self._score(axes[1].float()))
+        bins = torch.stack([locate(columns), locate(rows)], dim=-1)
+        points = bins * point_scale(self.bins_xy, self.input_wh, self.config.geometry, columns)
+        if self.config.simcc.score == "raw":
+            return points, torch.minimum(columns.amax(dim=-1), rows.amax(dim=-1))
+        return points, self._mass_at_peak(columns) * self._mass_at_peak(rows)
 
-    def _score(self, scores: Float[Tensor, "B K bins"]) -> Float[Tensor, "B K"]:
-        """The peak: as it is, or its probability over that of a perfect label, at most 1."""
-        peaks = scores.amax(dim=-1)
-        options = self.config.simcc
-        if options.score == "raw":
-            return peaks
-        probability = torch.exp(options.temperature * peaks - torch.logsumexp(options.temperature * scores, dim=-1))
-        steps = torch.arange(scores.shape[-1], device=scores.device) - scores.shape[-1] // 2
-        label = torch.exp(steps.float().square() / (-2 * options.sigma**2))
-        best = torch.softmax(options.temperature * label, dim=-1).amax()
-        return (probability / best).clamp(max=1)
+    def _mass_at_peak(self, scores: Float[Tensor, "B K bins"]) -> Float[Tensor, "B K"]:
+        """The probability that lies within two label deviations of the highest bin."""
+        mass = torch.softmax(self.config.simcc.temperature * scores, dim=-1)
+        return mass_near(mass, argmax_last(scores), reach=round(2 * self.config.simcc.sigma))
 
     def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
         """Both axes of a mirrored input as those of the input."""

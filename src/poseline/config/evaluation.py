@@ -60,7 +60,10 @@ class ReportConfig(Section):
     title: str = "poseline report"
 
 
-_GATED = re.compile(r"((coco|coco_detections)\.)?(ap|ar)(50|75|_[a-z0-9_]+)?|(mpii\.)?pckh(_[a-z0-9]+)?")
+_GATED = re.compile(
+    r"((coco|coco_detections)\.)?(ap|ar)(50|75|_[a-z0-9_]+)?|(mpii\.)?pckh(_[a-z0-9]+)?"
+    r"|posetrack\.(map|mota|motp|precision|recall|hota|idf1)"
+)
 
 
 class GateConfig(Section):
@@ -69,7 +72,8 @@ class GateConfig(Section):
     max_drop: float | dict[str, float] = Field(
         default=0.005,
         description="a drop is refused when it is significant and larger than this fraction: of COCO AP, or by metric: "
-        "ap, ap50, ap75, ar, ap_SLICE (COCO, true boxes), coco_detections.ap, pckh, pckh_01, pckh_PART (MPII)",
+        "ap, ap50, ap75, ar, ap_SLICE (COCO, true boxes), coco_detections.ap, pckh, pckh_01, pckh_PART (MPII), "
+        "posetrack.map, .mota, .motp, .precision, .recall, .hota, .idf1",
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     resamples: int = Field(default=1000, ge=100)
@@ -82,7 +86,7 @@ class GateConfig(Section):
             raise ValueError("expected a fraction or a mapping of metric to fraction")
         for name, limit in limits.items():
             if not _GATED.fullmatch(str(name)):
-                raise ValueError(f"unknown metric '{name}'. Choose ap, ap50, ap75, ar, ap_SLICE, coco_detections.ap, pckh or pckh_01")
+                raise ValueError(f"unknown metric '{name}'. Choose ap, ap50, ar, ap_SLICE, coco_detections.ap, pckh or posetrack.mota")
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < 1:
                 raise ValueError(f"expected a fraction from 0 to below 1 for '{name}'")
         return value

@@ -42,7 +42,7 @@ class SimccConfig(Section):
         default="parabola", description="parabola: the vertex through the highest bin and its neighbours; none: the highest bin"
     )
     score: Literal["probability", "raw"] = Field(
-        default="probability", description="probability: peak over that of a perfect label, 0..1; raw: the lower peak of the outputs"
+        default="probability", description="probability: of lying within two sigma of the peak; raw: the lower peak of the outputs"
     )
 
 

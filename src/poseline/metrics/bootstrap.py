@@ -1,4 +1,4 @@
-"""Confidence by resampling pictures: intervals for AP, AR and PCKh, and for the difference of two runs."""
+"""Confidence by resampling pictures or videos: intervals for a score, and for the difference of two runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from poseline.errors import DataError
 from poseline.metrics.average_precision import curve_at_recall_points
 from poseline.metrics.coco_types import RECALL_POINTS, CocoScore, MatchTable
 from poseline.metrics.pckh import AUC_THRESHOLDS, MPII_GROUPS, MPII_MEAN_JOINTS
+from poseline.metrics.video_table import VideoTable, rate_videos
 
 PCKH_LIMITS = {"pckh": 0.5, "pckh_01": 0.1}
 
@@ -37,12 +38,12 @@ class DistanceTable:
         return cls(image_ids=ids, image_index=index, distances=np.asarray(distances, dtype=np.float64))
 
 
-Table = MatchTable | DistanceTable
+Table = MatchTable | DistanceTable | VideoTable
 
 
 @dataclass(frozen=True)
 class PairedResult:
-    """The second run less the first, over the same pictures.
+    """The second run less the first, over the same pictures (or videos).
 
     Attributes:
         metric: its name.
@@ -54,6 +55,7 @@ class PairedResult:
         confidence: of the interval.
         standard_error: of the difference.
         num_images: pictures.
+        unit: what was resampled: pictures, or videos.
     """
 
     metric: str
@@ -65,6 +67,7 @@ class PairedResult:
     confidence: float
     standard_error: float
     num_images: int
+    unit: str = "pictures"
 
 
 def bootstrap_ap(
@@ -85,7 +88,8 @@ def bootstrap_metrics(
     """The percentile interval of each metric; all from the same resamples.
 
     Metrics of a match table: ap, ap50, ap75, ar, ar50, ar75 and ap_SLICE, ar_SLICE for its slices. Of a distance table:
-    pckh (at 0.5 head sizes), pckh_01, auc and pckh_PART.
+    pckh (at 0.5 head sizes), pckh_01, auc and pckh_PART. Of a video table: those of ``VideoTable.metrics``; a video is drawn
+    whole, as its frames are not independent, and with few of them the intervals are rough.
 
     Raises:
         DataError: a metric that the table cannot give.
@@ -124,9 +128,10 @@ def paired_bootstrap_metrics(
     Reference:
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13 (percentile interval).
     """
+    unit = first.unit if isinstance(first, VideoTable) else "pictures"
     if not np.array_equal(first.image_ids, second.image_ids):
         raise DataError(
-            f"the two runs were scored on different pictures ({len(first.image_ids)} and {len(second.image_ids)}). "
+            f"the two runs were scored on different {unit} ({len(first.image_ids)} and {len(second.image_ids)}). "
             "Score both on the same split."
         )
     num_images = len(first.image_ids)
@@ -142,7 +147,7 @@ def paired_bootstrap_metrics(
         difference = drawn[1][name] - drawn[0][name]
         low, high = _interval(difference, confidence, name)
         error = float(np.nanstd(difference))
-        results.append(PairedResult(name, a, b, b - a, low, high, confidence, error, num_images))
+        results.append(PairedResult(name, a, b, b - a, low, high, confidence, error, num_images, unit))
     return results
 
 
@@ -165,6 +170,8 @@ def resample(table: Table, weights: Int[np.ndarray, "B I"], metrics: Sequence[st
     Raises:
         DataError: a metric that the table cannot give.
     """
+    if isinstance(table, VideoTable):
+        return {name: rate_videos(table, weights, name) for name in metrics}
     if isinstance(table, DistanceTable):
         return {name: _resample_pckh(table, weights, name) for name in metrics}
     wanted = {name: _read_metric(name, table) for name in metrics}
@@ -178,6 +185,19 @@ def resample(table: Table, weights: Int[np.ndarray, "B I"], metrics: Sequence[st
                 curve = precision if kind == "ap" else recall
                 values[name][b] = np.mean(curve if level is None else curve[chosen.index(level)])
     return values
+
+
+def list_metrics(table: Table) -> list[str]:
+    """The metrics that have a value in a table: the whole, and AP of every slice in which somebody is asked for."""
+    match table:
+        case VideoTable():
+            metrics = list(table.metrics)
+        case DistanceTable():
+            metrics = ["pckh", "pckh_01", "auc", *(f"pckh_{part}" for part in MPII_GROUPS)]
+        case MatchTable():
+            metrics = ["ap", "ap50", "ap75", "ar", *(f"ap_{name}" for name in table.slices[1:])]
+    values = resample(table, np.ones((1, len(table.image_ids)), dtype=np.uint16), metrics)
+    return [name for name in metrics if not np.isnan(values[name][0])]
 
 
 def _read_metric(name: str, table: MatchTable) -> tuple[str, int, int | None]:

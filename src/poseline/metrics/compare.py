@@ -22,7 +22,7 @@ class Comparison:
     Attributes:
         result: the paired difference and its interval.
         verdict: of the second run.
-        images_needed: pictures with which a true difference of this size would be found significant four times in five;
+        images_needed: pictures (or videos) with which a true difference of this size would be found significant four times in five;
             None where there is no difference at all.
     """
 
@@ -37,7 +37,7 @@ class Comparison:
         text += f"[{100 * r.low:+.2f}, {100 * r.high:+.2f}]"
         text += f": {self.verdict}"
         if self.verdict == "cannot tell" and self.images_needed is not None:
-            text += f" with {r.num_images} pictures; some {self.images_needed} would be needed"
+            text += f" with {r.num_images} {r.unit}; some {self.images_needed} would be needed"
         return text
 
 
@@ -50,7 +50,7 @@ def compare(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> list[Comparison]:
-    """The verdict on the second run in each metric (``ap_SLICE`` for the table's slices), by paired bootstrap over pictures.
+    """The verdict on the second run in each metric (``ap_SLICE`` for the table's slices), by paired bootstrap over pictures or videos.
 
     Raises:
         DataError: the tables are of different pictures, or a metric has no value in one of them.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from poseline.errors import DataError
 from poseline.metrics.bootstrap import PairedResult, Table, paired_bootstrap_metrics
 from poseline.metrics.protocol import Protocol, differences
+from poseline.metrics.video_table import VideoTable
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def decide(
     resamples: int = 1000,
     seed: int = 0,
 ) -> GateDecision:
-    """Passes unless a metric fell by more than its ``max_drop`` and the fall is significant over the pictures.
+    """Passes unless a metric fell by more than its ``max_drop`` and the fall is significant over the pictures (or videos).
 
     Args:
         baseline: the run to hold against; None fails.
@@ -114,11 +116,15 @@ def _problem(baseline: ScoredRun | None, candidate: ScoredRun | None, limits: Ma
     for run in (baseline, candidate):
         for name in limits:
             value = run.metrics.get(name)
-            if value is None or not 0 <= value <= 1:
+            lowest = -math.inf if name == "mota" else 0.0
+            if value is None or not lowest <= value <= 1:
                 found = "missing" if value is None else f"{value}, not a fraction"
                 return f"metric '{name}' of the {'baseline' if run is baseline else 'candidate'} is {found}. Score again."
         if run.table is None:
-            return f"the per-picture table of the {'baseline' if run is baseline else 'candidate'} is missing. Score again."
+            return f"the table of the {'baseline' if run is baseline else 'candidate'} is missing. Score again."
+    modes = [run.table.mode for run in (baseline, candidate) if isinstance(run.table, VideoTable)]
+    if len(set(modes)) > 1:
+        return f"the baseline was made in mode {modes[0]}, the candidate in {modes[1]}. Renew it with 'poseline gate --accept'."
     return None
 
 

@@ -1,4 +1,4 @@
-"""Confidence by resampling what belongs together: parts of one body, groups of MPII, videos of tracks."""
+"""Confidence by resampling what belongs together: parts of one body, groups of MPII."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from jaxtyping import Float
 
 from poseline.metrics.bootstrap import draw_weights, resample
 from poseline.metrics.coco_types import CocoScore
-from poseline.metrics.hota import combine_hota
 from poseline.metrics.mpii_map import LabelledGroups, rate_groups
-from poseline.metrics.tracking_score import TrackingScore
 
 Intervals = dict[str, tuple[float, float]]
 
@@ -32,31 +30,6 @@ def bootstrap_parts(scores: Mapping[str, CocoScore], *, resamples: int, seed: in
 def bootstrap_groups(labelled: LabelledGroups, *, resamples: int, seed: int, confidence: float = 0.95) -> Intervals:
     """The percentile intervals of MPII's multi-person mAP and its parts over resampled groups."""
     rated = [rate_groups(labelled, row.astype(np.int64)).metrics for row in draw_weights(len(labelled.group_ids), resamples, seed)]
-    return percentile_intervals(_columns(rated), confidence)
-
-
-def bootstrap_tracking(score: TrackingScore, *, resamples: int, seed: int, confidence: float = 0.95) -> Intervals:
-    """The percentile intervals of hota, det_a, ass_a, idf1 and mota over resampled videos, each drawn whole.
-
-    A single video has no spread: both ends are its figure.
-    """
-    videos = list(score.sequences.values())
-    rated = []
-    for row in draw_weights(len(videos), resamples, seed):
-        drawn = [video for video, times in zip(videos, row.tolist(), strict=True) for _ in range(times)]
-        hota = combine_hota([video.hota for video in drawn]).metrics
-        right, wrong, missed = (
-            sum(getattr(video.identity, name) for video in drawn) for name in ("true_positives", "false_positives", "false_negatives")
-        )
-        errors = sum(video.tracks.misses + video.tracks.false_positives + video.tracks.switches for video in drawn)
-        objects = sum(video.tracks.objects for video in drawn)
-        rated.append(
-            {
-                **{name: hota[name] for name in ("hota", "det_a", "ass_a")},
-                "idf1": right / max(1.0, right + 0.5 * (wrong + missed)),
-                "mota": 1 - errors / objects if objects else None,
-            }
-        )
     return percentile_intervals(_columns(rated), confidence)
 
 

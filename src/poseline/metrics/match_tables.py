@@ -1,4 +1,4 @@
-"""The per-picture table of matches as a data frame: one row a picture, small enough to commit as a baseline.
+"""The tables that are resampled as data frames: one row a picture or video, small enough to commit as a baseline.
 
 Columns: image_id int64, asked_SLICE int32 for each slice (people asked for), scores list<f8>, flags binary: the bits matched and
 ignored of each detection, slice and threshold, packed. 200 pictures with 600 people and three slices take some 20 kB as Parquet.
@@ -12,11 +12,15 @@ import numpy as np
 import pandas as pd
 
 from poseline.errors import ArtifactError
-from poseline.metrics.bootstrap import DistanceTable
+from poseline.metrics.bootstrap import DistanceTable, Table
 from poseline.metrics.coco_types import OKS_THRESHOLDS, MatchTable
+from poseline.metrics.video_table import PeopleSums, RankedJoints, VideoTable
 
 MATCH_COLUMNS = ("image_id", "scores", "flags")
 DISTANCE_COLUMNS = ("image_id", "distances")
+VIDEO_COLUMNS = ("video_id", "mode")
+_RANKED = ("joint", "rank", "label")
+_PEOPLE = ("clear", "identity", "hota")
 _ASKED = "asked_"
 
 
@@ -86,6 +90,54 @@ def distances_from_frame(frame: pd.DataFrame) -> DistanceTable:
     _check_columns(frame, DISTANCE_COLUMNS)
     rows = [np.asarray(row, dtype=np.float64) for row in frame["distances"]]
     return DistanceTable.from_people(frame["image_id"].to_numpy(np.int64), np.array(rows).reshape(len(rows), 16))
+
+
+def videos_to_frame(table: VideoTable) -> pd.DataFrame:
+    """One row a video: video_id, mode and, of the parts that the table has, lists of numbers."""
+    columns: dict[str, object] = {"video_id": table.image_ids.tolist(), "mode": table.mode}
+    if table.joints is not None:
+        columns["joints"] = list(table.joints.reshape(len(table.joints), -1))
+    if table.ranked is not None:
+        own = [np.flatnonzero(table.ranked.video == row) for row in range(len(table.image_ids))]
+        columns |= {f"ranked_{name}": [getattr(table.ranked, name)[rows] for rows in own] for name in _RANKED}
+        columns["ranked_truth"] = list(table.ranked.num_truth)
+    if table.people is not None:
+        for name in _PEOPLE:
+            columns[f"people_{name}"] = list(getattr(table.people, name).reshape(len(table.image_ids), -1))
+    return pd.DataFrame(columns)
+
+
+def videos_from_frame(frame: pd.DataFrame) -> VideoTable:
+    """The table of videos from its data frame.
+
+    Raises:
+        ArtifactError: columns are missing.
+    """
+    _check_columns(frame, VIDEO_COLUMNS)
+    num_videos = len(frame)
+    joints, ranked, people = None, None, None
+    if "joints" in frame:
+        joints = np.stack(frame["joints"].tolist()).reshape(num_videos, 6, 15)
+    if "ranked_truth" in frame:
+        sizes = [len(rows) for rows in frame["ranked_rank"]]
+        lists = {name: np.concatenate(frame[f"ranked_{name}"].tolist()) for name in _RANKED}
+        truth = np.stack(frame["ranked_truth"].tolist())
+        ranked = RankedJoints(np.repeat(np.arange(num_videos), sizes), lists["joint"], lists["rank"], lists["label"].astype(bool), truth)
+    if "people_hota" in frame:
+        clear, identity, hota = (np.stack(frame[f"people_{name}"].tolist()) for name in _PEOPLE)
+        people = PeopleSums(clear, identity, hota.reshape(num_videos, 4, -1))
+    return VideoTable(frame["video_id"].to_numpy(str), frame["mode"].iloc[0], joints, ranked, people)
+
+
+def table_from_frame(frame: pd.DataFrame) -> Table:
+    """The table of whichever kind its columns tell.
+
+    Raises:
+        ArtifactError: columns are missing or their lengths do not agree.
+    """
+    if "video_id" in frame:
+        return videos_from_frame(frame)
+    return distances_from_frame(frame) if "distances" in frame else matches_from_frame(frame)
 
 
 def _check_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> None:

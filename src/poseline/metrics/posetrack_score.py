@@ -146,14 +146,14 @@ def score_posetrack(
         pairs = [_pair_frame(frame) for frame in frames]
         detections, counts = _collect_detections(frames, pairs), _count_tracking(frames, pairs, mode)
         sequences[name] = SequenceScore(name, tabulate([detections], counts, mode), detections, counts)
-    parts = _tie_order(sequences, mode)
+    parts = tie_order(sequences, mode)
     if not sum(int(part.detections.num_truth.sum()) for part in parts):
         raise DataError(f"PoseTrack truth: none of {len(truth)} videos has an annotated joint to score. Give the labelled files.")
     total = tabulate([part.detections for part in parts], np.sum([part.counts for part in parts], axis=0), mode)
     return PoseTrackScore(mode=mode, table=total, sequences=sequences)
 
 
-def _tie_order(sequences: Mapping[str, SequenceScore], mode: PoseTrackMode) -> list[SequenceScore]:
+def tie_order(sequences: Mapping[str, SequenceScore], mode: PoseTrackMode) -> list[SequenceScore]:
     """Videos in the order that breaks ties of scores: reverse alphabetical for poseval, alphabetical for strict."""
     return [sequences[name] for name in sorted(sequences, reverse=mode == "poseval")]
 

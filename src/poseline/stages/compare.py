@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from poseline.artifacts import Layout
 from poseline.config import Params
 from poseline.errors import DataError
-from poseline.metrics.bootstrap import DistanceTable, Table, resample
+from poseline.metrics.bootstrap import list_metrics
 from poseline.metrics.compare import Comparison, compare
-from poseline.metrics.pckh import MPII_GROUPS
 from poseline.metrics.protocol import Protocol, differences
 from poseline.stages.diagnose import name_grown_errors
 from poseline.stages.run_files import POSETRACK_EXTRAS, ReadScore, locate_run, read_score
@@ -27,7 +24,7 @@ class ScoreComparison:
         first: protocol of the first run.
         second: protocol of the second.
         unlike: what sets the protocols apart; empty where the numbers may be ranked.
-        verdicts: a paired comparison for each metric and slice; empty without per-picture tables.
+        verdicts: a paired comparison for each metric and slice; empty without tables of pictures or videos.
         untested: headline numbers (first, second) of runs without such tables: no verdict on these.
         grown: errors of keypoints that grew from the first to the second beyond chance.
     """
@@ -108,16 +105,6 @@ def compare_scores(
     return ScoreComparison(
         name, first.run.protocol, second.run.protocol, tuple(unlike), verdicts, untested, tuple(name_grown_errors(first.raw, second.raw))
     )
-
-
-def list_metrics(table: Table) -> list[str]:
-    """The metrics that a table can test: the whole, and AP of every slice in which somebody is asked for."""
-    if isinstance(table, DistanceTable):
-        metrics = ["pckh", "pckh_01", "auc", *(f"pckh_{part}" for part in MPII_GROUPS)]
-    else:
-        metrics = ["ap", "ap50", "ap75", "ar", *(f"ap_{name}" for name in table.slices[1:])]
-    values = resample(table, np.ones((1, len(table.image_ids)), dtype=np.uint16), metrics)
-    return [name for name in metrics if not np.isnan(values[name][0])]
 
 
 def _extra_differences(first: ReadScore, second: ReadScore) -> list[str]:

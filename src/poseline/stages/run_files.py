@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from poseline.config.params import Yaml
 from poseline.errors import ArtifactError, DataError, PoselineError
 from poseline.metrics.bootstrap import Table
 from poseline.metrics.gate import ScoredRun
-from poseline.metrics.match_tables import distances_from_frame, matches_from_frame
+from poseline.metrics.match_tables import table_from_frame
 from poseline.metrics.protocol import Protocol
 from poseline.train.tracking import fetch_scores
 
@@ -26,7 +25,7 @@ _ADVICE = "Give a folder with reports/metrics, a baseline, or what `poseline sco
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where one score of a run lies: its metrics file, and its per-picture table (which need not exist)."""
+    """Where one score of a run lies: its metrics file, and its table of pictures or videos (which need not exist)."""
 
     metrics: Path
     matches: Path
@@ -63,7 +62,7 @@ def find_scores(path: Path) -> dict[str, RunFiles]:
 
 
 def _beside(metrics: Path) -> RunFiles:
-    """The per-picture table that belongs to a metrics file."""
+    """The table of pictures or videos that belongs to a metrics file."""
     table = metrics.with_name(metrics.stem + TABLE_SUFFIX)
     if not table.is_file() and metrics.parent.name == "metrics":
         table = metrics.parent.parent / "per_person" / metrics.stem / "matches.parquet"
@@ -101,9 +100,8 @@ def _read_matches(path: Path) -> Table | None:
     if not path.is_file():
         return None
     table, _ = read_table(path, kind="matches", made_by="score")
-    read: Callable[..., Table] = distances_from_frame if "distances" in table.columns else matches_from_frame
     try:
-        return read(table)
+        return table_from_frame(table)
     except PoselineError:
         raise
     except (ValueError, TypeError, KeyError, IndexError) as error:

@@ -17,21 +17,21 @@ from poseline.core.skeletons import load_skeleton
 from poseline.data.mot_files import read_mot_folder
 from poseline.data.posetrack_files import read_folder
 from poseline.errors import DataError, PoselineError
-from poseline.metrics.bootstrap import DistanceTable, bootstrap_metrics
+from poseline.metrics.bootstrap import DistanceTable, bootstrap_metrics, list_metrics
 from poseline.metrics.coco_ap import score_coco
 from poseline.metrics.coco_files import BODY, WHOLEBODY_PARTS, read_results, read_truth
 from poseline.metrics.coco_types import CocoResults, CocoScore, CocoTruth
 from poseline.metrics.crowd_ap import score_crowdpose
-from poseline.metrics.group_bootstrap import Intervals, bootstrap_groups, bootstrap_parts, bootstrap_tracking
-from poseline.metrics.match_tables import distances_to_frame, matches_to_frame
+from poseline.metrics.group_bootstrap import Intervals, bootstrap_groups, bootstrap_parts
+from poseline.metrics.match_tables import distances_to_frame, matches_to_frame, videos_to_frame
 from poseline.metrics.mpii_files import read_mpii_predictions, read_mpii_truth
 from poseline.metrics.mpii_map import label_groups, read_groups, score_mpii_multi
 from poseline.metrics.pckh import score_pckh
-from poseline.metrics.posetrack_bootstrap import bootstrap_posetrack
 from poseline.metrics.posetrack_score import score_posetrack
 from poseline.metrics.protocol import Protocol
 from poseline.metrics.slices import match_slices, score_keypoints, score_slices
 from poseline.metrics.tracking_score import TrackingScore, score_box_tracking, score_pose_tracking
+from poseline.metrics.video_table import VideoTable, tabulate_videos
 from poseline.metrics.wholebody_ap import score_halpe, score_wholebody, summarize_parts
 from poseline.stages.diagnose import diagnose_results
 from poseline.stages.run_files import TABLE_SUFFIX
@@ -127,7 +127,7 @@ def _score_coco(truth_path: Path, predictions: Path, resamples: int) -> FileScor
         "slices": score_slices(matches),
         **diagnose_results(truth, results, skeleton),
     }
-    metrics = _assemble(found.metrics, _table_intervals(found, resamples), tables, _coco_stamp("coco", truth))
+    metrics = _assemble(found.metrics, _coco_intervals(found, resamples), tables, _coco_stamp("coco", truth))
     return FileScore(metrics, matches_to_frame(matches))
 
 
@@ -149,7 +149,7 @@ def _score_crowd(truth_path: Path, predictions: Path, resamples: int) -> FileSco
     truth = read_truth(truth_path, area_from_box=True)
     results: CocoResults = read_results(predictions, truth)
     found = score_crowdpose(truth, results)
-    metrics = _assemble(found.metrics, _table_intervals(found, resamples), {}, _coco_stamp("crowdpose", truth))
+    metrics = _assemble(found.metrics, _coco_intervals(found, resamples), {}, _coco_stamp("crowdpose", truth))
     return FileScore(metrics, matches_to_frame(found.matches))
 
 
@@ -177,20 +177,20 @@ def _score_posetrack(truth_path: Path, predictions: Path, mode: Mode, resamples:
     score = score_posetrack(truth, poses, mode=mode)
     tables = score.as_dict()
     flat = cast("dict[str, float | None]", tables.pop("metrics"))
-    intervals = bootstrap_posetrack(score, resamples=resamples, seed=SEED) if resamples else {}
+    people_score = None
     try:
-        tracks = score_pose_tracking(truth, poses)
+        people_score = score_pose_tracking(truth, poses)
     except DataError as error:  # stricter than poseval: the official numbers stand without them
         tables["tracks"] = {"not_scored": str(error)}
     else:
-        tables["tracks"] = _track_table(tracks)
-        flat = flat | {name: tracks.metrics[name] for name in ("hota", "idf1")}
-        intervals |= {name: ends for name, ends in _track_intervals(tracks, resamples).items() if name in ("hota", "idf1")}
+        tables["tracks"] = _track_table(people_score)
+        flat = flat | {name: people_score.metrics[name] for name in ("hota", "idf1")}
+    table = tabulate_videos(poses=score, tracked=score, people=people_score)
     frames = sum(len(video.frames) for video in truth.values())
     people = sum(len(frame.people) for video in truth.values() for frame in video.frames)
-    metrics = _assemble(flat, intervals, tables, Protocol("posetrack", num_images=frames, num_people=people))
+    metrics = _assemble(flat, _video_intervals(table, resamples), tables, Protocol("posetrack", num_images=frames, num_people=people))
     stamp = cast("dict[str, Yaml]", metrics["protocol"])
-    return FileScore({**metrics, "protocol": {**stamp, "mode": mode}})
+    return FileScore({**metrics, "protocol": {**stamp, "mode": mode}}, videos_to_frame(table))
 
 
 def _score_mot(truth_path: Path, predictions: Path, resamples: int) -> FileScore:
@@ -206,13 +206,15 @@ def _score_mot(truth_path: Path, predictions: Path, resamples: int) -> FileScore
         "mota": None if np.isnan(mota) else mota,
         "motp": score.tracks.similarity,
     }
-    intervals = _track_intervals(score, resamples)
+    table = tabulate_videos(people=score)
     videos = {
         name: {key: video.metrics["clear_mota" if key == "mota" else key] for key in ("hota", "idf1", "mota", "switches")}
         for name, video in score.sequences.items()
     }
     frames = sum(video.num_frames for video in truth.values())
-    return FileScore(_assemble(flat, intervals, {"tracks": _track_table(score), "sequences": videos}, Protocol("mot", num_images=frames)))
+    tables: dict[str, object] = {"tracks": _track_table(score), "sequences": videos}
+    metrics = _assemble(flat, _video_intervals(table, resamples), tables, Protocol("mot", num_images=frames))
+    return FileScore(metrics, videos_to_frame(table))
 
 
 def _track_table(score: TrackingScore) -> dict[str, float]:
@@ -220,13 +222,13 @@ def _track_table(score: TrackingScore) -> dict[str, float]:
     return {name: int(getattr(score.tracks, name)) for name in names}
 
 
-def _track_intervals(score: TrackingScore, resamples: int) -> Intervals:
-    return bootstrap_tracking(score, resamples=resamples, seed=SEED) if resamples else {}
-
-
-def _table_intervals(found: CocoScore, resamples: int) -> Intervals:
+def _coco_intervals(found: CocoScore, resamples: int) -> Intervals:
     names = [name for name, value in found.metrics.items() if value is not None]
     return bootstrap_metrics(found.matches, names, resamples=resamples, seed=SEED) if resamples and names else {}
+
+
+def _video_intervals(table: VideoTable, resamples: int) -> Intervals:
+    return bootstrap_metrics(table, list_metrics(table), resamples=resamples, seed=SEED) if resamples else {}
 
 
 def _coco_stamp(benchmark: FileProtocol, truth: CocoTruth) -> Protocol:

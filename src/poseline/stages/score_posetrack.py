@@ -12,11 +12,13 @@ from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.data.posetrack_files import PoseTrackSequence, read_folder
 from poseline.data.read import annotation_path
+from poseline.metrics.bootstrap import bootstrap_metrics, list_metrics
 from poseline.metrics.hota import HotaScore
-from poseline.metrics.posetrack_bootstrap import bootstrap_posetrack
+from poseline.metrics.match_tables import videos_to_frame
 from poseline.metrics.posetrack_frames import scored_frames
 from poseline.metrics.posetrack_score import PoseTrackScore, score_posetrack
 from poseline.metrics.tracking_score import TrackingScore, score_keypoint_hota, score_pose_tracking
+from poseline.metrics.video_table import tabulate_videos
 from poseline.stages.datasets import dataset_config
 from poseline.stages.scores import ScoreFiles, not_enabled, read_about, stamp, truth_hash
 
@@ -45,9 +47,11 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
     metrics: dict[str, Yaml] = {"map": poses.metrics["map"], "map_tracked": tracked.metrics["map"]}
     metrics |= {key: tracked.metrics[key] for key in ("mota", "motp", "precision", "recall")}
     metrics |= {"hota": people.metrics["hota"], "idf1": people.metrics["idf1"]}
+    table = tabulate_videos(poses=poses, tracked=tracked, people=people)
     if params.score.bootstrap:
-        metrics["map_interval"] = list(bootstrap_posetrack(poses, resamples=params.score.bootstrap, seed=params.seed)["map"])
-        metrics["mota_interval"] = list(bootstrap_posetrack(tracked, resamples=params.score.bootstrap, seed=params.seed)["mota"])
+        tested = [name for name in ("map", "mota", "hota", "idf1") if name in list_metrics(table)]
+        intervals = bootstrap_metrics(table, tested, resamples=params.score.bootstrap, seed=params.seed)
+        metrics |= {f"{name}_interval": list(ends) for name, ends in intervals.items()}
     followed = list_followed(truth, found, people)
     metrics["tracking"] = tracking_tree(truth, found, people, followed)
     metrics["tracked"] = cast("Yaml", tracked.as_dict())
@@ -57,7 +61,9 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
         num_images=sum(len(sequence.frames) for sequence in truth.values()), num_people=count_people(truth),
     )  # fmt: skip
     metrics["protocol"] = cast("Yaml", {**protocol.to_dict(), "mode": mode, "tracker": about["tracker"]})
-    return ScoreFiles(metrics, video_rows(tracked, poses, people), followed=followed, plot=part_rows(tracked, poses))
+    return ScoreFiles(
+        metrics, video_rows(tracked, poses, people), videos_to_frame(table), plot=part_rows(tracked, poses), followed=followed
+    )
 
 
 def tracking_tree(truth: Sequences, found: Sequences, people: TrackingScore, followed: pd.DataFrame) -> dict[str, Yaml]:
