@@ -7,7 +7,11 @@ import pytest
 
 from poseline.config import CodecConfig, ModelConfig
 from poseline.core.skeletons import list_skeletons, load_skeleton
+from poseline.errors import ConfigError
 from poseline.models import list_models
+from poseline.models.build import build_empty
+from poseline.models.catalogue import ALL as CODEC_KINDS
+from poseline.models.catalogue import KINDS, KindRow
 from poseline.models.measure import measure
 from poseline.models.presets import PRESETS
 from poseline.models.sizes import SIZES
@@ -49,6 +53,23 @@ def test_measuring_counts_multiply_adds() -> None:
     large = measure(ModelConfig(input_wh=(64, 128)), CodecConfig(), 17)
     assert small[0] == large[0]
     assert large[1] == pytest.approx(2 * small[1])
+
+
+def concrete(backbone: str) -> str:
+    """One backbone of a listed family."""
+    named = {"vit_tiny..huge": "vit_tiny", "cspnext_tiny..large": "cspnext_tiny", "timm/<name>": "timm/resnet10t"}
+    return named.get(backbone, backbone.replace("resnet10..152", "resnet10"))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_listed_kinds_build_with_all_that_is_listed(kind: KindRow) -> None:
+    pairs = [(kind.backbones[0], codec) for codec in kind.codecs] + [(backbone, kind.codecs[0]) for backbone in kind.backbones[1:]]
+    for backbone, codec in pairs:
+        model = ModelConfig(kind=kind.kind, backbone=concrete(backbone), input_wh=(64, 96))  # type: ignore[arg-type]
+        build_empty(model, CodecConfig.model_validate({"kind": codec, "combined": {"integral_last": 6}}), 17)
+    for codec in set(CODEC_KINDS) - set(kind.codecs):
+        with pytest.raises(ConfigError):
+            build_empty(ModelConfig(kind=kind.kind, backbone=concrete(kind.backbones[0])), CodecConfig(kind=codec), 17)  # type: ignore[arg-type]
 
 
 def test_listing_does_not_load_torch() -> None:

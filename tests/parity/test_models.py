@@ -8,16 +8,20 @@ import zlib
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-from poseline.config import ModelConfig
+from poseline.artifacts import Layout
+from poseline.config import ModelConfig, load_params
 from poseline.models import import_weights, load_model, load_published
 from poseline.models.measure import measure
 from poseline.models.presets import get_preset
 from poseline.models.weights import preset_shapes
+from poseline.stages import predict
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -123,3 +127,39 @@ def test_a_checkpoint_in_published_naming_imports_and_runs_from_its_folder(tmp_p
     image = golden_input()[:, :, :64, :64]
     with torch.inference_mode():
         assert torch.equal(network(image), load_published("alphapose/hardnet68", state)(image))
+
+
+@pytest.mark.slow
+def test_a_published_checkpoint_predicts_through_the_stage_as_by_hand(project: Path) -> None:
+    """Import, then `predict` on drawn pictures; one person again step by step: crop, forward, peak, quarter offset, back."""
+    torch.save(rule_weights("simple"), project / "simple.pth")
+    import_weights(project / "simple.pth", "alphapose/simplepose-r50", project / "data/model")
+    params = load_params(project / "params.yaml", ["predict.score=model", "predict.flip=false"])
+    predict.run(params, Layout(Path()), "cpu", "coco")
+    about = json.loads((project / "data/predictions/coco/about.json").read_text())
+    assert (about["geometry"], about["score"], about["flip"]) == ("legacy", "reference", False)
+    poses = pd.read_parquet(project / "data/predictions/coco/poses.parquet")
+    row = poses[poses["boxes"] == "ground_truth"].iloc[0]
+
+    image = cv2.cvtColor(cv2.imread(row["image_path"]), cv2.COLOR_BGR2RGB)
+    corners = row[["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]].to_numpy(np.float64)
+    centre, (width, height) = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
+    size = np.array([max(width, 0.75 * height), max(width, 0.75 * height) / 0.75]) * 1.25
+    scale = 192 / size[0]
+    matrix = np.array([[scale, 0, 96 - scale * centre[0]], [0, scale, 128 - scale * centre[1]]])
+    crop = cv2.warpAffine(image, matrix, (192, 256), flags=cv2.INTER_LINEAR).astype(np.float32) / 255
+    network = load_published("alphapose/simplepose-r50", rule_weights("simple"))
+    with torch.inference_mode():
+        maps = network(torch.from_numpy(crop - np.float32([0.406, 0.457, 0.480])).permute(2, 0, 1)[None])[0].numpy()
+    for keypoint, heatmap in enumerate(maps):
+        y, x = np.unravel_index(heatmap.argmax(), heatmap.shape)
+        place = np.array([x, y], dtype=np.float64)
+        if heatmap.max() <= 0:
+            place[:] = 0
+        elif 1 < x < 47 and 1 < y < 63:
+            place += 0.25 * np.sign([heatmap[y, x + 1] - heatmap[y, x - 1], heatmap[y + 1, x] - heatmap[y - 1, x]])
+        wanted = (4 * place - [96, 128]) / scale + centre
+        np.testing.assert_allclose(row["keypoints"].reshape(-1, 2)[keypoint], wanted, atol=0.02)
+        assert row["keypoint_scores"][keypoint] == pytest.approx(heatmap.max(), abs=1e-4)
+    scores = maps.max(axis=(1, 2))
+    assert row["pose_score"] == pytest.approx(scores.mean() + 1.25 * scores.max() + row["bbox_score"], abs=1e-3)

@@ -47,8 +47,8 @@ def list_presets(
     prefix: Annotated[str, typer.Argument(help="Only names that start so, for example alphapose/.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the published models that can be imported: size, cost, published figure and its protocol."""
-    from poseline.models.catalogue import list_models
+    """List the published models that can be imported (size, cost, figure, protocol), and the kinds that can be trained."""
+    from poseline.models.catalogue import KINDS, list_models
 
     rows = list_models(prefix)
     if as_json:
@@ -62,3 +62,7 @@ def list_presets(
             f"{row.preset:<42} {row.kind:<13} {row.codec:<9} {row.num_keypoints:>4} {f'{width}x{height}':>8} "
             f"{row.parameters / 1e6:>7.2f} {row.gmacs:>7.2f} {figure:>7}  {row.protocol}"
         )
+    if not prefix:
+        print(f"\n{'model.kind':<13} {'model.head':<38} {'codec.kind':<58} model.backbone")
+        for kind in KINDS:
+            print(f"{kind.kind:<13} {kind.heads:<38} {', '.join(kind.codecs):<58} {', '.join(kind.backbones)}")

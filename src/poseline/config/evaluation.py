@@ -27,12 +27,22 @@ class PredictConfig(Section):
     onnx: str | None = Field(default=None, description="run this ONNX file in place of the trained model; needs runtime: onnxruntime")
     onnx_spec: str | None = Field(default=None, description="its description; default: beside it, with the ending .json, .yaml or .yml")
     min_box_score: float = Field(default=0.05, ge=0, le=1)
-    score: Literal["mean", "mean_visible", "reference"] = "mean_visible"
+    score: Literal["mean", "mean_visible", "reference", "model"] = Field(
+        default="mean_visible", description="a person's: box score x mean keypoint score; the same over visible ones; AlphaPose's; "
+        "model: as the model's description says"
+    )
     nms: NmsConfig = NmsConfig()
     rescoring: Literal["none", "expected_oks"] = Field(
         default="none", description="of COCO's poses; expected_oks: by the model that `poseline calibrate` fits"
     )
     calibration: str = Field(default="data/calibration.json", description="where that model lies")
+
+    @property
+    def rule(self) -> Literal["mean", "mean_visible", "reference"]:
+        """The rule of a person's score, once a model's own has taken the place of ``model``."""
+        if self.score == "model":
+            raise ValueError("predict.score: 'model' is not settled yet")
+        return self.score
 
     @model_validator(mode="after")
     def _agree(self) -> PredictConfig:

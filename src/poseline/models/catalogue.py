@@ -37,6 +37,37 @@ class ModelRow:
     protocol: str
 
 
+@dataclass(frozen=True)
+class KindRow:
+    """A ``model.kind`` and what it goes with.
+
+    Attributes:
+        kind: its name.
+        backbones: values of ``model.backbone``.
+        codecs: values of ``codec.kind``.
+        heads: values of ``model.head``, and options of its own.
+    """
+
+    kind: str
+    backbones: tuple[str, ...]
+    codecs: tuple[str, ...]
+    heads: str
+
+
+RESNETS = ("resnet10..152", "se_resnet10..152", "shuffle_resnet10..152")
+MAPS = ("heatmap", "udp", "integral", "combined")
+ALL = (*MAPS, "simcc", "regression")
+KINDS = (
+    KindRow("simplepose", (*RESNETS, "cspnext_tiny..large", "timm/<name>"), ALL, "standard (deconv_channels), pyramid"),
+    KindRow("fastpose", (*RESNETS, "timm/<name>"), ALL, "standard (conv_dim, dcn), pyramid"),
+    KindRow("fastpose_duc", RESNETS, ALL, "standard"),
+    KindRow("hrnet", ("hrnet_w32", "hrnet_w48"), ALL, "standard"),
+    KindRow("hardnet", ("hardnet68", "hardnet85"), ALL, "standard"),
+    KindRow("vitpose", ("vit_tiny..huge",), ALL, "standard (decoder, drop_path)"),
+    KindRow("rtmpose", ("cspnext_tiny..large", *RESNETS, "timm/<name>"), ("simcc", "regression"), "standard"),
+)
+
+
 def list_models(prefix: str = "") -> list[ModelRow]:
     """One row a preset whose name starts with ``prefix``."""
     return [row(preset) for name, preset in PRESETS.items() if name.startswith(prefix)]

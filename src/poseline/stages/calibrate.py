@@ -24,7 +24,7 @@ from poseline.metrics.coco_files import read_truth
 from poseline.metrics.coco_types import CocoTruth
 from poseline.models.device import resolve_device
 from poseline.stages.datasets import dataset_config
-from poseline.stages.predict import calibration_terms, convert_predictions, rescore
+from poseline.stages.predict import calibration_terms, convert_predictions, rescore, settle_rule
 from poseline.stages.score_coco import to_results
 
 
@@ -53,7 +53,8 @@ def run(params: Params, layout: Layout, device: str, *, share: float = 0.2) -> d
     if not len(boxes):
         raise DataError(f"calibrate: no labelled person among {len(chosen)} training pictures. Give a larger --share.")
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
-    rows = convert_predictions(estimate_boxes(estimator, boxes, score=params.predict.score), estimator.skeleton, skeleton, params.predict)
+    params = settle_rule(params, estimator.saved)
+    rows = convert_predictions(estimate_boxes(estimator, boxes, score=params.predict.rule), estimator.skeleton, skeleton, params.predict)
     truth = read_truth(annotation_path(config, config.train.annotations))
     results = to_results(rows, truth, skeleton)
     model = fit_expected_oks(truth, results)

@@ -23,6 +23,7 @@ from poseline.errors import ArtifactError
 from poseline.infer.estimator import PoseEstimator, estimate_boxes
 from poseline.infer.runtime import load_estimator
 from poseline.models.device import resolve_device
+from poseline.models.saved import SavedModel
 from poseline.stages.datasets import dataset_config
 
 PROTOCOL_SKELETON: dict[Benchmark, str] = {"coco": "coco17", "mpii": "mpii16", "posetrack": "posetrack17"}
@@ -40,6 +41,7 @@ def run(params: Params, layout: Layout, device: str, benchmark: Benchmark) -> di
             write_json(folder / "about.json", {"enabled": False})
         return {}
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
+    params = settle_rule(params, estimator.saved)
     skeleton = load_skeleton(PROTOCOL_SKELETON[benchmark])
     tables = [predict_boxes(estimator, boxes, skeleton, params.predict) for boxes in list_boxes(params, layout, benchmark, config)]
     poses = pd.concat(tables, ignore_index=True)
@@ -69,6 +71,13 @@ def run(params: Params, layout: Layout, device: str, benchmark: Benchmark) -> di
     return counts
 
 
+def settle_rule(params: Params, saved: SavedModel) -> Params:
+    """The parameters with the model's own rule of a person's score, where ``predict.score`` leaves it to the model."""
+    if params.predict.score != "model":
+        return params
+    return params.model_copy(update={"predict": params.predict.model_copy(update={"score": saved.score})})
+
+
 def model_hash(layout: Layout, config: PredictConfig) -> str:
     """Hash of the weights in use, as their description gives it."""
     if config.runtime == "onnxruntime":
@@ -81,7 +90,7 @@ def rescore(poses: pd.DataFrame, model: ExpectedOks, config: PredictConfig) -> p
     num_keypoints = len(poses["keypoint_scores"].iloc[0]) if len(poses) else 0
     found = pose_set(poses, num_keypoints)
     area = np.prod(np.ptp(found.keypoints.astype(np.float64), axis=1), axis=1)
-    rule_scores = pose_score(found.keypoint_scores, np.ones(len(found), np.float32), config.score)
+    rule_scores = pose_score(found.keypoint_scores, np.ones(len(found), np.float32), config.rule)
     expected = model.predict(stack_features(rule_scores, found.keypoint_scores, area))
     return poses.assign(pose_score=(found.bbox_scores * expected).astype(np.float32))
 
@@ -120,7 +129,7 @@ def list_boxes(params: Params, layout: Layout, benchmark: Benchmark, config: Dat
 
 def predict_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, skeleton: Skeleton, config: PredictConfig) -> pd.DataFrame:
     """Poses of the boxes in the benchmark's skeleton; duplicates among detections are merged or dropped."""
-    found = estimate_boxes(estimator, boxes, score=config.score)
+    found = estimate_boxes(estimator, boxes, score=config.rule)
     found = convert_predictions(found, estimator.skeleton, skeleton, config)
     if not len(found) or found["boxes"].iloc[0] == "ground_truth" or config.nms.kind == "none":
         return found
@@ -135,7 +144,7 @@ def convert_predictions(found: pd.DataFrame, source: Skeleton, target: Skeleton,
     known = index >= 0
     keypoints = np.where(known[None, :, None], poses.keypoints[:, index], 0).astype(np.float32)
     scores = np.where(known[None, :], poses.keypoint_scores[:, index], 0).astype(np.float32)
-    return with_poses(found, keypoints, scores, pose_score(scores[:, known], poses.bbox_scores, config.score))
+    return with_poses(found, keypoints, scores, pose_score(scores[:, known], poses.bbox_scores, config.rule))
 
 
 def with_poses(rows: pd.DataFrame, keypoints: np.ndarray, scores: np.ndarray, pose_scores: np.ndarray) -> pd.DataFrame:
@@ -157,7 +166,7 @@ def suppress(rows: pd.DataFrame, skeleton: Skeleton, config: PredictConfig) -> p
             )
             kept = poses.select(index)
             known = (poses.keypoint_scores > 0).any(axis=0)
-            rule_scores = reference_scores if config.score == "reference" else pose_score(scores[:, known], kept.bbox_scores, config.score)
+            rule_scores = reference_scores if config.rule == "reference" else pose_score(scores[:, known], kept.bbox_scores, config.rule)
             kept = replace(kept, keypoints=keypoints, keypoint_scores=scores, pose_scores=rule_scores)
         case "oks":
             index = oks_nms(

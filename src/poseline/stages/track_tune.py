@@ -30,7 +30,7 @@ from poseline.metrics.posetrack_score import score_posetrack
 from poseline.metrics.tracking_score import score_pose_tracking
 from poseline.models.device import resolve_device
 from poseline.stages.datasets import dataset_config
-from poseline.stages.predict import predict_boxes
+from poseline.stages.predict import predict_boxes, settle_rule
 from poseline.stages.track import Video, frame_poses, list_videos, submit, track_poses
 from poseline.track.tune import TuneResult, check_apart, tune
 
@@ -79,6 +79,7 @@ def run(
     skeleton = load_skeleton("posetrack17")
     boxes = simulate_boxes(list(videos.values()), seed) if detections is None else read_boxes(detections, list(videos.values()), params)
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
+    params = settle_rule(params, estimator.saved)
     table = predict_boxes(estimator, boxes, skeleton, params.predict)
     poses = {name: frame_poses(video, table, skeleton) for name, video in videos.items()}
 
