@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections import namedtuple
@@ -97,9 +98,16 @@ def test_project_without_git_or_dvc(tmp_path: Path) -> None:
     assert check_dvc(tmp_path).status == "ok"
 
 
-def test_commit_is_shown(tmp_path: Path) -> None:
+def test_commit_is_shown_and_a_missing_identity_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     for words in (["init", "-q"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "start"]):
         subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    assert check_git(tmp_path).status == "warn"
+    assert check_git(tmp_path).hint.endswith("git config user.name You")
+    for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
+        subprocess.run(["git", "-C", str(tmp_path), "config", key, value], check=True)
+    assert check_git(tmp_path).status == "ok"
     assert check_git(tmp_path).value.startswith("commit ")
 
 

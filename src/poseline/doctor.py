@@ -161,13 +161,18 @@ def check_devices() -> list[Check]:
 
 
 def check_git(root: Path) -> Check:
-    """The commit: without one no result can name its code."""
+    """The commit, without which no result can name its code, and who commits: `dvc exp run` does."""
     if shutil.which("git") is None:
         return Check("git", "fail", "not installed", "install git: DVC and the lineage of every result need it")
     done = subprocess.run(["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=30, check=False)
     if done.returncode != 0:
         return Check("git", "fail", f"{root} has no commit", "git init && git add -A && git commit -m start: DVC and the lineage need one")
-    return Check("git", "ok", f"commit {done.stdout.strip()}")
+    value = f"commit {done.stdout.strip()}"
+    for key in ("user.name", "user.email"):
+        if subprocess.run(["git", "-C", str(root), "config", key], capture_output=True, timeout=30, check=False).returncode != 0:
+            hint = f"dvc exp run commits and stops without: git config {key} {'you@example.org' if key == 'user.email' else 'You'}"
+            return Check("git", "warn", f"{value}, no {key}", hint)
+    return Check("git", "ok", value)
 
 
 def check_dvc(root: Path) -> Check:
