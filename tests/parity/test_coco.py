@@ -96,6 +96,26 @@ def write_results(truth: CocoTruth, path: Path, *, with_boxes: bool) -> None:
     path.write_text(json.dumps(rows), encoding="utf-8")
 
 
+def test_confidences_for_visibilities(tmp_path):
+    """Halpe's files: a keypoint of confidence 0.2 is labelled, one of 0 is not."""
+    drawn, _ = draw_set(3, images=10)
+    rng = np.random.default_rng(0)
+    people = []
+    for index in range(len(drawn)):
+        confidence = rng.choice([0.0, 0.2, 0.7, 1.0, 2.0], 17)
+        points = np.concatenate([drawn.keypoints[index], confidence[:, None]], axis=1)
+        person = {"id": index + 1, "image_id": int(drawn.image_ids[drawn.image_index[index]]), "category_id": 1, "iscrowd": 0}
+        person |= {"keypoints": points.reshape(-1).tolist(), "num_keypoints": int((confidence > 0).sum())}
+        people.append(person | {"area": float(drawn.area[index]), "bbox": drawn.bbox_xywh[index].tolist()})
+    images = [{"id": int(image)} for image in drawn.image_ids]
+    content = {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "truth.json").write_text(json.dumps(content), encoding="utf-8")
+    truth = read_truth(tmp_path / "truth.json")
+    write_results(truth, tmp_path / "results.json", with_boxes=True)
+    score = score_coco(truth, read_results(tmp_path / "results.json", truth))
+    assert list(score.metrics.values()) == official_numbers(tmp_path / "truth.json", tmp_path / "results.json")
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("with_boxes", [False, True])
 @pytest.mark.parametrize("name", ["coco/person_keypoints.json", "formats/coco/test_coco.json"])

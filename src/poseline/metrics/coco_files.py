@@ -48,7 +48,8 @@ def read_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool
     _check_known(person_images, image_ids, path, "is not listed under 'images'", [f"annotation {i}" for i in annotation_ids])
     points = _keypoints(people, parts, [f"{path}: annotation {i}" for i in annotation_ids])
     boxes = _boxes(people, [f"{path}: annotation {i}" for i in annotation_ids])
-    visibility = np.clip(points[..., 2], 0, 2).astype(np.uint8)
+    # Halpe gives confidences between 0 and 1 for visibilities; to pycocotools anything above 0 is labelled.
+    visibility = np.clip(np.ceil(points[..., 2]), 0, 2).astype(np.uint8)
     labelled = [entry.get("num_keypoints") for entry in people] if parts == BODY else []
     counts = np.array([value if isinstance(value, int) else -1 for value in labelled] or np.full(len(people), -1), dtype=np.int64)
     return CocoTruth.from_arrays(
