@@ -102,8 +102,8 @@ def test_sudden_camera_motion_by_correspondences(correspondence: str, expected: 
 
 def test_unsure_poses_go_on_with_their_tracks_but_start_none(scenes, coco17: Skeleton) -> None:
     scores = np.full((2, 40), 0.9)
-    scores[0, 15:30] = 0.25
-    scores[1] = 0.25
+    scores[0, 15:30] = 0.22
+    scores[1] = 0.22
     paths = np.stack([scenes.line((100, 180), (2, 0), 40), scenes.line((400, 180), (2, 0), 40)])
     scene = scenes.draw(paths, scores=scores)
     tracker = build_tracker(TrackConfig(), coco17)

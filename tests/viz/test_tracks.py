@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pandas as pd
 
 from poseline.viz.draw import track_hex
-from poseline.viz.tracks import draw_timelines
+from poseline.viz.tracks import VideoFrames, draw_switches, draw_timelines
 
 BOXES = {1: (0.0, 0.0, 10.0, 30.0), 2: (50.0, 0.0, 60.0, 30.0)}
 
@@ -44,3 +47,20 @@ def test_nobody_is_followed_in_an_empty_video() -> None:
     (video,) = draw_timelines(truth(range(2)), table([(0, 1, BOXES[1])])[:0], links())
     assert [lane.spans for lane in video.lanes] == [(), ()]
     assert video.lanes[0].words == "person 1: followed by no id"
+
+
+def test_every_switch_is_shown_with_its_two_frames(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((120, 160, 3), 200, np.uint8))
+    people = truth(range(4)).assign(image_path=str(tmp_path / "a.png"))
+    tracks = table([(frame, 7, BOXES[1]) for frame in range(4)]).assign(
+        keypoints=[np.zeros(34, np.float32)] * 4, keypoint_scores=[np.ones(17, np.float32)] * 4
+    )
+    followed = links((0, 1, 7), (1, 1, 7), (3, 1, 9), (0, 2, 8), (1, 2, 6))
+    timelines = draw_timelines(people, tracks, followed)
+    frames = VideoFrames.of(people, people, (tracks, "coco17"))
+    first, second = draw_switches(frames, people, timelines)
+    assert first.title == "Video v, person 1"
+    assert [shown.caption for shown in first.pictures] == ["frame 1: id 7", "frame 3: id 9"]
+    assert [shown.caption for shown in second.pictures] == ["frame 0: id 8", "frame 1: id 6"]
+    assert all(shown.uri.startswith("data:image/") for shown in (*first.pictures, *second.pictures))
+    assert len(draw_switches(frames, people, timelines, most=1)) == 1
