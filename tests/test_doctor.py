@@ -105,6 +105,10 @@ def test_commit_is_shown_and_a_missing_identity_named(tmp_path: Path, monkeypatc
         subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
     assert check_git(tmp_path).status == "warn"
     assert check_git(tmp_path).hint.endswith("git config user.name You")
+    for variable in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):  # as a CI server gives them
+        monkeypatch.setenv(variable, "t")
+    assert check_git(tmp_path).status == "ok"
+    monkeypatch.delenv("GIT_COMMITTER_EMAIL")
     for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
         subprocess.run(["git", "-C", str(tmp_path), "config", key, value], check=True)
     assert check_git(tmp_path).status == "ok"

@@ -169,7 +169,9 @@ def check_git(root: Path) -> Check:
         return Check("git", "fail", f"{root} has no commit", "git init && git add -A && git commit -m start: DVC and the lineage need one")
     value = f"commit {done.stdout.strip()}"
     for key in ("user.name", "user.email"):
-        if subprocess.run(["git", "-C", str(root), "config", key], capture_output=True, timeout=30, check=False).returncode != 0:
+        variable = key.removeprefix("user.").upper()
+        given = all(os.environ.get(f"GIT_{role}_{variable}") for role in ("AUTHOR", "COMMITTER"))
+        if not given and subprocess.run(["git", "-C", str(root), "config", key], capture_output=True, timeout=30, check=False).returncode:
             hint = f"dvc exp run commits and stops without: git config {key} {'you@example.org' if key == 'user.email' else 'You'}"
             return Check("git", "warn", f"{value}, no {key}", hint)
     return Check("git", "ok", value)

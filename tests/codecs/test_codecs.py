@@ -149,6 +149,18 @@ def test_scores_fall_as_the_outputs_widen(kind: str) -> None:
     assert scores[3] < 0.1
 
 
+@pytest.mark.parametrize("kind", ["heatmap", "simcc", "integral"])
+def test_outputs_that_are_no_numbers_do_not_stop_decoding(kind: str) -> None:
+    """Training reports a loss that is no number by itself; decoding such an output must not fail before."""
+    codec = make(kind, integral=IntegralConfig(normalise="softmax"))
+    outputs = network_output(codec, 1)
+    for value in (outputs,) if isinstance(outputs, torch.Tensor) else outputs:
+        value[:, 0] = torch.nan
+    points, scores = codec.decode(outputs)
+    assert torch.isfinite(points[:, 1:]).all()
+    assert torch.isfinite(scores[:, 1:]).all()
+
+
 def test_legacy_simcc_mirror_is_exact_for_two_bins_a_pixel() -> None:
     codec = make("simcc", geometry="legacy")
     keypoints = torch.tensor([[[31.0, 40], [50, 60], [70, 80], [90, 100]]])

@@ -58,6 +58,27 @@ def test_reference_keypoints_stay_on_their_dots(dotted: ReferenceDataset) -> Non
     assert seen > 150
 
 
+def affine(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """Largest misfit of the best affine map between points, and its determinant (negative for a mirror)."""
+    extended = np.column_stack([source, np.ones(len(source))])
+    matrix, *_ = np.linalg.lstsq(extended, target, rcond=None)
+    return float(np.abs(extended @ matrix - target).max()), float(np.linalg.det(matrix[:2]))
+
+
+def test_reference_mirrors_swap_left_and_right(dotted: ReferenceDataset) -> None:
+    """A sample is the picture's points moved, or a mirror's with left and right exchanged; never one without the other."""
+    whole = slice(0, 15)  # without the ankles, of which one is not labelled
+    original = dotted.keypoints[0]
+    kinds = set()
+    for epoch in range(20):
+        _, sample = dotted[epoch, 0]
+        straight, turn = affine(original[whole], sample.keypoints[whole])
+        swapped, mirror = affine(original[SKELETON.flip_permutation][whole], sample.keypoints[whole])
+        kinds.add("straight" if straight < 0.01 else "mirrored")
+        assert (straight < 0.01 and turn > 0) or (swapped < 0.01 and mirror < 0)
+    assert kinds == {"straight", "mirrored"}
+
+
 def test_reference_samples_depend_on_epoch_and_row_alone(dotted: ReferenceDataset) -> None:
     first = dotted[4, 1][1]
     other_epoch, other_row, again = dotted[5, 1][1], dotted[4, 0][1], dotted[4, 1][1]

@@ -12,6 +12,7 @@ from poseline.core.types import PoseSet
 from poseline.data.posetrack_files import PoseTrackFrame, PoseTrackSequence
 from poseline.errors import DataError
 from poseline.metrics.bootstrap import bootstrap_metrics, list_metrics, paired_bootstrap_metrics, resample
+from poseline.metrics.compare import compare
 from poseline.metrics.match_tables import table_from_frame, videos_to_frame
 from poseline.metrics.posetrack_score import score_posetrack
 from poseline.metrics.tracking_score import TrackingScore, score_pose_tracking
@@ -130,3 +131,11 @@ def test_the_interval_holds_the_figure_and_repeats() -> None:
     for name, value in rates(table, [1] * 10).items():
         low, high = intervals[name]
         assert low < value < high
+
+
+def test_few_videos_tell_nothing() -> None:
+    truth, found = draw_videos(7, count=5)
+    _, poorer = draw_videos(7, count=5, miss=0.9)
+    (comparison,) = compare(tabulate(truth, found), tabulate(truth, poorer), metrics=["mota"], resamples=50)
+    assert comparison.result.high < 0
+    assert (comparison.verdict, comparison.images_needed) == ("cannot tell", None)

@@ -67,6 +67,9 @@ def test_listed_kinds_build_with_all_that_is_listed(kind: KindRow) -> None:
     for backbone, codec in pairs:
         model = ModelConfig(kind=kind.kind, backbone=concrete(backbone), input_wh=(64, 96))  # type: ignore[arg-type]
         build_empty(model, CodecConfig.model_validate({"kind": codec, "combined": {"integral_last": 6}}), 17)
+    for other in {backbone for row in KINDS for backbone in row.backbones} - set(kind.backbones):
+        with pytest.raises(ConfigError):
+            build_empty(ModelConfig(kind=kind.kind, backbone=concrete(other)), CodecConfig(kind=kind.codecs[0]), 17)  # type: ignore[arg-type]
     for codec in set(CODEC_KINDS) - set(kind.codecs):
         with pytest.raises(ConfigError):
             build_empty(ModelConfig(kind=kind.kind, backbone=concrete(kind.backbones[0])), CodecConfig(kind=codec), 17)  # type: ignore[arg-type]

@@ -84,9 +84,9 @@ def test_pckh_is_gated_where_it_is_asked_for(accepted: Path) -> None:
     assert [check.metric for check in decision.checks if not check.passed] == ["pckh"]
 
 
-def write_tracking(root: Path, misses: float, *, alarms: float = 0.0, mode: str = "poseval") -> None:
-    """Twelve videos of 100 objects, about ``misses`` of them missed in each, and ``alarms`` false ones."""
-    rng, videos = np.random.default_rng(0), 12
+def write_tracking(root: Path, misses: float, *, alarms: float = 0.0, videos: int = 12, mode: str = "poseval") -> None:
+    """Videos of 100 objects, about ``misses`` of them missed in each, and ``alarms`` false ones."""
+    rng = np.random.default_rng(0)
     lost = misses + rng.integers(0, 5, videos)
     clear = np.stack([lost, np.full(videos, alarms), np.ones(videos), np.full(videos, 100.0)], axis=1)
     identity = np.stack([100 - lost, np.zeros(videos), lost], axis=1)
@@ -109,6 +109,8 @@ def test_tracking_is_gated_over_videos(accepted: Path) -> None:
     assert [check.metric for check in decision.checks if not check.passed] == ["posetrack.mota", "posetrack.hota"]
     write_tracking(accepted, 10, alarms=200.0)  # a MOTA below 0 is a figure like any other
     assert "mota 87" in decide(accepted, limits).reason
+    write_tracking(accepted, 10, videos=5)
+    assert "5 videos are too few" in decide(accepted, limits).reason
     write_tracking(accepted, 10, mode="strict")
     assert "mode poseval, the candidate in strict" in decide(accepted, limits).reason
 

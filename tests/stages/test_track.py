@@ -94,8 +94,10 @@ def test_scores_hold_strict_hota_identity_and_every_switch(params: Params, layou
     assert people["switches"].sum() == tree["switches"]
     followed, _ = read_table(layout.per_person / "posetrack/followed.parquet", kind="followed", made_by="score")
     assert (followed["previous_id"] >= 0).sum() == tree["switches"]
+    objects = score_stage.score_pose_tracking(truth, read_folder(layout.tracks / "tracked")).tracks.objects
+    assert len(followed) == objects  # every scored person of every frame, followed or not
     assert not followed.duplicated(["video_id", "frame_index", "person"]).any()
-    assert followed["oks"].between(0.5, 1).all()
+    assert followed.loc[followed["track_id"] >= 0, "oks"].between(0.5, 1).all()
     assert {"hota", "idf1", "fragmentations"} <= set(people)
 
 

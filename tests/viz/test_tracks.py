@@ -31,8 +31,8 @@ def links(*rows: tuple[int, int, int]) -> pd.DataFrame:
 def test_a_lane_has_its_spans_its_gap_and_its_switch() -> None:
     found = [(0, 7, BOXES[1]), (1, 7, BOXES[1]), (3, 9, BOXES[1]), (0, 8, BOXES[2]), (1, 8, BOXES[2]), (2, 8, BOXES[2]), (3, 8, BOXES[2])]
     found.append((3, 5, (200.0, 200, 210, 230)))
-    followed = links((0, 1, 7), (1, 1, 7), (3, 1, 9), (0, 2, 8), (1, 2, 8), (2, 2, 8), (3, 2, 8))
-    (video,) = draw_timelines(truth(range(4)), table(found), followed)
+    followed = links((0, 1, 7), (1, 1, 7), (2, 1, -1), (3, 1, 9), (0, 2, 8), (1, 2, 8), (2, 2, 8), (3, 2, 8))
+    (video,) = draw_timelines(followed, table(found))
     first, second = video.lanes
     assert [(span.track_id, span.start, span.stop) for span in first.spans] == [(7, 0, 1), (9, 3, 3)]
     assert [span.colour for span in first.spans] == [track_hex(7), track_hex(9)]
@@ -44,9 +44,10 @@ def test_a_lane_has_its_spans_its_gap_and_its_switch() -> None:
 
 
 def test_nobody_is_followed_in_an_empty_video() -> None:
-    (video,) = draw_timelines(truth(range(2)), table([(0, 1, BOXES[1])])[:0], links())
+    (video,) = draw_timelines(links((0, 1, -1), (0, 2, -1), (1, 1, -1)), table([(0, 1, BOXES[1])])[:0])
     assert [lane.spans for lane in video.lanes] == [(), ()]
     assert video.lanes[0].words == "person 1: followed by no id"
+    assert [lane.present for lane in video.lanes] == [((0, 1),), ((0, 0),)]
 
 
 def test_every_switch_is_shown_with_its_two_frames(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_every_switch_is_shown_with_its_two_frames(tmp_path: Path) -> None:
         keypoints=[np.zeros(34, np.float32)] * 4, keypoint_scores=[np.ones(17, np.float32)] * 4
     )
     followed = links((0, 1, 7), (1, 1, 7), (3, 1, 9), (0, 2, 8), (1, 2, 6))
-    timelines = draw_timelines(people, tracks, followed)
+    timelines = draw_timelines(followed, tracks)
     frames = VideoFrames.of(people, people, (tracks, "coco17"))
     first, second = draw_switches(frames, people, timelines)
     assert first.title == "Video v, person 1"

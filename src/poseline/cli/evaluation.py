@@ -72,12 +72,12 @@ def compare(
     first: Annotated[str, typer.Argument(help="A run: folder, file, 'champion', git revision, experiment or MLflow run.")],
     second: Annotated[str, typer.Argument(help="Another, judged against the first.")],
     force_different: Annotated[bool, typer.Option("--force-different", help="Compare scores of different protocols too.")] = False,
-    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the pictures.")] = RESAMPLES,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the pictures or videos.")] = RESAMPLES,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which of two runs is better, overall and by slice, or how many pictures it would take to tell."""
+    """Say which of two runs is better, overall and by slice, or how many pictures or videos it would take to tell."""
     from poseline.cli.score_table import format_comparison
     from poseline.stages import compare as stage
     from poseline.stages.runner import make_context

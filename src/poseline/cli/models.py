@@ -47,7 +47,7 @@ def list_presets(
     prefix: Annotated[str, typer.Argument(help="Only names that start so, for example alphapose/.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the published models that can be imported (size, cost, figure, protocol), and the kinds that can be trained."""
+    """List the published models that can be imported (size, cost, figure, protocol); as text also what can be trained with what."""
     from poseline.models.catalogue import KINDS, list_models
 
     rows = list_models(prefix)

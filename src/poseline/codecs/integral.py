@@ -21,6 +21,7 @@ from poseline.codecs.peaks import mass_near
 from poseline.config.network import CodecConfig
 
 NEAR_CELLS = 2
+"""The score of a softmax integral is the probability of lying so near to the mean, along x times along y."""
 
 
 class IntegralCodec:
@@ -72,8 +73,7 @@ class IntegralCodec:
 
     def locate(self, outputs: Outputs) -> Float[Tensor, "B K 2"]:
         """The expected heat-map position of each keypoint."""
-        along = [mass @ torch.arange(mass.shape[-1], device=mass.device, dtype=mass.dtype) for mass in self.marginals(outputs)]
-        return torch.stack(along, dim=-1)
+        return expectations(self.marginals(outputs))
 
     @torch.no_grad()
     def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
@@ -86,23 +86,21 @@ class IntegralCodec:
             decoded = [self.decode(output) for output in outputs]
             return torch.stack([one[0] for one in decoded]).mean(dim=0), torch.stack([one[1] for one in decoded]).mean(dim=0)
         maps = outputs.float()
-        points = self.locate(maps) * point_scale(self.heatmap_wh, self.input_wh, self.config.geometry, maps)
+        marginals = self.marginals(maps)
+        places = expectations(marginals)
+        points = places * point_scale(self.heatmap_wh, self.input_wh, self.config.geometry, maps)
         peaks = maps.flatten(2).amax(dim=-1)
         if self.config.integral.normalise == "sigmoid":
             scores = peaks.sigmoid()
         elif self.config.geometry == "legacy":
             scores = torch.ones_like(peaks)
         elif self.config.integral.normalise == "softmax":
-            scores = self._mass_at_mean(maps)
+            columns, rows = marginals
+            x, y = places.round().long().unbind(dim=-1)
+            scores = mass_near(columns, x, reach=NEAR_CELLS) * mass_near(rows, y, reach=NEAR_CELLS)
         else:
             scores = peaks
         return points, scores
-
-    def _mass_at_mean(self, maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K"]:
-        """The probability of lying within :data:`NEAR_CELLS` of the mean along x, times that along y."""
-        places = self.locate(maps).round().long().unbind(dim=-1)
-        columns, rows = (mass_near(mass, place, reach=NEAR_CELLS) for mass, place in zip(self.marginals(maps), places, strict=True))
-        return columns * rows
 
     def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
         """Maps of a mirrored input as maps of the input."""
@@ -118,6 +116,12 @@ class IntegralCodec:
         mask = targets.weights[..., None]
         labelled = (single(targets.values) + 0.5) * relative_spans(self.heatmap_wh, self.config.geometry, mask)
         return pck_accuracy(self.locate(outputs) * mask, labelled * (mask > 0), self.heatmap_wh)
+
+
+def expectations(marginals: tuple[Float[Tensor, "B K w"], Float[Tensor, "B K h"]]) -> Float[Tensor, "B K 2"]:
+    """The mean position along x and along y."""
+    along = [mass @ torch.arange(mass.shape[-1], device=mass.device, dtype=mass.dtype) for mass in marginals]
+    return torch.stack(along, dim=-1)
 
 
 class CombinedCodec:

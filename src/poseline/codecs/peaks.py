@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from poseline.core.geometry import Geometry
 
@@ -65,9 +64,8 @@ def mass_near(mass: Float[Tensor, "*rest n"], places: Int[Tensor, "*rest"], *, r
     >>> round(mass_near(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]), torch.tensor(3), reach=1).item(), 4)
     0.7
     """
-    below = functional.pad(mass.cumsum(dim=-1), (1, 0))
-    first, stop = (places - reach).clamp(min=0), (places + reach + 1).clamp(max=mass.shape[-1])
-    return (below.gather(-1, stop[..., None]) - below.gather(-1, first[..., None])).squeeze(-1).clamp(0, 1)
+    near = (torch.arange(mass.shape[-1], device=mass.device) - places[..., None]).abs() <= reach
+    return (mass * near).sum(dim=-1).clamp(0, 1)
 
 
 def gather_patches(

@@ -53,12 +53,16 @@ class SimccCodec:
     def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """Keypoints in input pixels, and their scores as ``codec.simcc.score`` has them."""
         columns, rows = (scores.float() for scores in pair(outputs))
-        locate = locate_vertices if self.config.simcc.refine == "parabola" else argmax_last
-        bins = torch.stack([locate(columns), locate(rows)], dim=-1)
-        points = bins * point_scale(self.bins_xy, self.input_wh, self.config.geometry, columns)
+        points = self._locate(columns, rows)
         if self.config.simcc.score == "raw":
             return points, torch.minimum(columns.amax(dim=-1), rows.amax(dim=-1))
         return points, self._mass_at_peak(columns) * self._mass_at_peak(rows)
+
+    def _locate(self, columns: Float[Tensor, "B K bins_x"], rows: Float[Tensor, "B K bins_y"]) -> Float[Tensor, "B K 2"]:
+        """Keypoints in input pixels."""
+        locate = locate_vertices if self.config.simcc.refine == "parabola" else argmax_last
+        bins = torch.stack([locate(columns.float()), locate(rows.float())], dim=-1)
+        return bins * point_scale(self.bins_xy, self.input_wh, self.config.geometry, columns)
 
     def _mass_at_peak(self, scores: Float[Tensor, "B K bins"]) -> Float[Tensor, "B K"]:
         """The probability that lies within two label deviations of the highest bin."""
@@ -81,7 +85,8 @@ class SimccCodec:
         grid_wh = (self.input_wh[0] // HEATMAP_STRIDE, self.input_wh[1] // HEATMAP_STRIDE)
         mask = (targets.weights > 0)[..., None]
         scale = point_scale(self.input_wh, grid_wh, self.config.geometry, mask)
-        return pck_accuracy(self.decode(outputs)[0] * scale * mask, self.decode(targets.values)[0] * scale * mask, grid_wh)
+        predicted, labelled = self._locate(*pair(outputs)), self._locate(*pair(targets.values))
+        return pck_accuracy(predicted * scale * mask, labelled * scale * mask, grid_wh)
 
 
 def pair(outputs: Outputs) -> tuple[Tensor, Tensor]:

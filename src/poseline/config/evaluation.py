@@ -28,8 +28,8 @@ class PredictConfig(Section):
     onnx_spec: str | None = Field(default=None, description="its description; default: beside it, with the ending .json, .yaml or .yml")
     min_box_score: float = Field(default=0.05, ge=0, le=1)
     score: Literal["mean", "mean_visible", "reference", "model"] = Field(
-        default="mean_visible", description="a person's: box score x mean keypoint score; the same over visible ones; AlphaPose's; "
-        "model: as the model's description says"
+        default="mean_visible", description="mean: box score x mean keypoint score; mean_visible: over keypoints above .2; "
+        "reference: AlphaPose's; model: as the model's description says"
     )
     nms: NmsConfig = NmsConfig()
     rescoring: Literal["none", "expected_oks"] = Field(
@@ -66,7 +66,9 @@ class ReportConfig(Section):
     """The HTML page."""
 
     pictures: int = Field(default=12, ge=0, description="poses shown; 0 leaves out every picture")
-    switches: int | None = Field(default=None, ge=0, description="id switches shown with their two frames; null: every one")
+    switches: int | None = Field(
+        default=None, ge=0, description="id switches shown with their two frames (some 17 kB each); null: every one"
+    )
     title: str = "poseline report"
 
 

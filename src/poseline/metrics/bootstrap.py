@@ -14,6 +14,8 @@ from poseline.metrics.coco_types import RECALL_POINTS, CocoScore, MatchTable
 from poseline.metrics.pckh import AUC_THRESHOLDS, MPII_GROUPS, MPII_MEAN_JOINTS
 from poseline.metrics.video_table import VideoTable, rate_videos
 
+FEWEST = 6
+"""Pictures or videos below which no difference is called significant: even if all of five agree, chance does so in 1 of 16."""
 PCKH_LIMITS = {"pckh": 0.5, "pckh_01": 0.1}
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import norm
 
-from poseline.metrics.bootstrap import PairedResult, Table, paired_bootstrap_metrics
+from poseline.metrics.bootstrap import FEWEST, PairedResult, Table, paired_bootstrap_metrics
 
 Verdict = Literal["better", "worse", "cannot tell"]
 _POWER = 0.8
@@ -60,18 +60,20 @@ def compare(
 
 
 def judge(result: PairedResult) -> Verdict:
-    """``better`` or ``worse`` where the interval of the difference leaves out 0, else ``cannot tell``."""
+    """``better`` or ``worse`` where the interval of the difference leaves out 0, else ``cannot tell``, as with too few pictures."""
+    if result.num_images < FEWEST:
+        return "cannot tell"
     if result.low > 0:
         return "better"
     return "worse" if result.high < 0 else "cannot tell"
 
 
 def count_images_needed(result: PairedResult) -> int | None:
-    """Pictures for a significant result with a power of 0.8, were the true difference the one seen; None at no difference.
+    """Pictures for a significant result with a power of 0.8, were the true difference the one seen.
 
-    The standard error falls with the root of the number of pictures.
+    The standard error falls with the root of the number of pictures. None at no difference, and where too few were seen to go by.
     """
-    if result.difference == 0:
+    if result.difference == 0 or result.num_images < FEWEST:
         return None
     quantiles = float(norm.ppf(1 - (1 - result.confidence) / 2) + norm.ppf(_POWER))
     return int(np.ceil(result.num_images * (quantiles * result.standard_error / result.difference) ** 2))

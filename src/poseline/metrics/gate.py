@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from poseline.errors import DataError
-from poseline.metrics.bootstrap import PairedResult, Table, paired_bootstrap_metrics
+from poseline.metrics.bootstrap import FEWEST, PairedResult, Table, paired_bootstrap_metrics
 from poseline.metrics.protocol import Protocol, differences
 from poseline.metrics.video_table import VideoTable
 
@@ -19,7 +19,7 @@ class ScoredRun:
     Attributes:
         metrics: fractions; None where a metric has no value.
         protocol: the stamp.
-        table: matches or distances per picture; None leaves nothing to test significance with.
+        table: matches or distances by picture, or sums by video; None leaves nothing to test significance with.
         name: for messages.
     """
 
@@ -122,6 +122,9 @@ def _problem(baseline: ScoredRun | None, candidate: ScoredRun | None, limits: Ma
                 return f"metric '{name}' of the {'baseline' if run is baseline else 'candidate'} is {found}. Score again."
         if run.table is None:
             return f"the table of the {'baseline' if run is baseline else 'candidate'} is missing. Score again."
+        if len(run.table.image_ids) < FEWEST:
+            few = f"{len(run.table.image_ids)} {run.table.unit if isinstance(run.table, VideoTable) else 'pictures'}"
+            return f"{few} are too few to tell a change, at least {FEWEST} are needed. Score a larger set, or leave the metric out."
     modes = [run.table.mode for run in (baseline, candidate) if isinstance(run.table, VideoTable)]
     if len(set(modes)) > 1:
         return f"the baseline was made in mode {modes[0]}, the candidate in {modes[1]}. Renew it with 'poseline gate --accept'."

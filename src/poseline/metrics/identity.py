@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,6 +59,7 @@ class TrackQuality:
         partially_tracked: in 20 to 80 %.
         mostly_lost: in less than 20 %.
         matches: (sequence, match) of every detection; one with a previous id is a switch.
+        missed: (sequence, frame, truth id) of every miss.
     """
 
     misses: int
@@ -72,6 +73,7 @@ class TrackQuality:
     partially_tracked: int
     mostly_lost: int
     matches: tuple[tuple[int, TrackMatch], ...]
+    missed: tuple[tuple[int, int, Hashable], ...]
 
     @property
     def mota(self) -> float:
@@ -124,6 +126,7 @@ def score_tracks(sequences: Sequence[Sequence[TrackFrame]], *, threshold: float 
         partially_tracked=int(((ratios >= 0.2) & (ratios < 0.8)).sum()),
         mostly_lost=int((ratios < 0.2).sum()),
         matches=tuple((number, match) for number, counts in enumerate(results) for match in counts.matches),
+        missed=tuple((number, *miss) for number, counts in enumerate(results) for miss in counts.missed),
     )
 
 

@@ -15,6 +15,7 @@ from poseline.metrics.posetrack_frames import PoseTrackMode
 from poseline.metrics.posetrack_score import JOINTS, PoseTrackScore, rate_tracking, tie_order
 from poseline.metrics.tracking_score import TrackingScore
 
+MAP_BLOCK = 100  # resamples at a time: the map takes an array of resamples x detections of a joint
 JOINT_METRICS = ("mota", "motp", "precision", "recall")
 PEOPLE_METRICS = ("hota", "det_a", "ass_a", "idf1")
 _CLEAR = ("misses", "false_positives", "switches", "objects")
@@ -146,7 +147,9 @@ def rate_videos(table: VideoTable, weights: Int[np.ndarray, "B V"], metric: str)
     drawn = weights.astype(np.float64)
     if metric == "map":
         assert table.ranked is not None
-        return _rate_map(table.ranked, drawn, table.mode)
+        ranked, mode = table.ranked, table.mode
+        blocks = np.array_split(drawn, -(-len(drawn) // MAP_BLOCK))
+        return np.concatenate([_rate_map(ranked, block, mode) for block in blocks])
     if metric in JOINT_METRICS and table.joints is not None:
         counts = np.tensordot(drawn, table.joints, axes=1)
         return _mean_defined(rate_tracking(counts, table.mode)[:, JOINT_METRICS.index(metric)])

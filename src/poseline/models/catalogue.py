@@ -55,16 +55,17 @@ class KindRow:
 
 
 RESNETS = ("resnet10..152", "se_resnet10..152", "shuffle_resnet10..152")
+TRUNKS = (*RESNETS, "cspnext_tiny..large", "timm/<name>")
 MAPS = ("heatmap", "udp", "integral", "combined")
 ALL = (*MAPS, "simcc", "regression")
 KINDS = (
-    KindRow("simplepose", (*RESNETS, "cspnext_tiny..large", "timm/<name>"), ALL, "standard (deconv_channels), pyramid"),
-    KindRow("fastpose", (*RESNETS, "timm/<name>"), ALL, "standard (conv_dim, dcn), pyramid"),
-    KindRow("fastpose_duc", RESNETS, ALL, "standard"),
+    KindRow("simplepose", TRUNKS, ALL, "standard (deconv_channels, dcn), pyramid"),
+    KindRow("fastpose", TRUNKS, ALL, "standard (conv_dim, dcn), pyramid"),
+    KindRow("fastpose_duc", TRUNKS, ALL, "standard (dcn)"),
     KindRow("hrnet", ("hrnet_w32", "hrnet_w48"), ALL, "standard"),
     KindRow("hardnet", ("hardnet68", "hardnet85"), ALL, "standard"),
     KindRow("vitpose", ("vit_tiny..huge",), ALL, "standard (decoder, drop_path)"),
-    KindRow("rtmpose", ("cspnext_tiny..large", *RESNETS, "timm/<name>"), ("simcc", "regression"), "standard"),
+    KindRow("rtmpose", TRUNKS, ("simcc", "regression"), "standard (dcn)"),
 )
 
 

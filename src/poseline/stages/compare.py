@@ -1,4 +1,4 @@
-"""Two runs side by side: which is better, in which slice, or that the pictures cannot tell."""
+"""Two runs side by side: which is better, in which slice, or that the pictures (for tracks the videos) cannot tell."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def compare_scores(
     if tables[0] is not None and tables[1] is not None:
         if type(tables[0]) is not type(tables[1]):
             raise DataError(f"{name}: the runs are of different benchmarks. Compare scores of one benchmark.")
-        metrics = [metric for metric in list_metrics(tables[0]) if metric in list_metrics(tables[1])]
+        known = list_metrics(tables[1])
+        metrics = [metric for metric in list_metrics(tables[0]) if metric in known]
         verdicts = tuple(compare(tables[0], tables[1], metrics=metrics, resamples=resamples, seed=seed))
     untested = {} if verdicts else _headlines(first, second)
     return ScoreComparison(

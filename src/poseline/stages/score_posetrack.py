@@ -97,9 +97,9 @@ def hota_figures(score: HotaScore) -> dict[str, Yaml]:
 
 
 def list_followed(truth: Sequences, found: Sequences, people: TrackingScore) -> pd.DataFrame:
-    """Which track follows which person: one row a match (video, frame number, ids in the truth and in the tracks, OKS).
+    """Which track follows whom: a row for every scored person in every frame (video, frame number, ids in truth and tracks, OKS).
 
-    ``previous_id`` is the track before, where the match is a switch, else -1.
+    ``track_id`` is -1 where nobody follows; ``previous_id`` is the track before, where this is a switch, else -1.
     """
     names = list(truth)
     numbers = {name: [frame.frame_index for frame in scored_frames(truth[name], found[name], "strict")] for name in names}
@@ -107,9 +107,11 @@ def list_followed(truth: Sequences, found: Sequences, people: TrackingScore) -> 
         (names[video], numbers[names[video]][match.frame], match.truth_id, match.predicted_id, 1 - match.distance, match.previous_id)
         for video, match in people.tracks.matches
     ]
+    rows += [(names[video], numbers[names[video]][frame], person, -1, 0.0, None) for video, frame, person in people.tracks.missed]
     table = pd.DataFrame(rows, columns=["video_id", "frame_index", "person", "track_id", "oks", "previous_id"])
     kinds = {"frame_index": "int32", "person": "int64", "track_id": "int64", "oks": "float32", "previous_id": "int64"}
-    return table.fillna({"previous_id": -1}).astype(kinds)
+    table = table.fillna({"previous_id": -1}).astype(kinds)
+    return table.sort_values(["video_id", "frame_index", "person"], ignore_index=True)
 
 
 def switch_events(followed: pd.DataFrame) -> list[Yaml]:

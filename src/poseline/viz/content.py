@@ -73,7 +73,7 @@ def posetrack_content(files: ReportFiles, *, pictures: int, switches: int | None
     """Tables, timelines, strips and at most ``switches`` changes of id; None without PoseTrack. Nothing is drawn at 0 ``pictures``."""
     if "posetrack" not in files.metrics or files.tracks is None or files.followed is None:
         return None
-    timelines = draw_timelines(files.people, files.tracks[0], files.followed)
+    timelines = draw_timelines(files.followed, files.tracks[0])
     frames = VideoFrames.of(files.people, files.poses["posetrack"][0], files.tracks)
     strips = [(video.video_id, draw_strip(frames, video)) for video in choose_videos(timelines)] if pictures else []
     return {

@@ -30,7 +30,7 @@ class ReportFiles:
         per_person: score name -> one row a person.
         poses: benchmark -> predicted poses, with the skeleton's name.
         tracks: tracked poses with the skeleton's name; None without PoseTrack.
-        followed: which track follows which person; None without PoseTrack.
+        followed: which track follows which person in which frame; None without PoseTrack.
         plots: coco, mpii -> plot rows.
         history: one mapping an epoch.
         model: model.json.

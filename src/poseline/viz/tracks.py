@@ -36,7 +36,7 @@ class Lane:
 
     Attributes:
         name: for people.
-        present: (start, stop) frames in which it is annotated.
+        present: (start, stop) frames in which it is scored.
         spans: who follows it.
         switches: (frame before, frame after) of each change of id.
     """
@@ -68,29 +68,29 @@ class Timeline:
         return sum(len(lane.switches) for lane in self.lanes)
 
 
-def draw_timelines(people: pd.DataFrame, tracks: pd.DataFrame, followed: pd.DataFrame) -> list[Timeline]:
+def draw_timelines(followed: pd.DataFrame, tracks: pd.DataFrame) -> list[Timeline]:
     """A timeline a video, in the order of their names.
 
     Args:
-        people: person records.
+        followed: the scored people of each frame (video_id, frame_index, person) and the track_id that follows each, -1 for none.
         tracks: tracked poses.
-        followed: which of their ids follows whom (video_id, frame_index, person, track_id), as the score matched them.
     """
-    truth = people[(people["dataset"] == "posetrack") & (people["split"] == "val") & ~people["is_crowd"] & (people["track_id"] >= 0)]
     timelines = []
-    for name, own in truth.groupby("video_id", sort=True):
-        tracked, links = tracks[tracks["video_id"] == name], followed[followed["video_id"] == name]
-        persons = sorted(set(own["track_id"].tolist()))
-        lanes = tuple(make_lane(person, own[own["track_id"] == person], links[links["person"] == person]) for person in persons)
+    for name, own in followed.groupby("video_id", sort=True):
+        tracked = tracks[tracks["video_id"] == name]
+        persons = sorted(set(own["person"].tolist()))
+        lanes = tuple(make_lane(person, own[own["person"] == person]) for person in persons)
         last = max(int(own["frame_index"].max()), int(tracked["frame_index"].max()) if len(tracked) else 0)
-        stray = len(set(tracked["track_id"]) - set(links["track_id"]))
+        stray = len(set(tracked["track_id"]) - set(own["track_id"]))
         timelines.append(Timeline(str(name), last + 1, lanes, stray))
     return timelines
 
 
-def make_lane(person: int, rows: pd.DataFrame, links: pd.DataFrame) -> Lane:
-    """One person's lane from its records and its matches."""
-    pairs = list(zip(links["frame_index"].tolist(), links["track_id"].tolist(), strict=True))
+def make_lane(person: int, rows: pd.DataFrame) -> Lane:
+    """One person's lane from its frames."""
+    rows = rows.sort_values("frame_index")
+    seen = rows[rows["track_id"] >= 0]
+    pairs = list(zip(seen["frame_index"].tolist(), seen["track_id"].tolist(), strict=True))
     spans: list[Span] = []
     switches = []
     for place, (frame, own) in enumerate(pairs):
@@ -100,7 +100,7 @@ def make_lane(person: int, rows: pd.DataFrame, links: pd.DataFrame) -> Lane:
             spans.append(Span(own, frame, frame, track_hex(own)))
         if place and pairs[place - 1][1] != own:
             switches.append((pairs[place - 1][0], frame))
-    return Lane(f"person {person}", tuple(join_frames(sorted(rows["frame_index"].tolist()))), tuple(spans), tuple(switches))
+    return Lane(f"person {person}", tuple(join_frames(rows["frame_index"].tolist())), tuple(spans), tuple(switches))
 
 
 def join_frames(frames: list[int]) -> list[tuple[int, int]]:
