@@ -14,7 +14,7 @@ from poseline.cli import app
 from poseline.config import load_params
 from poseline.errors import DataError
 from poseline.stages import compare, gate
-from poseline.stages.run_files import find_scores
+from poseline.stages.run_files import find_commit, find_scores
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,20 @@ def test_a_git_revision(workspace: Path, runs) -> None:
     for words in commands:
         subprocess.run(["git", *words], check=True, cwd=workspace)
     assert judge(workspace, "HEAD", swapped)["ap"] == "worse"
+
+
+def test_the_latest_experiment_of_a_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC keeps experiments of one name under each commit that they started from."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    shas = []
+    for day, base in ((2, "bb"), (3, "aa"), (1, "cc")):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"2026-01-0{day}T00:00:00Z")
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", base], check=True)
+        shas.append(subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip())
+        subprocess.run([*git, "update-ref", f"refs/exps/{base}/{base}/my-run", shas[-1]], check=True)
+    assert find_commit(tmp_path, "my-run") == shas[1]
+    assert find_commit(tmp_path, "no-run") is None
 
 
 def test_other_protocols_are_refused_unless_forced(workspace: Path, runs, tmp_path: Path) -> None:

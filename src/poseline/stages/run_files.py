@@ -126,11 +126,11 @@ def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFile
 
 
 def find_commit(root: Path, name: str) -> str | None:
-    """The commit of a git revision or of a DVC experiment of that name; None where there is neither."""
+    """The commit of a git revision or of a DVC experiment of that name, the latest of several; None where there is neither."""
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if commit:
         return commit
-    for line in _git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+    for line in _git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
         sha, _, reference = line.partition(" ")
         if reference.rpartition("/")[2] == name and not reference.startswith("refs/exps/exec/"):
             return sha
