@@ -16,7 +16,7 @@ import torch
 
 from poseline.codecs.base import Codec
 from poseline.codecs.build import build_codec
-from poseline.config.network import CodecConfig, CombinedConfig, HeatmapConfig
+from poseline.config.network import CodecConfig, CombinedConfig, HeatmapConfig, IntegralConfig
 
 INPUT_WH = (192, 256)
 LIMITS_MS = {"encode_ms": 0.15, "decode_ms": 0.03}
@@ -25,6 +25,7 @@ CONFIGS = {
     "heatmap, DARK": CodecConfig(kind="heatmap"),
     "heatmap, legacy": CodecConfig(kind="heatmap", geometry="legacy", heatmap=HeatmapConfig(centre="integer", refine="quarter")),
     "integral, sigmoid": CodecConfig(kind="integral"),
+    "integral, softmax": CodecConfig(kind="integral", integral=IntegralConfig(normalise="softmax")),
     "combined": CodecConfig(kind="combined", combined=CombinedConfig(integral_last=5)),
     "simcc": CodecConfig(kind="simcc"),
     "regression": CodecConfig(kind="regression"),

@@ -54,7 +54,7 @@ class IntegralCodec:
         """What each cell weighs, before division by the map's sum."""
         match self.config.integral.normalise:
             case "softmax":
-                return (maps - maps.detach().amax(dim=(2, 3), keepdim=True)).exp()
+                return torch.softmax(maps.flatten(2), dim=-1).view_as(maps)
             case "sigmoid":
                 return maps.sigmoid()
             case "divide_sum":

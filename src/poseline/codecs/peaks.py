@@ -64,8 +64,9 @@ def mass_near(mass: Float[Tensor, "*rest n"], places: Int[Tensor, "*rest"], *, r
     >>> round(mass_near(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]), torch.tensor(3), reach=1).item(), 4)
     0.7
     """
-    near = (torch.arange(mass.shape[-1], device=mass.device) - places[..., None]).abs() <= reach
-    return (mass * near).sum(dim=-1).clamp(0, 1)
+    cells = places[..., None] + torch.arange(-reach, reach + 1, device=mass.device)
+    inside = (cells >= 0) & (cells < mass.shape[-1])
+    return (mass.gather(-1, cells.clamp(0, mass.shape[-1] - 1)) * inside).sum(dim=-1).clamp(0, 1)
 
 
 def gather_patches(
