@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +30,7 @@ class DistanceTable:
         distances: float64 [N, 16], head sizes; NaN where not annotated.
     """
 
+    unit: ClassVar[str] = "pictures"
     image_ids: Int[np.ndarray, " I"]
     image_index: Int[np.ndarray, " N"]
     distances: Float[np.ndarray, "N 16"]
@@ -130,10 +132,9 @@ def paired_bootstrap_metrics(
     Reference:
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13 (percentile interval).
     """
-    unit = first.unit if isinstance(first, VideoTable) else "pictures"
     if not np.array_equal(first.image_ids, second.image_ids):
         raise DataError(
-            f"the two runs were scored on different {unit} ({len(first.image_ids)} and {len(second.image_ids)}). "
+            f"the two runs were scored on different {first.unit} ({len(first.image_ids)} and {len(second.image_ids)}). "
             "Score both on the same split."
         )
     num_images = len(first.image_ids)
@@ -149,7 +150,7 @@ def paired_bootstrap_metrics(
         difference = drawn[1][name] - drawn[0][name]
         low, high = _interval(difference, confidence, name)
         error = float(np.nanstd(difference))
-        results.append(PairedResult(name, a, b, b - a, low, high, confidence, error, num_images, unit))
+        results.append(PairedResult(name, a, b, b - a, low, high, confidence, error, num_images, first.unit))
     return results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -165,6 +166,7 @@ class MatchTable:
         truth_index: int32 [S, D, T], the person found (position in the truth), -1 none; None in a table read from a file.
     """
 
+    unit: ClassVar[str] = "pictures"
     image_ids: Int[np.ndarray, " I"]
     image_index: Int[np.ndarray, " D"]
     detection_index: Int[np.ndarray, " D"]

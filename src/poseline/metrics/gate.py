@@ -123,7 +123,7 @@ def _problem(baseline: ScoredRun | None, candidate: ScoredRun | None, limits: Ma
         if run.table is None:
             return f"the table of the {'baseline' if run is baseline else 'candidate'} is missing. Score again."
         if len(run.table.image_ids) < FEWEST:
-            few = f"{len(run.table.image_ids)} {run.table.unit if isinstance(run.table, VideoTable) else 'pictures'}"
+            few = f"{len(run.table.image_ids)} {run.table.unit}"
             return f"{few} are too few to tell a change, at least {FEWEST} are needed. Score a larger set, or leave the metric out."
     modes = [run.table.mode for run in (baseline, candidate) if isinstance(run.table, VideoTable)]
     if len(set(modes)) > 1:

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from poseline.errors import DataError
-from poseline.metrics.posetrack_ap import rank_scores
 from poseline.metrics.posetrack_frames import PoseTrackMode
-from poseline.metrics.posetrack_score import JOINTS, PoseTrackScore, rate_tracking, tie_order
+from poseline.metrics.posetrack_score import JOINTS, PoseTrackScore, rank_joint, rate_tracking, tie_order
 from poseline.metrics.tracking_score import TrackingScore
 
 MAP_BLOCK = 100  # resamples at a time: the map takes an array of resamples x detections of a joint
@@ -119,8 +118,7 @@ def _rank_joints(score: PoseTrackScore, names: Sequence[str]) -> RankedJoints:
     )
     parts = []
     for joint in range(len(JOINTS)):
-        rows = np.flatnonzero(present[:, joint])
-        order = rows[rank_scores(scores[rows, joint], ties="reference" if score.mode == "poseval" else "stable")]
+        order = rank_joint(present[:, joint], scores[:, joint], score.mode)
         parts.append((owner[order], np.full(len(order), joint), np.arange(len(order)), labels[order, joint]))
     video, joints, rank, label = (np.concatenate(column) for column in zip(*parts, strict=True))
     num_truth = np.stack([score.sequences[name].detections.num_truth for name in names]).astype(np.int64)
@@ -147,9 +145,7 @@ def rate_videos(table: VideoTable, weights: Int[np.ndarray, "B V"], metric: str)
     drawn = weights.astype(np.float64)
     if metric == "map":
         assert table.ranked is not None
-        ranked, mode = table.ranked, table.mode
-        blocks = np.array_split(drawn, -(-len(drawn) // MAP_BLOCK))
-        return np.concatenate([_rate_map(ranked, block, mode) for block in blocks])
+        return _rate_map(table.ranked, drawn, table.mode)
     if metric in JOINT_METRICS and table.joints is not None:
         counts = np.tensordot(drawn, table.joints, axes=1)
         return _mean_defined(rate_tracking(counts, table.mode)[:, JOINT_METRICS.index(metric)])
@@ -181,12 +177,19 @@ def _rate_map(ranked: RankedJoints, drawn: Float[np.ndarray, "B V"], mode: PoseT
             ap[:, joint] = 0.0
             continue
         rows = rows[np.argsort(ranked.rank[rows])]
-        weights = drawn[:, ranked.video[rows]]
-        hits = np.cumsum(weights * ranked.label[rows], axis=1)
-        precision = hits / np.maximum(np.cumsum(weights, axis=1), 1)
-        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        ap[:, joint] = _ratio((np.diff(hits, axis=1, prepend=0) * envelope).sum(axis=1), num_truth[:, joint])
+        video, label = ranked.video[rows], ranked.label[rows]
+        area = [_envelope_area(drawn[start : start + MAP_BLOCK, video], label) for start in range(0, len(drawn), MAP_BLOCK)]
+        ap[:, joint] = _ratio(np.concatenate(area), num_truth[:, joint])
     return _mean_defined(ap)
+
+
+def _envelope_area(weights: Float[np.ndarray, "B P"], label: Bool[np.ndarray, " P"]) -> Float[np.ndarray, " B"]:
+    """The area under the envelope of precision over hits, of ranked predictions that count as often as their weights say."""
+    hits = np.cumsum(weights * label, axis=1)
+    precision = hits / np.maximum(np.cumsum(weights, axis=1), 1)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    area: Float[np.ndarray, " B"] = (np.diff(hits, axis=1, prepend=0) * envelope).sum(axis=1)
+    return area
 
 
 def _ratio(part: Float[np.ndarray, " B"], whole: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
