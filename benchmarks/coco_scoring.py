@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from poseline.metrics.bootstrap import paired_bootstrap
-from poseline.metrics.coco_ap import score_coco, score_with_pycocotools
-from poseline.metrics.coco_files import read_results, read_truth
+from poseline.datasets.coco.scoring_files import read_results, read_truth
+from poseline.evaluation.bootstrap import paired_bootstrap
+from poseline.metrics.keypoint_ap import score_coco, score_with_pycocotools
 
 NUM_IMAGES, NUM_PEOPLE, NUM_DETECTIONS = 5000, 11_004, 78_000
 

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from poseline.core.types import PoseSet
-from poseline.data.posetrack_files import PoseTrackFrame, PoseTrackSequence, read_folder, write_sequence
-from poseline.metrics.posetrack_score import score_posetrack
+from poseline.core.poses import PoseSet
+from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence, read_folder, write_sequence
+from poseline.metrics.posetrack import score_posetrack
 
 Result = TypeVar("Result")
 

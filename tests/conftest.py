@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["drawn_keypoints", "scored_sets"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Tests run side by side: one thread each, or they wait for one another.

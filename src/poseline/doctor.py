@@ -212,7 +212,7 @@ def check_writable(folder: Path) -> Check:
 
 def check_store(params: Params, root: Path) -> Check:
     """The experiment store answers; a stage would run without it and spool its log."""
-    from poseline.train.tracking import list_spools, probe_store, tracking_uri
+    from poseline.experiments import list_spools, probe_store, tracking_uri
 
     if not params.mlflow.enabled:
         return Check("experiment store", "ok", "off (mlflow.enabled: false)")

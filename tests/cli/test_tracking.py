@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from poseline.cli import app
-from poseline.data.posetrack_files import read_folder
+from poseline.datasets.posetrack.files import read_folder
 from poseline.errors import ArtifactError, ConfigError
 
 RUNNER = CliRunner()

@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from poseline.metrics.box_ap import score_boxes
-from poseline.metrics.coco_types import CocoTruth
+from poseline.metrics.keypoint_types import CocoTruth
 
 
 def official(truth: CocoTruth, image_ids: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> list[float | None]:

@@ -9,9 +9,9 @@ import pytest
 
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import DataError
-from poseline.metrics.coco_ap import score_coco
-from poseline.metrics.coco_types import CocoResults, CocoTruth
 from poseline.metrics.crowd_ap import score_crowdpose
+from poseline.metrics.keypoint_ap import score_coco
+from poseline.metrics.keypoint_types import CocoResults, CocoTruth
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poseline.core.types import PoseSet
-from poseline.data.posetrack_files import PoseTrackFrame, PoseTrackSequence
+from poseline.core.poses import PoseSet
+from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence
 from poseline.metrics.hota import combine_hota, score_hota
 from poseline.metrics.track_frames import TrackFrame
 from poseline.metrics.tracking_score import score_keypoint_hota, score_pose_tracking

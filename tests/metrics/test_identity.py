@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poseline.data.mot_files import read_mot, read_mot_folder
+from poseline.datasets.mot.files import read_mot, read_mot_folder
 from poseline.errors import DataError
 from poseline.metrics.identity import score_identity, score_tracks
 from poseline.metrics.track_frames import TrackFrame, box_frames

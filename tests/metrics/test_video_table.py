@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseline.core.types import PoseSet
-from poseline.data.posetrack_files import PoseTrackFrame, PoseTrackSequence
+from poseline.core.poses import PoseSet
+from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence
 from poseline.errors import DataError
-from poseline.metrics.bootstrap import bootstrap_metrics, list_metrics, paired_bootstrap_metrics, resample
-from poseline.metrics.compare import compare
-from poseline.metrics.match_tables import table_from_frame, videos_to_frame
-from poseline.metrics.posetrack_score import score_posetrack
+from poseline.evaluation.bootstrap import bootstrap_metrics, list_metrics, paired_bootstrap_metrics, resample
+from poseline.evaluation.match_tables import table_from_frame, videos_to_frame
+from poseline.evaluation.verdicts import compare
+from poseline.metrics.posetrack import score_posetrack
 from poseline.metrics.tracking_score import TrackingScore, score_pose_tracking
 from poseline.metrics.video_table import VideoTable, tabulate_videos
 

@@ -10,8 +10,8 @@ from torch import nn
 from poseline.config import CodecConfig, ModelConfig
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import ArtifactError, ConfigError
-from poseline.models import SavedModel, build_model, load_model, save_model
-from poseline.models.saved import load_saved
+from poseline.models.build import build_model
+from poseline.models.saved import SavedModel, load_model, load_saved, save_model
 
 MODEL = ModelConfig(width=0.25, deconv_channels=(16, 16, 16), input_wh=(32, 32))
 

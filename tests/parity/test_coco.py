@@ -14,14 +14,14 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from poseline.metrics.bootstrap import resample
-from poseline.metrics.coco_ap import score_coco, score_with_pycocotools
-from poseline.metrics.coco_files import read_results, read_truth
-from poseline.metrics.coco_types import CocoResults, CocoTruth
+from poseline.datasets.coco.scoring_files import read_results, read_truth
+from poseline.evaluation.bootstrap import resample
+from poseline.metrics.keypoint_ap import score_coco, score_with_pycocotools
+from poseline.metrics.keypoint_types import CocoResults, CocoTruth
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("POSELINE_REAL", ROOT.parent / "shared" / "real"))
-draw_set = runpy.run_path(str(ROOT / "tests" / "metrics" / "drawn.py"))["draw_set"]
+draw_set = runpy.run_path(str(ROOT / "tests/drawn_keypoints.py"))["_draw_set"]
 
 
 def official_numbers(truth_path: Path, results_path: Path) -> list[float | None]:

@@ -19,7 +19,7 @@ from poseline.config.network import CodecConfig, HeatmapConfig, IntegralConfig, 
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.skeletons import load_skeleton
-from poseline.data.legacy_augment import LegacyAugmentOptions, LegacyDraws, LegacySample, augment_legacy
+from poseline.crops.published_augment import LegacyAugmentOptions, LegacyDraws, LegacySample, augment_legacy
 from poseline.models.losses import build_loss
 from poseline.models.losses_coordinates import SymmetricExpectation
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from poseline.metrics.coco_files import WHOLEBODY_PARTS, read_results, read_truth
+from poseline.datasets.coco.scoring_files import WHOLEBODY_PARTS, read_results, read_truth
 from poseline.metrics.crowd_ap import score_crowdpose
-from poseline.metrics.wholebody_ap import score_wholebody
+from poseline.metrics.part_ap import score_wholebody
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from poseline.artifacts import Layout
 from poseline.config import ModelConfig, load_params
-from poseline.models import import_weights, load_model, load_published
-from poseline.models.measure import measure
-from poseline.models.presets import get_preset
-from poseline.models.weights import preset_shapes
+from poseline.models.saved import load_model
 from poseline.stages import predict
+from poseline.zoo.measure import measure
+from poseline.zoo.presets import get_preset
+from poseline.zoo.weights import import_weights, load_published, preset_shapes
 
 GOLDEN = Path(__file__).parent / "golden"
 

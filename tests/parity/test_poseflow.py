@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from poseline.config.tracking import ReleasedConfig, TrackConfig
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import load_skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.track.build import build_tracker
 from poseline.track.poseflow_released import LastSeen, grade_pairs, person_boxes
 from poseline.track.sequences import track_sequence

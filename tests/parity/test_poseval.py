@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poseline.data.posetrack_files import read_folder, write_sequence
+from poseline.datasets.posetrack.files import read_folder, write_sequence
+from poseline.metrics.posetrack import METRICS, MetricTable, PoseTrackScore, score_posetrack
 from poseline.metrics.posetrack_ap import average_precision
-from poseline.metrics.posetrack_score import METRICS, MetricTable, PoseTrackScore, score_posetrack
 
 ARCHIVE = Path(__file__).parent / "golden/poseval.tar.gz"
 # What NumPy's default argsort makes of ties where the reference ran; another processor's may be another.

@@ -13,7 +13,7 @@ STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 # Modules that only parse, print, keep paths and logs: they decide no result.
 PLUMBING = ("poseline.cli", "poseline.errors", "poseline.project", "poseline.artifacts", "poseline.stages", "poseline.config")
 # Tracking of experiments writes to the store alone.
-TRACKING = "poseline.train.tracking"
+TRACKING = "poseline.experiments"
 
 
 @pytest.fixture(scope="module")

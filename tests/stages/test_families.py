@@ -9,8 +9,8 @@ import pytest
 
 from poseline.artifacts import Layout
 from poseline.config import load_params
+from poseline.experiments import NullRun
 from poseline.stages import predict, preprocess, score, train
-from poseline.train.tracking import NullRun
 
 FAMILIES = {
     "simplepose": ("model.kind=simplepose", "model.backbone=resnet18", "model.head=standard", "model.deconv_channels=[16, 16, 16]"),

@@ -9,8 +9,9 @@ import pytest
 
 from poseline.artifacts import Layout, read_table
 from poseline.config import load_params
-from poseline.stages import gate, predict, score, track, train
-from poseline.train.tracking import NullRun
+from poseline.evaluation import gate
+from poseline.experiments import NullRun
+from poseline.stages import predict, score, track, train
 
 
 @pytest.fixture

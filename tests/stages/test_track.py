@@ -13,11 +13,11 @@ import pytest
 from poseline.artifacts import Layout, TableHeader, read_table, write_json, write_table
 from poseline.config import Params, load_params
 from poseline.core.skeletons import load_skeleton
-from poseline.data.posetrack_files import read_folder
-from poseline.data.records import BBOX_COLUMNS
-from poseline.metrics.posetrack_score import score_posetrack
+from poseline.datasets.posetrack.files import read_folder
+from poseline.datasets.records import BBOX_COLUMNS
+from poseline.evaluation import posetrack_score as score_stage
+from poseline.metrics.posetrack import score_posetrack
 from poseline.stages import score, track
-from poseline.stages import score_posetrack as score_stage
 
 
 @pytest.fixture

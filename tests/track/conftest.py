@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.track.base import Tracker
 from poseline.track.sequences import track_sequence
 

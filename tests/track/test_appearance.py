@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from poseline.config.tracking import AppearanceConfig, ByteposeConfig, TrackConfig
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import PoseSet
 from poseline.errors import BackendError
 from poseline.track.appearance import LimbColour, ReidNetwork, appearance_similarity
 from poseline.track.build import build_tracker

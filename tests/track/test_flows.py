@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from poseline.config.tracking import PoseflowConfig
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import PoseSet
 from poseline.track.association import match_similar
 from poseline.track.camera import camera_motion, small_gray
 from poseline.track.flow_builder import BARRED, build_flows

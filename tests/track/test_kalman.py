@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from poseline.config.tracking import ByteposeConfig
-from poseline.core.types import PoseSet
+from poseline.core.poses import PoseSet
 from poseline.track import kalman
 from poseline.track.person_motion import PersonMotion, boxes_of, keypoints_of, move
 

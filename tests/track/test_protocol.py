@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from poseline.config.tracking import AppearanceConfig, ByteposeConfig, PoseflowConfig, ReleasedConfig, TrackConfig
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.errors import ArtifactError, ConfigError, DataError
 from poseline.track.build import build_tracker
 from poseline.track.sequences import track_sequence

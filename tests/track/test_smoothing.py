@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poseline.config.tracking import SmoothingConfig
-from poseline.core.types import PoseSet
+from poseline.core.poses import PoseSet
 from poseline.errors import ArtifactError, DataError
 from poseline.track.smoothing import OneEuroSmoother, smooth_tracks
 

@@ -15,8 +15,8 @@ import torch
 
 from poseline.artifacts import Layout, file_hash
 from poseline.config import load_params
+from poseline.experiments import NullRun
 from poseline.stages import train
-from poseline.train.tracking import NullRun
 
 EPOCHS = ("train.epochs=3",)
 

@@ -14,8 +14,8 @@ import typer
 from poseline.errors import PoselineError
 
 if TYPE_CHECKING:
+    from poseline.experiments import NullRun
     from poseline.stages.runner import Context
-    from poseline.train.tracking import NullRun
 
 app = typer.Typer(
     name="poseline",

@@ -14,8 +14,8 @@ from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, sh
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from poseline.experiments import NullRun
     from poseline.stages.runner import Context
-    from poseline.train.tracking import NullRun
 
 RESAMPLES = 1000
 
@@ -43,7 +43,7 @@ def score(
         if truth is None or predictions is None or name is not None:
             raise ConfigError("score --protocol: needs --truth PATH and --predictions PATH, and no NAME.")
         from poseline.cli.score_table import format_scores
-        from poseline.stages.score_files import score_files, write_file_score
+        from poseline.evaluation.file_scores import score_files, write_file_score
 
         result = score_files(protocol, truth, predictions, mode=mode, resamples=RESAMPLES if confidence else 0)
         if out is not None:
@@ -79,7 +79,7 @@ def compare(
 ) -> None:
     """Say which of two runs is better, overall and by slice, or how many pictures or videos it would take to tell."""
     from poseline.cli.score_table import format_comparison
-    from poseline.stages import compare as stage
+    from poseline.evaluation import comparison as stage
     from poseline.stages.runner import make_context
 
     first, second = _anchor(first), _anchor(second)
@@ -105,8 +105,8 @@ def gate(
 ) -> None:
     """Refuse a significant drop against the committed baseline, or another run (exit code 1)."""
     from poseline.artifacts import write_text
-    from poseline.metrics.gate_summary import write_junit, write_markdown
-    from poseline.stages import gate as stage
+    from poseline.evaluation import gate as stage
+    from poseline.evaluation.gate_summary import write_junit, write_markdown
     from poseline.stages.runner import make_context
 
     if accept and against is not None:
@@ -139,7 +139,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Fit expected-OKS rescoring to training people; says what it does to AP. Used with predict.rescoring=expected_oks."""
-    from poseline.stages import calibrate as stage
+    from poseline.evaluation import rescoring as stage
     from poseline.stages.runner import make_context
 
     started = time.perf_counter()

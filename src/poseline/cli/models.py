@@ -34,7 +34,7 @@ def import_weights(
     as_json: AsJson = False,
 ) -> None:
     """Convert a published checkpoint into a model folder that predicts as it was published."""
-    from poseline.models.weights import import_weights as convert
+    from poseline.zoo.weights import import_weights as convert
 
     started = time.perf_counter()
     saved = convert(file, preset, out)
@@ -48,7 +48,7 @@ def list_presets(
     as_json: AsJson = False,
 ) -> None:
     """List the published models that can be imported (size, cost, figure, protocol); as text also what can be trained with what."""
-    from poseline.models.catalogue import KINDS, list_models
+    from poseline.zoo.catalogue import KINDS, list_models
 
     rows = list_models(prefix)
     if as_json:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from poseline.cli.app import AsJson, BenchmarkName, Device, Overrides, ParamsFile, app, run
 
 if TYPE_CHECKING:
+    from poseline.experiments import NullRun
     from poseline.stages.runner import Context
-    from poseline.train.tracking import NullRun
 
 
 @app.command()

@@ -13,8 +13,8 @@ from poseline.cli.app import AsJson, Overrides, ParamsFile, app, run, show
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from poseline.experiments import NullRun
     from poseline.stages.runner import Context
-    from poseline.train.tracking import NullRun
 
 
 @app.command()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from poseline.metrics.compare import Comparison
-    from poseline.stages.compare import ScoreComparison
+    from poseline.evaluation.comparison import ScoreComparison
+    from poseline.evaluation.verdicts import Comparison
 
 VERDICT_COLUMNS = ("", "first", "second", "difference", "95 % interval", "verdict")
 # In the JSON, but no table for the eye.

@@ -14,8 +14,8 @@ from poseline.errors import ConfigError
 @app.command()
 def init(params: ParamsFile = None, overrides: Overrides = None) -> None:
     """Set up the experiment store once (safe to repeat)."""
+    from poseline.experiments import init_store
     from poseline.stages.runner import make_context
-    from poseline.train.tracking import init_store
 
     context = make_context(params, overrides or [], "auto")
     if context.params.mlflow.enabled:
@@ -43,8 +43,8 @@ def doctor(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJs
 @app.command()
 def sync(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Bring the experiment store up to date: logs that waited, and stages that DVC restored from its cache."""
+    from poseline.experiments import sync as bring_up_to_date
     from poseline.stages.runner import make_context
-    from poseline.train.tracking import sync as bring_up_to_date
 
     context = make_context(params, overrides or [], "cpu")
     started = time.perf_counter()

@@ -64,8 +64,8 @@ def track_predictions(
     predictions: Path, frames: Path | None, out: Path | None, skeleton: str, *, params: Path | None, overrides: list[str], as_json: bool
 ) -> None:
     """Track files outside the pipeline; nothing is logged."""
-    from poseline.stages.track_files import read_config, track_files
     from poseline.track.build import needs_pictures
+    from poseline.track.files import read_config, track_files
 
     if out is None:
         raise ConfigError("track --predictions: needs --out DIR for the results.")
@@ -91,8 +91,8 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search tracker parameters on the PoseTrack training videos, and print the best as --set lines."""
-    from poseline.stages import track_tune
     from poseline.stages.runner import make_context
+    from poseline.track import tune_videos as track_tune
 
     found = None if detections is None else detections.resolve()
     context = make_context(params, [*(overrides or []), *([f"track.kind={kind}"] if kind else [])], device)

@@ -20,11 +20,11 @@ from poseline.codecs.base import Codec, Outputs
 from poseline.codecs.scores import ScoreRule, pose_score
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import PoseSet
-from poseline.data.images import read_image
-from poseline.data.normalise import normalise_images
-from poseline.data.records import BBOX_COLUMNS
+from poseline.datasets.images import read_image
+from poseline.datasets.records import BBOX_COLUMNS
+from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel
 
 Forward = Callable[[Float[Tensor, "B 3 H W"]], Outputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from poseline.metrics.coco_types import RECALL_POINTS, MatchTable
+from poseline.metrics.keypoint_types import RECALL_POINTS, MatchTable
 
 
 def precision_recall(matches: MatchTable) -> tuple[Float[np.ndarray, "S T 101"], Float[np.ndarray, "S T"]]:

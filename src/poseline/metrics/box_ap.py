@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from poseline.metrics.average_precision import precision_recall
-from poseline.metrics.coco_types import AREA_RANGES, OKS_THRESHOLDS, CocoTruth, MatchTable, locate_images
+from poseline.metrics.keypoint_types import AREA_RANGES, OKS_THRESHOLDS, CocoTruth, MatchTable, locate_images
 from poseline.metrics.matching import pair_up, rank_detections, tabulate_matches
 
 BOX_SLICES = ("all", "small", "medium", "large")

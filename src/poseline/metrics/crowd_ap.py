@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from poseline.core.skeletons import load_skeleton
+from poseline.datasets.coco.scoring_files import BOX_TO_AREA
 from poseline.errors import DataError
 from poseline.metrics.average_precision import precision_recall
-from poseline.metrics.coco_ap import match_coco
-from poseline.metrics.coco_files import BOX_TO_AREA
-from poseline.metrics.coco_types import CocoResults, CocoScore, CocoTruth
+from poseline.metrics.keypoint_ap import match_coco
+from poseline.metrics.keypoint_types import CocoResults, CocoScore, CocoTruth
 
 CROWD_SLICES = ("all", "easy", "medium", "hard")
 EASY_BELOW, HARD_FROM = 0.2, 0.8

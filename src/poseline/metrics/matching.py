@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from poseline.metrics.coco_types import CocoTruth, MatchTable
+from poseline.metrics.keypoint_types import CocoTruth, MatchTable
 
 _CHUNK_ELEMENTS = 4_000_000
 

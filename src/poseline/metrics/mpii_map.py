@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from poseline.data.json_files import Json, expect_list, expect_mapping, integer, numbers, read_json
+from poseline.datasets.json_files import Json, expect_list, expect_mapping, integer, numbers, read_json
 from poseline.errors import DataError
 from poseline.metrics.pckh import MPII_GROUPS, MPII_JOINTS, head_size_from_box
 from poseline.metrics.posetrack_ap import average_precision, label_joints, pair_joints, rank_scores

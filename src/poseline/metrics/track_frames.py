@@ -12,9 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from poseline.core.boxes import box_iou
 from poseline.core.similarity import oks_matrix
 from poseline.core.skeletons import load_skeleton
-from poseline.data.mot_files import MOT_DISTRACTORS, MOT_PERSON, MotTracks
-from poseline.data.posetrack_files import PoseTrackSequence
-from poseline.metrics.posetrack_frames import ScoredFrame, scored_frames
+from poseline.datasets.mot.files import MOT_DISTRACTORS, MOT_PERSON, MotTracks
+from poseline.datasets.posetrack.files import PoseTrackSequence
+from poseline.datasets.posetrack.frames import ScoredFrame, scored_frames
 
 # PoseTrack has no person areas; COCO people cover 0.53 of their box on average.
 AREA_OF_BOX = 0.53

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from poseline.core.skeletons import load_skeleton
-from poseline.data.mot_files import MotTracks
-from poseline.data.posetrack_files import PoseTrackSequence
+from poseline.datasets.mot.files import MotTracks
+from poseline.datasets.posetrack.files import PoseTrackSequence
+from poseline.datasets.posetrack.frames import check_names, scored_frames
 from poseline.errors import DataError
 from poseline.metrics.hota import HotaScore, combine_hota, score_hota
 from poseline.metrics.identity import IdentityScore, TrackQuality, score_identity, score_tracks
-from poseline.metrics.posetrack_frames import check_names, scored_frames
 from poseline.metrics.track_frames import TrackFrame, box_frames, joint_frames, pose_frames
 
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from poseline.datasets.posetrack.frames import PoseTrackMode
 from poseline.errors import DataError
-from poseline.metrics.posetrack_frames import PoseTrackMode
-from poseline.metrics.posetrack_score import JOINTS, PoseTrackScore, rank_joint, rate_tracking, tie_order
+from poseline.metrics.posetrack import JOINTS, PoseTrackScore, rank_joint, rate_tracking, tie_order
 from poseline.metrics.tracking_score import TrackingScore
 
 MAP_BLOCK = 100  # resamples at a time: the map takes an array of resamples x detections of a joint

@@ -11,6 +11,7 @@ from torch import nn
 from poseline.config import CodecConfig, ModelConfig
 from poseline.errors import ConfigError
 from poseline.models.backbones.base import Backbone
+from poseline.models.backbones.build import build_trunk, refuse_resnet_options, unsuitable
 from poseline.models.fastpose import FastPose
 from poseline.models.fastpose_duc import FastPoseDuc
 from poseline.models.hardnet import DECODERS, HarDNet, HarDNetPose
@@ -19,7 +20,6 @@ from poseline.models.hrnet import HRNET_WIDTHS, HRNet, HRNetPose
 from poseline.models.pretrained import load_backbone_weights
 from poseline.models.rtmpose import RtmPose
 from poseline.models.simplepose import PyramidPose, SimplePose
-from poseline.models.trunks import build_trunk, refuse_resnet_options, unsuitable
 from poseline.models.vitpose import VIT_SIZES, PlainViT, ViTPose
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poseline.artifacts import Layout
 from poseline.config import Params
-from poseline.data.mini import draw_mini
+from poseline.mini import draw_mini
 
 
 def run(params: Params, layout: Layout) -> dict[str, int]:

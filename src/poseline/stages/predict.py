@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 
 from poseline.artifacts import Layout, TableHeader, atomic_folder, file_hash, read_json, read_table, write_json, write_table
-from poseline.codecs.expected_oks import ExpectedOks, stack_features
 from poseline.codecs.scores import pose_score
 from poseline.config import Benchmark, DatasetConfig, Params, PredictConfig, config_hash
 from poseline.config.params import Yaml
 from poseline.core.nms import oks_nms, parametric_pose_nms, soft_oks_nms
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton, map_keypoints
-from poseline.core.types import PoseSet
-from poseline.data.coco import read_detections
-from poseline.data.predictions import detected_boxes, pose_set, truth_boxes
-from poseline.data.read import annotation_path
+from poseline.datasets.coco.files import read_detections
+from poseline.datasets.predictions import detected_boxes, pose_set, truth_boxes
+from poseline.datasets.read import annotation_path
+from poseline.datasets.sets import dataset_config
 from poseline.errors import ArtifactError
 from poseline.infer.estimator import PoseEstimator, estimate_boxes
+from poseline.infer.expected_oks import ExpectedOks, stack_features
 from poseline.infer.runtime import load_estimator
 from poseline.models.device import resolve_device
 from poseline.models.saved import SavedModel
-from poseline.stages.datasets import dataset_config
 
 PROTOCOL_SKELETON: dict[Benchmark, str] = {"coco": "coco17", "mpii": "mpii16", "posetrack": "posetrack17"}
 

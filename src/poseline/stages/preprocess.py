@@ -9,10 +9,10 @@ import pandas as pd
 
 from poseline.artifacts import Layout, TableHeader, atomic_folder, file_hash, read_json, write_table
 from poseline.config import Params, PreprocessConfig, config_hash
-from poseline.data.crops import stored_crop_wh, write_crops
-from poseline.data.records import BBOX_COLUMNS
+from poseline.crops.shards import stored_crop_wh, write_crops
+from poseline.datasets.records import BBOX_COLUMNS
+from poseline.datasets.sets import read_all, target_skeleton
 from poseline.errors import DataError
-from poseline.stages.datasets import read_all, target_skeleton
 
 
 def run(params: Params, layout: Layout) -> dict[str, int]:

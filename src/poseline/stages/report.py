@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from poseline.artifacts import Layout, write_text
 from poseline.config import Params, dump_section
-from poseline.train.tracking.lineage import Identity, identify
-from poseline.viz.comparison import compare_runs
-from poseline.viz.content import coco_content, mpii_content, note_learning, posetrack_content
-from poseline.viz.gallery import draw_gallery
-from poseline.viz.inputs import ReportFiles, read_files
-from poseline.viz.lineage import describe_origin, flat_config, list_commands
-from poseline.viz.page import render
-from poseline.viz.scores import Card, headline_cards, learning_charts
-from poseline.viz.summary import data_note, describe_data, describe_model, list_limits
+from poseline.experiments.lineage import Identity, identify
+from poseline.report.comparison import compare_runs
+from poseline.report.content import coco_content, mpii_content, note_learning, posetrack_content
+from poseline.report.gallery import draw_gallery
+from poseline.report.inputs import ReportFiles, read_files
+from poseline.report.lineage import describe_origin, flat_config, list_commands
+from poseline.report.page import render
+from poseline.report.scores import Card, headline_cards, learning_charts
+from poseline.report.summary import data_note, describe_data, describe_model, list_limits
 
 
 def run(params: Params, layout: Layout, *, compare: Sequence[str] = ()) -> dict[str, int]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from poseline.artifacts import Layout
 from poseline.config import Params, load_params
+from poseline.experiments import NullRun, open_stage
 from poseline.project import project_root, workspace_root
-from poseline.train.tracking import NullRun, open_stage
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from typing import Literal
 
 from poseline.artifacts import Layout
 from poseline.config import Params
-from poseline.stages import score_coco, score_mpii, score_posetrack
-from poseline.stages.scores import ScoreFiles, headline, read_about, write_scores
+from poseline.evaluation import coco_score as score_coco
+from poseline.evaluation import mpii_score as score_mpii
+from poseline.evaluation import posetrack_score as score_posetrack
+from poseline.evaluation.scores import ScoreFiles, headline, read_about, write_scores
 
 ScoreName = Literal["coco", "coco_detections", "mpii", "posetrack"]
 

@@ -12,16 +12,16 @@ import pandas as pd
 from poseline.artifacts import Layout, TableHeader, atomic_folder, read_json, read_table, write_json, write_table
 from poseline.config import Params, config_hash
 from poseline.config.tracking import TrackConfig
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
-from poseline.core.types import Frame, PoseSet
-from poseline.data.images import read_image
-from poseline.data.posetrack import frame_rows
-from poseline.data.posetrack_files import PoseTrackSequence, compact_track_ids, read_folder, write_sequence
-from poseline.data.predictions import pose_set
-from poseline.data.read import annotation_path
-from poseline.data.records import BBOX_COLUMNS
-from poseline.stages.datasets import dataset_config
-from poseline.stages.track_video import write_video
+from poseline.datasets.images import read_image
+from poseline.datasets.posetrack.annotations import frame_rows
+from poseline.datasets.posetrack.files import PoseTrackSequence, compact_track_ids, read_folder, write_sequence
+from poseline.datasets.predictions import pose_set
+from poseline.datasets.read import annotation_path
+from poseline.datasets.records import BBOX_COLUMNS
+from poseline.datasets.sets import dataset_config
+from poseline.infer.video import write_video
 from poseline.track.base import index_only
 from poseline.track.build import needs_pictures
 from poseline.track.sequences import track_and_smooth

@@ -13,13 +13,13 @@ import yaml
 from poseline.artifacts import Layout, write_json, write_text
 from poseline.config import Params, dump_section
 from poseline.errors import BackendError
+from poseline.experiments import NullRun, StageRun
 from poseline.models.device import resolve_device
 from poseline.models.saved import load_model
 from poseline.train.checkpoint import fingerprint
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.loop import fit
 from poseline.train.sources import load_training_data
-from poseline.train.tracking import NullRun, StageRun
 
 
 def run(params: Params, layout: Layout, device: str, tracker: StageRun | NullRun) -> dict[str, float]:

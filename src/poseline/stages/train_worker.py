@@ -10,10 +10,10 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from poseline.artifacts import Layout
 from poseline.config import load_params
 from poseline.errors import PoselineError
+from poseline.experiments import NullRun, open_stage
 from poseline.models.device import resolve_device
 from poseline.stages.train import train_rank
 from poseline.train.distributed import join_group
-from poseline.train.tracking import NullRun, open_stage
 
 
 @record

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from poseline.artifacts import Layout, atomic_folder, write_json
+from poseline.checks import Findings, run_checks, write_html
 from poseline.config import Params
-from poseline.data.checks import Findings, run_checks, write_html
-from poseline.data.manifest import build_manifest
+from poseline.datasets.manifest import build_manifest
+from poseline.datasets.sets import read_all
 from poseline.errors import FindingsError
-from poseline.stages.datasets import read_all
 
 MAX_LINES = 8
 

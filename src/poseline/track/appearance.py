@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from poseline.config.tracking import AppearanceConfig
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import PoseSet
 from poseline.errors import BackendError
 
 SAMPLES_PER_EDGE = 8

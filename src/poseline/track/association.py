@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, Int
 
 from poseline.core.assignment import match
 from poseline.core.boxes import box_area, box_iou
+from poseline.core.poses import PoseSet
 from poseline.core.similarity import oks_pairs
-from poseline.core.types import PoseSet
 
 
 def match_similar(similarity: Float[np.ndarray, "T N"], min_similarity: float) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:

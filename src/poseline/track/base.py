@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.errors import ArtifactError, DataError
 
 LAST_ID = np.iinfo(np.int64).max - 1

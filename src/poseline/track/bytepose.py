@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from poseline.config.tracking import ByteposeConfig
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.errors import ConfigError
 from poseline.track.appearance import appearance_similarity, build_encoder
 from poseline.track.association import blend, match_similar, pose_similarity

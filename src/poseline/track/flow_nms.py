@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from poseline.config.tracking import PoseflowConfig
 from poseline.core.boxes import box_iou
-from poseline.core.types import PoseSet
+from poseline.core.poses import PoseSet
 from poseline.track.pose_distance import intra_frame_distance
 
 MIN_BOX_OVERLAP = 0.3  # of the newest boxes; poses of one person overlap far more, and other pairs need no closer look

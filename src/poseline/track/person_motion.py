@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from poseline.config.tracking import ByteposeConfig
-from poseline.core.types import PoseSet
+from poseline.core.poses import PoseSet
 from poseline.track import kalman
 from poseline.track.kalman import MotionState
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from poseline.config.tracking import PoseflowConfig
 from poseline.core.boxes import box_iou
-from poseline.core.types import PoseSet
+from poseline.core.poses import PoseSet
 from poseline.track.poseflow_released import contains
 
 

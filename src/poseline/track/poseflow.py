@@ -15,8 +15,8 @@ from jaxtyping import Float, Int, UInt8
 from poseline.config.tracking import PoseflowConfig
 from poseline.core.assignment import match
 from poseline.core.boxes import box_iou
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.track.association import match_similar
 from poseline.track.base import State, check_poses, frame_image, next_step, require_keys, take_ids
 from poseline.track.flow_builder import BARRED, build_flows

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 
 from poseline.config.tracking import ReleasedConfig
 from poseline.core.assignment import match
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.track.base import State, check_poses, frame_image, next_step, require_keys, take_ids
 from poseline.track.orb import NO_FEATURES, OrbFeatures, detect_orb, match_orb
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from poseline.config.tracking import RelinkConfig
-from poseline.core.types import PoseSet
+from poseline.core.poses import PoseSet
 from poseline.track.kalman import MotionState
 from poseline.track.person_motion import boxes_of
 

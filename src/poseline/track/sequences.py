@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from poseline.config.tracking import TrackConfig
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.core.types import Frame, PoseSet
 from poseline.errors import DataError
 from poseline.track.base import Tracker
 from poseline.track.build import build_tracker

@@ -12,7 +12,7 @@ from scipy.signal import savgol_filter
 
 from poseline.config.tracking import SmoothingConfig
 from poseline.core.boxes import box_area
-from poseline.core.types import PoseSet
+from poseline.core.poses import PoseSet
 from poseline.errors import DataError
 from poseline.track.base import State, require_keys
 

@@ -18,7 +18,7 @@ from poseline.artifacts import atomic_file
 from poseline.errors import ArtifactError
 
 # What a change of makes another run.
-CODE_PACKAGES = ("codecs", "core", "data", "models", "train", "config")
+CODE_PACKAGES = ("codecs", "core", "crops", "datasets", "models", "train", "config")
 
 
 @dataclass(frozen=True)

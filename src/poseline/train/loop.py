@@ -19,10 +19,10 @@ from poseline.codecs.base import Codec
 from poseline.codecs.build import build_codec, check_pairs
 from poseline.config import Params, dump_section
 from poseline.core.skeletons import load_skeleton
-from poseline.data.dataset import EpochSampler, PoseBatch, train_loader
-from poseline.data.normalise import normalise_images
+from poseline.crops.batches import EpochSampler, PoseBatch, train_loader
 from poseline.models.build import build_model
 from poseline.models.losses import build_loss
+from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel, load_model, save_model
 from poseline.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from poseline.train.distributed import (

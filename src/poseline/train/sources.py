@@ -10,8 +10,8 @@ import pandas as pd
 from poseline.artifacts import file_hash, read_table
 from poseline.config import AugmentConfig, Params
 from poseline.core.skeletons import load_skeleton
-from poseline.data.crops import stored_crop_wh
-from poseline.data.dataset import CropDataset, PoseDataset, ReferenceDataset
+from poseline.crops.batches import CropDataset, PoseDataset, ReferenceDataset
+from poseline.crops.shards import stored_crop_wh
 from poseline.errors import ArtifactError, DataError
 
 

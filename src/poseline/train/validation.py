@@ -11,12 +11,12 @@ from poseline.config import Params
 from poseline.core.geometry import invert_matrix, warp_points
 from poseline.core.similarity import oks_pairs
 from poseline.core.skeletons import load_skeleton
-from poseline.data.augment import centred_matrix
-from poseline.data.crops import crop_matrices, stored_crop_wh
-from poseline.data.dataset import iterate_batches
-from poseline.data.normalise import normalise_images
-from poseline.data.records import person_arrays
+from poseline.crops.augment import centred_matrix
+from poseline.crops.batches import iterate_batches
+from poseline.crops.shards import crop_matrices, stored_crop_wh
+from poseline.datasets.records import person_arrays
 from poseline.models.build import build_empty
+from poseline.models.normalise import normalise_images
 from poseline.train.sources import TrainingData
 
 

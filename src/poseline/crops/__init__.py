@@ -1,0 +1,1 @@
+"""Person crops for training: shards, augmentation, batches."""

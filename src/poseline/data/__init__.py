@@ -1,1 +1,0 @@
-"""Official files, records, checks, crops and batches."""

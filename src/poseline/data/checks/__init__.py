@@ -1,7 +1,0 @@
-"""Data validation. Great Expectations lives here and nowhere else, and loads when a check runs, not before."""
-
-from poseline.data.checks.findings import CheckResult, Findings
-from poseline.data.checks.pages import write_html
-from poseline.data.checks.run import run_checks
-
-__all__ = ["CheckResult", "Findings", "run_checks", "write_html"]

@@ -1,5 +1,0 @@
-"""The embedded default data sets, drawn from a seed: people posed as 3D skeletons in cluttered scenes, in official formats."""
-
-from poseline.data.mini.sets import draw_mini
-
-__all__ = ["draw_mini"]

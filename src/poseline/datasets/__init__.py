@@ -1,0 +1,1 @@
+"""Data sets: one folder a format, and what they share."""

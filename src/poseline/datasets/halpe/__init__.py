@@ -1,0 +1,1 @@
+"""Halpe full body."""

@@ -1,0 +1,52 @@
+"""The manifest: what the data are, in counts and hashes that change when the data do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from poseline.datasets.annotations import Annotations
+from poseline.datasets.json_files import Json
+
+
+def build_manifest(annotations: Sequence[Annotations]) -> dict[str, Json]:
+    """Counts and hashes of every split, ``<dataset>/<split>`` -> entry; no times, so that the same data give the same manifest."""
+    return {f"{split.dataset}/{split.split}": split_entry(split) for split in annotations}
+
+
+def split_entry(annotations: Annotations) -> dict[str, Json]:
+    """One split: pictures, videos, people, keypoints, and the hashes of the annotation files and of the pictures' paths and sizes."""
+    records, images = annotations.records, annotations.images
+    return {
+        "annotations": annotations.source.as_posix(),
+        "annotations_sha256": hash_path(annotations.source),
+        "pictures_sha256": hash_pictures([Path(path) for path in images["image_path"]]),
+        "num_images": len(images),
+        "num_videos": int(images.loc[images["video_id"] != "", "video_id"].nunique()),
+        "num_people": len(annotations.raw),
+        "num_crowds": int(annotations.raw.is_crowd.sum()),
+        "num_labelled_people": int((records["num_keypoints"] > 0).sum()),
+        "num_keypoints": int(records["num_keypoints"].sum()),
+        "num_tracks": len(records.loc[records["track_id"] >= 0, ["video_id", "track_id"]].drop_duplicates()),
+    }
+
+
+def hash_path(path: Path) -> str:
+    """SHA-256 of a file, or of the names and hashes of the JSON files in a folder; empty where there is neither."""
+    if path.is_dir():
+        lines = [f"{file.name} {hash_path(file)}\n" for file in sorted(path.glob("*.json"))]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_pictures(paths: Sequence[Path]) -> str:
+    """SHA-256 over the pictures' paths and file sizes (-1 where missing), in path order."""
+    with ThreadPoolExecutor() as pool:
+        sizes = list(pool.map(lambda path: path.stat().st_size if path.is_file() else -1, paths, chunksize=64))
+    lines = sorted(f"{path.as_posix()} {size}\n" for path, size in zip(paths, sizes, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""MPII Human Pose -> person records, from the field's JSON lists or from the official release .mat.
+
+Both count pixels from 1, as MATLAB does; records count from 0, so 1 is taken off every joint, centre and head box.
+
+The person box is the square that the benchmark gives: 200 px times the scale (about the person's height) around the centre,
+moved down by 15 px times the scale as the published estimators do, for the given centre lies at the upper body. Cropped with a
+padding of 1.25 it is the field's crop. The area, which MPII lacks, is 0.53 of the extent of the labelled joints and the head.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from poseline.core.skeletons import Skeleton, load_skeleton
+from poseline.datasets.annotations import AREA_OF_BOX, Annotations, RawPeople, build_records, image_table
+from poseline.datasets.images import probe_images
+from poseline.datasets.mpii.files import MpiiPerson, add_head_boxes, read_people_json, read_people_release
+
+SCALE_PX = 200.0
+CENTRE_SHIFT_PX = 15.0
+
+
+def read_mpii(annotations: Path, images: Path, *, split: str, skeleton: Skeleton, head_boxes: Path | None = None) -> Annotations:
+    """MPII people in the keypoints of ``skeleton``, in file order (predictions of other methods refer to it).
+
+    Args:
+        annotations: a JSON list of {image, joints, joints_vis, center, scale}, or the release's .mat.
+        images: folder of the pictures; their sizes are read from it, for the files have none (0 where a picture is missing).
+        split: train or val; of the release, val is the part without labels.
+        skeleton: the keypoints of the records.
+        head_boxes: .mat with the head boxes of a JSON list's people, which PCKh needs; the release brings its own.
+
+    Raises:
+        DataError: a file is missing, cut short or of another form; head boxes of another number of people.
+    """
+    source = load_skeleton("mpii16")
+    people = read_people_release(annotations, split=split) if annotations.suffix == ".mat" else read_people_json(annotations)
+    if head_boxes is not None:
+        people = add_head_boxes(people, head_boxes)
+    names = list(dict.fromkeys(person.image for person in people))
+    ids = image_ids(names)
+    probes = probe_images([images / name for name in names])
+    rows: list[dict[str, object]] = [
+        {"image_id": ids[name], "image_path": (images / name).as_posix(), "width": probe.width, "height": probe.height}
+        for name, probe in zip(names, probes, strict=True)
+    ]
+    pictures = image_table("mpii", split, rows)
+    raw = _raw_people(people, ids)
+    return Annotations(
+        dataset="mpii", split=split, source=annotations, skeleton=source, images=pictures, raw=raw,
+        records=build_records(raw, pictures, source=source, target=skeleton),
+        has_head_boxes=head_boxes is not None or annotations.suffix == ".mat",
+        labelled_images=frozenset(ids.values()),
+    )  # fmt: skip
+
+
+def image_ids(names: list[str]) -> dict[str, int]:
+    """An integer for each picture: its name's number where all names are different numbers, as MPII's are, else 1, 2, 3, ...
+
+    >>> image_ids(["015601864.jpg", "000000007.jpg"])
+    {'015601864.jpg': 15601864, '000000007.jpg': 7}
+    >>> image_ids(["a.jpg", "b.jpg"])
+    {'a.jpg': 1, 'b.jpg': 2}
+    """
+    stems = [Path(name).stem for name in names]
+    if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len({int(stem) for stem in stems}) == len(names):
+        return {name: int(stem) for name, stem in zip(names, stems, strict=True)}
+    return {name: number for number, name in enumerate(names, start=1)}
+
+
+def _raw_people(people: list[MpiiPerson], ids: dict[str, int]) -> RawPeople:
+    n = len(people)
+    joints = np.asarray([person.joints for person in people]).reshape(n, 16, 2) - 1
+    visibility = np.asarray([person.visibility for person in people]).reshape(n, 16)
+    head = np.asarray([person.head_xyxy for person in people]).reshape(n, 4) - 1
+    box = person_boxes(
+        np.asarray([person.centre for person in people]).reshape(n, 2) - 1, np.asarray([person.scale for person in people]).reshape(n)
+    )
+    return RawPeople(
+        annotation_id=np.arange(1, n + 1, dtype=np.int64),
+        image_id=np.asarray([ids[person.image] for person in people], dtype=np.int64),
+        bbox_xyxy=box,
+        area=_joint_areas(joints, visibility, head),
+        is_crowd=np.zeros(n, dtype=bool),
+        given_num_keypoints=np.full(n, -1, dtype=np.int64),
+        keypoints=np.where((visibility > 0)[..., None], joints, 0),
+        visibility=visibility,
+        head_xyxy=head,
+        track_id=np.full(n, -1, dtype=np.int64),
+    )
+
+
+def person_boxes(centre: Float[np.ndarray, "N 2"], scale: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N 4"]:
+    """MPII's square person boxes in the pixels of ``centre``: side 200 x scale, the centre moved down by 15 x scale.
+
+    >>> person_boxes(np.array([[100.0, 100.0]]), np.array([0.5])).tolist()
+    [[50.0, 57.5, 150.0, 157.5]]
+    """
+    middle = centre + np.stack([np.zeros_like(scale), CENTRE_SHIFT_PX * scale], axis=1)
+    half = (0.5 * SCALE_PX * scale)[:, None]
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def _joint_areas(
+    joints: Float[np.ndarray, "N 16 2"], visibility: Float[np.ndarray, "N 16"], head_xyxy: Float[np.ndarray, "N 4"]
+) -> Float[np.ndarray, " N"]:
+    """0.53 of the extent of labelled joints and head box; NaN (the box decides) below two joints."""
+    points = np.concatenate([joints, head_xyxy.reshape(-1, 2, 2)], axis=1)
+    known = np.concatenate([visibility > 0, np.repeat(np.isfinite(head_xyxy).all(axis=1)[:, None], 2, axis=1)], axis=1)
+    known &= np.isfinite(points).all(axis=2)
+    low = np.where(known[..., None], points, np.inf).min(axis=1)
+    high = np.where(known[..., None], points, -np.inf).max(axis=1)
+    enough = known.sum(axis=1) >= 2
+    extent = np.prod(np.where(enough[:, None], np.maximum(high - low, 1), 1), axis=1)
+    return np.where(enough, AREA_OF_BOX * extent, np.nan)

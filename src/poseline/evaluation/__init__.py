@@ -1,0 +1,1 @@
+"""What is said about scores: intervals, comparison, gate, diagnosis, slices, calibration."""

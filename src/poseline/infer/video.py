@@ -1,0 +1,101 @@
+"""Tracked videos as mp4: every pose in its track's colour, its id beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from poseline.core.poses import PoseSet
+from poseline.core.skeletons import Skeleton
+from poseline.errors import ArtifactError, BackendError, DataError
+from poseline.infer.draw import draw_label, draw_pose, track_look
+
+CODEC = "mp4v"
+MIN_SCORE = 0.2
+Image = UInt8[np.ndarray, "H W 3"]
+
+
+def write_video(
+    path: Path, tracked: Sequence[PoseSet], pictures: Iterable[Image], skeleton: Skeleton, *, frames_per_second: float = 10.0
+) -> None:
+    """Write one video; pictures are read one at a time. The same input gives the same bytes under the same OpenCV.
+
+    Args:
+        path: the mp4 file.
+        tracked: poses with track ids, a set a frame.
+        pictures: RGB, all of one size, a picture a frame; an odd side loses nothing, it is drawn out by one pixel.
+        skeleton: of the poses.
+        frames_per_second: of the mp4; the trackers do not know the camera's.
+
+    Raises:
+        BackendError: this OpenCV cannot write the codec.
+        DataError: pictures of several sizes, or not one a frame.
+        ArtifactError: the file cannot be written.
+    """
+    # The container is chosen by the ending, so the temporary name keeps it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_frames(temporary, tracked, pictures, skeleton, frames_per_second)
+        temporary.replace(path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}). Check the folder's rights and free disk.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _write_frames(
+    path: Path, tracked: Sequence[PoseSet], pictures: Iterable[Image], skeleton: Skeleton, frames_per_second: float
+) -> None:
+    writer: cv2.VideoWriter | None = None
+    size: tuple[int, ...] = ()
+    try:
+        for number, (poses, picture) in enumerate(zip(tracked, pictures, strict=True)):
+            if writer is None:
+                size = picture.shape
+                writer = open_writer(path, (size[1] + size[1] % 2, size[0] + size[0] % 2), frames_per_second)
+            if picture.shape != size:
+                raise DataError(f"frame {number}: picture of {picture.shape[1]}x{picture.shape[0]}, the first has {size[1]}x{size[0]}. "
+                                "A video needs pictures of one size.")  # fmt: skip
+            canvas = draw_tracks(picture, poses, skeleton)
+            even = cv2.copyMakeBorder(canvas, 0, size[0] % 2, 0, size[1] % 2, cv2.BORDER_REPLICATE)
+            writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
+    finally:
+        if writer is not None:
+            writer.release()
+    if writer is None:
+        raise DataError(f"{path}: a video of no frames. Give at least one.")
+
+
+def open_writer(path: Path, size_wh: tuple[int, int], frames_per_second: float, *, codec: str = CODEC) -> cv2.VideoWriter:
+    """A writer ready for BGR frames.
+
+    Raises:
+        BackendError: this OpenCV was built without the codec.
+    """
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), frames_per_second, size_wh)
+    if not writer.isOpened():
+        raise BackendError(
+            f"{path}: OpenCV {cv2.__version__} cannot write {codec} video here. Install opencv-python-headless from PyPI (it has FFmpeg), "
+            "or leave track.video off."
+        )
+    return writer
+
+
+def draw_tracks(picture: Image, poses: PoseSet, skeleton: Skeleton) -> Image:
+    """A copy of the picture with the tracked poses and their ids."""
+    canvas = np.ascontiguousarray(picture).copy()
+    for row, track_id in enumerate(poses.track_ids.tolist()):
+        look = track_look(track_id)
+        shown = (poses.keypoint_scores[row] >= MIN_SCORE) & (poses.visibility[row] > 0)
+        draw_pose(canvas, poses.keypoints[row], shown, skeleton, look)
+        x, y = poses.bbox_xyxy[row, :2].tolist()
+        draw_label(canvas, f"id {track_id}", (x, y), look.middle)
+    return canvas

@@ -1,0 +1,94 @@
+"""Keypoint AP of full-body data sets, part by part: COCO-WholeBody and Halpe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from poseline.errors import DataError
+from poseline.metrics.keypoint_ap import score_coco
+from poseline.metrics.keypoint_types import COCO_SIGMAS, CocoResults, CocoScore, CocoTruth
+
+_FOOT_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
+_FACE_SIGMAS = (
+    0.042, 0.043, 0.044, 0.043, 0.040, 0.035, 0.031, 0.025, 0.020, 0.023, 0.029, 0.032, 0.037, 0.038, 0.043, 0.041, 0.045,
+    0.013, 0.012, 0.011, 0.011, 0.012, 0.012, 0.011, 0.011, 0.013, 0.015, 0.009, 0.007, 0.007, 0.007, 0.012, 0.009, 0.008,
+    0.016, 0.010, 0.017, 0.011, 0.009, 0.011, 0.009, 0.007, 0.013, 0.008, 0.011, 0.012, 0.010, 0.034, 0.008, 0.008, 0.009,
+    0.008, 0.008, 0.007, 0.010, 0.008, 0.009, 0.009, 0.009, 0.007, 0.007, 0.008, 0.011, 0.008, 0.008, 0.008, 0.010, 0.008,
+)  # fmt: skip
+_HAND_SIGMAS = (
+    0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024,
+    0.022, 0.026, 0.017, 0.021, 0.021, 0.032, 0.020, 0.019, 0.022, 0.031,
+)  # fmt: skip
+WHOLEBODY_SIGMAS = np.concatenate([COCO_SIGMAS, _FOOT_SIGMAS, _FACE_SIGMAS, _HAND_SIGMAS, _HAND_SIGMAS])
+HALPE_SIGMAS = np.concatenate([COCO_SIGMAS, np.full(3, 0.08), np.full(6, 0.089), np.full(68 + 42, 0.015)])
+
+WHOLEBODY_RANGES = {"body": (0, 17), "foot": (17, 23), "face": (23, 91), "lefthand": (91, 112), "righthand": (112, 133), "whole": (0, 133)}
+HALPE_RANGES = {"body": (0, 20), "foot": (20, 26), "face": (26, 94), "hand": (94, 136), "whole": (0, 136)}
+
+
+def score_wholebody(truth: CocoTruth, results: CocoResults) -> dict[str, CocoScore]:
+    """The COCO scores of body, foot, face, lefthand, righthand and whole, of 133 keypoints; ``summarize_parts`` makes them flat.
+
+    Every part is matched by itself, with the person's area and score; people without a labelled keypoint of it are ignored.
+
+    Raises:
+        DataError: other than 133 keypoints.
+
+    Reference:
+        Jin et al., Whole-Body Human Pose Estimation in the Wild, ECCV 2020, and its evaluation's sigmas.
+    """
+    return _score_ranges(truth, results, WHOLEBODY_SIGMAS, WHOLEBODY_RANGES, "wholebody133")
+
+
+def score_halpe(truth: CocoTruth, results: CocoResults) -> dict[str, CocoScore]:
+    """The COCO scores of body (20), foot, face, hand and whole, of Halpe's 136 keypoints; of 26: body, foot and whole.
+
+    Raises:
+        DataError: other than 26 or 136 keypoints.
+
+    Reference:
+        Fang et al., AlphaPose, TPAMI 2022; the Halpe-FullBody evaluation's sigmas.
+    """
+    if truth.keypoints.shape[1] == 26:
+        ranges = {"body": (0, 20), "foot": (20, 26), "whole": (0, 26)}
+        return _score_ranges(truth, results, HALPE_SIGMAS[:26], ranges, "halpe26")
+    return _score_ranges(truth, results, HALPE_SIGMAS, HALPE_RANGES, "halpe136")
+
+
+def summarize_parts(scores: Mapping[str, CocoScore]) -> dict[str, float | None]:
+    """Flat numbers for a metrics file: ap and ar of the whole, ap_PART and ar_PART; ``hand`` is the mean of left and right."""
+    flat: dict[str, float | None] = {kind: scores["whole"].metrics[kind] for kind in ("ap", "ar")}
+    for part, score in scores.items():
+        flat |= {f"{kind}_{part}": score.metrics[kind] for kind in ("ap", "ar")}
+    if "lefthand" in scores:
+        for kind in ("ap", "ar"):
+            sides = [value for side in ("left", "right") if (value := scores[f"{side}hand"].metrics[kind]) is not None]
+            flat[f"{kind}_hand"] = float(np.mean(sides)) if sides else None
+    return flat
+
+
+def take_keypoints(truth: CocoTruth, results: CocoResults, index: Int[np.ndarray, " P"]) -> tuple[CocoTruth, CocoResults]:
+    """Truth and results with these keypoints only; people count as labelled by them. Areas and scores stay the person's."""
+    visibility = truth.visibility[:, index]
+    people = replace(
+        truth, keypoints=truth.keypoints[:, index], visibility=visibility, num_keypoints=(visibility > 0).sum(axis=1).astype(np.int64)
+    )
+    poses = replace(results, keypoints=results.keypoints[:, index], keypoint_scores=results.keypoint_scores[:, index])
+    return people, poses
+
+
+def _score_ranges(
+    truth: CocoTruth, results: CocoResults, sigmas: Float[np.ndarray, " K"], ranges: Mapping[str, tuple[int, int]], skeleton: str
+) -> dict[str, CocoScore]:
+    count = truth.keypoints.shape[1]
+    if count != len(sigmas):
+        raise DataError(f"truth: {count} keypoints, skeleton '{skeleton}' has {len(sigmas)}. Give that data set's annotation file.")
+    scores = {}
+    for part, (start, stop) in ranges.items():
+        people, poses = take_keypoints(truth, results, np.arange(start, stop))
+        scores[part] = score_coco(people, poses, sigmas=sigmas[start:stop])
+    return scores

@@ -1,0 +1,111 @@
+"""Pictures of predicted against true poses: the best, the middle and the worst by OKS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from poseline.core.geometry import warp_points
+from poseline.core.similarity import oks_pairs
+from poseline.core.skeletons import Skeleton, load_skeleton
+from poseline.datasets.images import read_image
+from poseline.datasets.records import convert_keypoints, person_arrays, stack_column
+from poseline.infer.draw import PREDICTED, TRUTH, crop_to_box, draw_pose, picture_uri
+
+TILE_WH = (264, 330)
+MIN_KEYPOINTS = 5
+GROUPS = ("best", "median", "worst")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One embedded picture: its data URI, size, what it shows in words, and a caption."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Cases:
+    """People with their true and predicted poses in one skeleton, the predictions made in their true boxes.
+
+    Attributes:
+        rows: the people's records.
+        truth, visibility, predicted: [N, K, 2] pixels, [N, K], [N, K, 2] pixels.
+        oks: [N].
+    """
+
+    rows: pd.DataFrame
+    truth: np.ndarray
+    visibility: np.ndarray
+    predicted: np.ndarray
+    oks: np.ndarray
+    skeleton: Skeleton
+
+
+def collect_cases(people: pd.DataFrame, poses: pd.DataFrame, *, source: Skeleton, target: Skeleton) -> Cases:
+    """Every COCO val person of enough keypoints beside the pose that was predicted in its own true box.
+
+    A person that no pose matches at OKS 0.5 has no pose in the score's table; here it keeps the one made in its box, so that
+    the worst cases can be seen.
+    """
+    own = people[(people["dataset"] == "coco") & (people["split"] == "val") & ~people["is_crowd"]]
+    made = poses[poses["boxes"] == "ground_truth"].drop_duplicates("annotation_id").set_index("annotation_id")
+    own = own[own["annotation_id"].isin(made.index)].reset_index(drop=True)
+    records = person_arrays(own, source.num_keypoints)
+    truth, visibility = convert_keypoints(records.keypoints, records.visibility, source, target)
+    kept = (visibility > 0).sum(axis=1) >= MIN_KEYPOINTS
+    own, truth, visibility = own[kept].reset_index(drop=True), truth[kept], visibility[kept]
+    points = stack_column(made.loc[own["annotation_id"], "keypoints"], np.float32).reshape(len(own), target.num_keypoints, 2)
+    oks = oks_pairs(points, truth, visibility, own["area"].to_numpy(np.float64), target.sigma_array)
+    return Cases(own, truth, visibility, points, oks, target)
+
+
+def choose_cases(oks: np.ndarray, count: int) -> dict[str, list[int]]:
+    """Places of the best, the middle and the worst, a third of ``count`` each; nobody twice; ties by position.
+
+    >>> choose_cases(np.array([0.1, 0.9, 0.5, 0.4]), 3)
+    {'best': [1], 'median': [2], 'worst': [0]}
+    """
+    order = np.argsort(-oks, kind="stable")
+    share = min(-(-count // 3), len(order) // 3)
+    start = (len(order) - share) // 2
+    best, median = order[:share], order[start : start + share]
+    worst = order[len(order) - share :][::-1]
+    return dict(zip(GROUPS, (best.tolist(), median.tolist(), worst.tolist()), strict=True))
+
+
+def draw_gallery(people: pd.DataFrame, poses: tuple[pd.DataFrame, str], *, skeleton: str, count: int) -> Mapping[str, list[Picture]]:
+    """Group -> pictures; empty groups where there are too few people.
+
+    Args:
+        people: records in ``skeleton``.
+        poses: COCO predictions and their skeleton's name.
+        skeleton: the records'.
+        count: pictures in all; each group gets a third, rounded up.
+    """
+    table, name = poses
+    cases = collect_cases(people, table, source=load_skeleton(skeleton), target=load_skeleton(name))
+    return {group: [draw_case(cases, place) for place in places] for group, places in choose_cases(cases.oks, count).items()}
+
+
+def draw_case(cases: Cases, place: int) -> Picture:
+    """One person's surroundings with the true pose in white and the predicted one in colours."""
+    row = cases.rows.iloc[place]
+    box = row[["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]].to_numpy(np.float32)
+    canvas, matrix = crop_to_box(read_image(Path(row["image_path"])), box, TILE_WH)
+    shown = cases.visibility[place] > 0
+    draw_pose(canvas, warp_points(cases.predicted[place], matrix), shown, cases.skeleton, PREDICTED)
+    draw_pose(canvas, warp_points(cases.truth[place], matrix), shown, cases.skeleton, TRUTH)
+    labelled = int(shown.sum())
+    oks, person, picture = f"OKS {cases.oks[place]:.2f}", row["annotation_id"], row["image_id"]
+    caption = f"{oks} · picture {picture}, person {person}"
+    alt = f"Person {person} in picture {picture}: predicted over true pose, {labelled} keypoints, {oks}"
+    return Picture(picture_uri(canvas), *TILE_WH, alt, caption)

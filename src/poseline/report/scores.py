@@ -1,0 +1,257 @@
+"""Scores as the page shows them: headline cards, tables with bars, and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pandas as pd
+
+from poseline.config.params import Yaml
+from poseline.report.charts import Axis, Chart, Series, line_chart
+from poseline.report.inputs import Json, ReportFiles
+from poseline.report.stamps import describe_boxes, describe_conditions
+
+NO_VALUE = "\u2013"
+SLICE_NAMES = {
+    "all": "all people", "medium": "medium (32² to 96² px²)", "large": "large (above 96² px²)",
+    "occluded_none": "nothing occluded", "occluded_some": "up to a third occluded", "occluded_heavy": "more than a third occluded",
+    "people_1": "alone in the picture", "people_2_to_4": "2 to 4 people", "people_5_up": "5 people and more",
+    "crowd_easy": "crowd index up to 0.1", "crowd_medium": "crowd index 0.1 to 0.8", "crowd_hard": "crowd index above 0.8",
+}  # fmt: skip
+SLICE_GROUPS = {"Size": ("medium", "large"), "Occlusion": ("occluded_none", "occluded_some", "occluded_heavy"),
+                "People in the picture": ("people_1", "people_2_to_4", "people_5_up"),
+                "Crowding": ("crowd_easy", "crowd_medium", "crowd_hard")}  # fmt: skip
+JOINT_ORDER = ("head_top", "upper_neck", "thorax", "shoulder", "elbow", "wrist", "pelvis", "hip", "knee", "ankle")
+VIDEO_FRACTIONS = (("mota", "MOTA"), ("map", "mAP"), ("motp", "MOTP"), ("precision", "prec."), ("recall", "recall"), ("hota", "HOTA"),
+                   ("idf1", "IDF1"))  # fmt: skip
+VIDEO_COUNTS = (("switches", "switches"),)
+PERSON_FRACTIONS = (("hota", "HOTA"), ("deta", "DetA"), ("assa", "AssA"), ("idf1", "IDF1"), ("person_mota", "MOTA of whole people"))
+STRICT_FRACTIONS = (("mota", "MOTA of joints, strict"), ("motp", "MOTP of joints, strict"))
+PERSON_COUNTS = (("switches", "id switches"), ("fragmentations", "fragmentations"), ("mostly_tracked", "people mostly tracked"),
+                 ("partially_tracked", "people partly tracked"), ("mostly_lost", "people mostly lost"))  # fmt: skip
+COCO_FIGURES = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
+COCO_NAMES = ("AP", "AP .50", "AP .75", "AP medium", "AP large", "AR", "AR .50", "AR .75", "AR medium", "AR large")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One headline number.
+
+    Attributes:
+        name: of the number.
+        value: a fraction; None where it is not defined.
+        interval: of 95 % over resampled pictures (videos for PoseTrack), fractions; None where none was made.
+        boxes, detected: whose boxes, and whether a detector's.
+        conditions: the other terms of its protocol.
+        meaning: what it counts, in one sentence.
+    """
+
+    name: str
+    value: float | None
+    interval: tuple[float, float] | None
+    boxes: str
+    detected: bool
+    conditions: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell: a text, and a bar of the length ``share`` (0..1) beside it; ``plain`` cells have no place for a bar."""
+
+    text: str
+    share: float | None = None
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose cells may carry bars.
+
+    Attributes:
+        caption, header: its words; the header counts the names' column.
+        rows: (name, cells); a row without cells is a heading of those below it.
+        colours: place in the palette of each column's bars.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    colours: tuple[int, ...] = (1, 2)
+
+
+HEADLINES = (
+    ("coco", "ap", "COCO AP, true boxes", "Mean keypoint AP over OKS .50 to .95, every person's true box given."),
+    ("coco_detections", "ap", "COCO AP, detections", "The same AP when a detector has to find the people first."),
+    ("mpii", "pckh", "MPII PCKh@0.5", "Share of joints within half a head size of the truth."),
+    ("posetrack", "mota", "PoseTrack MOTA", "One minus misses, false joints and id switches per true joint."),
+    ("posetrack", "map", "PoseTrack mAP", "Mean joint AP of the per-frame poses."),
+)
+
+
+def percent(value: Yaml, *, unit: bool = True) -> str:
+    """A fraction as percent with one decimal; a dash where there is none.
+
+    >>> percent(0.6549), percent(-0.0004)
+    ('65.5 %', '0.0 %')
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return NO_VALUE
+    # A typographic minus, and never "-0.0".
+    text = f"{round(100 * value, 1) + 0.0:.1f}".replace("-", "\u2212")
+    return f"{text}{' %' if unit else ''}"
+
+
+def bar_cell(value: Yaml) -> Cell:
+    """A fraction with its bar; below 0 (MOTA) the bar is empty."""
+    share = min(max(float(value), 0.0), 1.0) if isinstance(value, int | float) else None
+    return Cell(percent(value), share)
+
+
+def headline_cards(metrics: Mapping[str, Json]) -> list[Card]:
+    """The cards of the scores that were made, each with its own protocol."""
+    cards = []
+    for score, key, name, meaning in HEADLINES:
+        if score not in metrics:
+            continue
+        values = metrics[score]
+        protocol = cast("Json", values["protocol"])
+        interval = values.get(f"{key}_interval")
+        cards.append(
+            Card(
+                name=name,
+                value=cast("float | None", values.get(key)),
+                interval=(float(interval[0]), float(interval[1])) if isinstance(interval, list) else None,  # type: ignore[arg-type]
+                boxes=describe_boxes(protocol),
+                detected=protocol.get("boxes") == "detections",
+                conditions=tuple(describe_conditions(protocol)),
+                meaning=meaning,
+            )
+        )
+    return cards
+
+
+def learning_charts(history: Sequence[Mapping[str, float]]) -> list[Chart]:
+    """Loss, and accuracy with validation AP, over epochs."""
+    epoch = Axis("epoch", whole=True)
+
+    def series(name: str, key: str, *, dashed: bool = False) -> Series:
+        rows = [row for row in history if key in row]
+        return Series(name, [row["epoch"] for row in rows], [row[key] for row in rows], dashed)
+
+    if not history:
+        return []
+    quality = [series("validation AP (true boxes)", "val_ap"), series("training accuracy", "acc", dashed=True)]
+    return [
+        line_chart("Quality over epochs", quality, epoch, Axis("share", low=0.0, percent=True)),
+        line_chart("Training loss over epochs", [series("loss", "loss")], epoch, Axis("loss", low=0.0)),
+    ]
+
+
+def pr_chart(name: str, rows: Sequence[Mapping[str, float | str]]) -> Chart:
+    """Precision over recall at three OKS thresholds."""
+    table = pd.DataFrame(rows, columns=["recall", "precision", "oks"])
+    series = [
+        Series(f"OKS {oks}", points["recall"].tolist(), points["precision"].tolist(), index == 2)
+        for index, (oks, points) in enumerate(table.groupby("oks", sort=True))
+    ]
+    share = {"low": 0.0, "high": 1.0, "percent": True}
+    return line_chart(name, series, Axis("recall", **share), Axis("precision", **share))  # type: ignore[arg-type]
+
+
+def pckh_chart(rows: Sequence[Mapping[str, float | str]]) -> Chart:
+    """PCKh over the allowed distance."""
+    known = [row for row in rows if row.get("pckh") is not None]
+    line = Series("all joints", [float(row["head_sizes"]) for row in known], [float(row["pckh"]) for row in known])
+    x_axis, y_axis = Axis("allowed distance, head sizes", low=0.0, high=0.5), Axis("PCKh", low=0.0, high=1.0, percent=True)
+    return line_chart("PCKh over the allowed distance", [line], x_axis, y_axis)
+
+
+def coco_table(metrics: Mapping[str, Json]) -> Table:
+    """The ten COCO figures, a column a kind of boxes."""
+    names = [name for name in ("coco", "coco_detections") if name in metrics]
+    boxes = [describe_boxes(cast("Json", metrics[name]["protocol"])) for name in names]
+    rows = tuple(
+        (label, tuple(bar_cell(metrics[name].get(key)) for name in names)) for key, label in zip(COCO_FIGURES, COCO_NAMES, strict=True)
+    )
+    caption = "COCO keypoint AP and AR. Columns of different boxes answer different questions and are not to be ranked."
+    return Table(caption, ("figure", *boxes), rows)
+
+
+def keypoint_table(values: Json) -> Table:
+    """AP and mean OKS of every keypoint."""
+    rows = tuple(
+        (name.replace("_", " "), (bar_cell(entry["ap"]), bar_cell(entry["oks"]), Cell(str(entry["count"]), plain=True)))
+        for name, entry in cast("dict[str, dict[str, Yaml]]", values["keypoints"]).items()
+    )
+    boxes = describe_boxes(cast("Json", values["protocol"]))
+    caption = f"Per keypoint, {boxes}. AP: were it the person's only keypoint. OKS: its mean similarity where the person was found."
+    detected = cast("Json", values["protocol"]).get("boxes") == "detections"
+    return Table(caption, ("keypoint", "AP", "OKS", "labelled"), rows, (2, 3) if detected else (1, 3))
+
+
+def slice_table(metrics: Mapping[str, Json]) -> Table:
+    """AP by size, occlusion, number of people and crowding, a column a kind of boxes."""
+    names = [name for name in ("coco", "coco_detections") if name in metrics]
+    slices = {name: cast("dict[str, dict[str, Yaml]]", metrics[name]["slices"]) for name in names}
+    first = slices[names[0]]
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for group, members in SLICE_GROUPS.items():
+        rows.append((group, ()))
+        for key in members:
+            if key in first:
+                cells = [bar_cell(slices[name][key]["ap"]) for name in names]
+                rows.append((SLICE_NAMES[key], (*cells, Cell(str(first[key]["num_people"]), plain=True))))
+    boxes = [f"AP, {describe_boxes(cast('Json', metrics[name]['protocol']))}" for name in names]
+    return Table("AP by kind of person and picture", ("slice", *boxes, "people"), tuple(rows))
+
+
+def joint_table(values: Json) -> Table:
+    """MPII PCKh of every joint from head to foot; left and right side by side."""
+    joints = cast("dict[str, Yaml]", values["joints"])
+    rows = []
+    for name in JOINT_ORDER:
+        if name in joints:
+            rows.append((name.replace("_", " "), (bar_cell(joints[name]), Cell("", plain=True))))
+        elif f"left_{name}" in joints:
+            rows.append((name, (bar_cell(joints[f"left_{name}"]), bar_cell(joints[f"right_{name}"]))))
+    caption = "PCKh@0.5 per joint; joints of no side stand in the first column"
+    return Table(caption, ("joint", "left or middle", "right"), tuple(rows), (1, 4))
+
+
+def part_table(values: Json) -> Table:
+    """PoseTrack AP and MOTA of every body part."""
+    poses = cast("dict[str, dict[str, Yaml]]", cast("Json", values["poses"])["parts"])
+    tracked = cast("dict[str, dict[str, Yaml]]", cast("Json", values["tracked"])["parts"])
+    rows = tuple((part.lower(), (bar_cell(poses[part]["ap"]), bar_cell(tracked[part]["mota"]))) for part in poses)
+    return Table("Per body part: AP of all poses, MOTA of the tracked ones", ("part", "AP", "MOTA"), rows, (1, 3))
+
+
+def video_table(files: ReportFiles) -> Table:
+    """One row a video: MOTA with a bar, the others as numbers."""
+    known = files.per_person["posetrack"]
+    fractions = [(key, name) for key, name in VIDEO_FRACTIONS if key in known]
+    counts = [(key, name) for key, name in VIDEO_COUNTS if key in known]
+    rows = []
+    for row in known.to_dict("records"):
+        values = [None if pd.isna(row[key]) else float(row[key]) for key, _ in fractions]
+        numbers = [Cell(percent(value, unit=False), plain=True) for value in values[1:]]
+        numbers += [Cell(str(int(row[key])), plain=True) for key, _ in counts]
+        rows.append((str(row["video_id"]), (bar_cell(values[0]), *numbers)))
+    header = ("video", *(name for _, name in (*fractions, *counts)))
+    return Table("Per video: shares in percent, and counts", header, tuple(rows), (3,))
+
+
+def tracking_table(values: Json) -> Table | None:
+    """What other measures say of the same tracks; None where they were not made."""
+    tree = values.get("tracking")
+    if not isinstance(tree, dict):
+        return None
+    strict = cast("dict[str, Yaml]", tree.get("strict") or {})
+    rows = [(name, (bar_cell(tree.get(key)),)) for key, name in PERSON_FRACTIONS if key in tree]
+    rows += [(name, (bar_cell(strict[key]),)) for key, name in STRICT_FRACTIONS if key in strict]
+    rows += [(name, (Cell(str(tree[key]), plain=True),)) for key, name in PERSON_COUNTS if key in tree]
+    caption = "The same tracks by other measures: whole people matched by OKS, and the strict joint figures"
+    return Table(caption, ("figure", "value"), tuple(rows), (3,))

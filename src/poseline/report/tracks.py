@@ -1,0 +1,212 @@
+"""Tracked videos as the page shows them: which id follows whom when, id switches, and strips of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from poseline.core.geometry import warp_points
+from poseline.core.skeletons import load_skeleton
+from poseline.datasets.images import read_image
+from poseline.datasets.records import BBOX_COLUMNS, stack_column
+from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, picture_uri, track_hex, track_look
+from poseline.report.gallery import Picture
+
+FRAME_WIDTH = 300
+SWITCH_WH = (220, 220)
+MIN_SCORE = 0.2
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames ``start`` to ``stop`` (both included) in which one id follows a person; ``colour`` is the id's."""
+
+    track_id: int
+    start: int
+    stop: int
+    colour: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One person of the truth: when it is there and who follows it.
+
+    Attributes:
+        name: for people.
+        present: (start, stop) frames in which it is scored.
+        spans: who follows it.
+        switches: (frame before, frame after) of each change of id.
+    """
+
+    name: str
+    present: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
+    switches: tuple[tuple[int, int], ...]
+
+    @property
+    def words(self) -> str:
+        """The lane in a sentence."""
+        seen = "; ".join(f"id {span.track_id} in frames {span.start} to {span.stop}" for span in self.spans)
+        return f"{self.name}: {seen or 'followed by no id'}"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """One video: its number of frames, a lane a person, and how many ids follow nobody."""
+
+    video_id: str
+    num_frames: int
+    lanes: tuple[Lane, ...]
+    stray_ids: int
+
+    @property
+    def num_switches(self) -> int:
+        """Changes of id over all people."""
+        return sum(len(lane.switches) for lane in self.lanes)
+
+
+def draw_timelines(followed: pd.DataFrame, tracks: pd.DataFrame) -> list[Timeline]:
+    """A timeline a video, in the order of their names.
+
+    Args:
+        followed: the scored people of each frame (video_id, frame_index, person) and the track_id that follows each, -1 for none.
+        tracks: tracked poses.
+    """
+    timelines = []
+    for name, own in followed.groupby("video_id", sort=True):
+        tracked = tracks[tracks["video_id"] == name]
+        persons = sorted(set(own["person"].tolist()))
+        lanes = tuple(make_lane(person, own[own["person"] == person]) for person in persons)
+        last = max(int(own["frame_index"].max()), int(tracked["frame_index"].max()) if len(tracked) else 0)
+        stray = len(set(tracked["track_id"]) - set(own["track_id"]))
+        timelines.append(Timeline(str(name), last + 1, lanes, stray))
+    return timelines
+
+
+def make_lane(person: int, rows: pd.DataFrame) -> Lane:
+    """One person's lane from its frames."""
+    rows = rows.sort_values("frame_index")
+    seen = rows[rows["track_id"] >= 0]
+    pairs = list(zip(seen["frame_index"].tolist(), seen["track_id"].tolist(), strict=True))
+    spans: list[Span] = []
+    switches = []
+    for place, (frame, own) in enumerate(pairs):
+        if spans and spans[-1].track_id == own and spans[-1].stop == frame - 1:
+            spans[-1] = Span(own, spans[-1].start, frame, spans[-1].colour)
+        else:
+            spans.append(Span(own, frame, frame, track_hex(own)))
+        if place and pairs[place - 1][1] != own:
+            switches.append((pairs[place - 1][0], frame))
+    return Lane(f"person {person}", tuple(join_frames(rows["frame_index"].tolist())), tuple(spans), tuple(switches))
+
+
+def join_frames(frames: list[int]) -> list[tuple[int, int]]:
+    """Runs of consecutive frames.
+
+    >>> join_frames([0, 1, 2, 5])
+    [(0, 2), (5, 5)]
+    """
+    runs: list[tuple[int, int]] = []
+    for frame in frames:
+        if runs and runs[-1][1] == frame - 1:
+            runs[-1] = (runs[-1][0], frame)
+        else:
+            runs.append((frame, frame))
+    return runs
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """Draws the tracked poses of videos on their frames.
+
+    Attributes:
+        tracks: tracked poses.
+        skeleton: their keypoints' name.
+        paths: (video, frame) -> picture.
+    """
+
+    tracks: pd.DataFrame
+    skeleton: str
+    paths: dict[tuple[str, int], Path]
+
+    @classmethod
+    def of(cls, people: pd.DataFrame, poses: pd.DataFrame, tracks: tuple[pd.DataFrame, str]) -> VideoFrames:
+        """The frames that the truth or the predictions name."""
+        own = people[(people["dataset"] == "posetrack") & (people["split"] == "val")]
+        known = pd.concat([table[["video_id", "frame_index", "image_path"]] for table in (own, poses)]).drop_duplicates()
+        columns = (known["video_id"].tolist(), known["frame_index"].tolist(), known["image_path"].tolist())
+        paths = {(video_id, frame): Path(path) for video_id, frame, path in zip(*columns, strict=True)}
+        return cls(tracks[0], tracks[1], paths)
+
+    def draw(self, video_id: str, frame: int) -> np.ndarray:
+        """A frame with its tracked poses and their ids, at the width of a strip."""
+        canvas, matrix = fit_width(read_image(self.paths[video_id, frame]), FRAME_WIDTH)
+        self._draw_people(canvas, matrix, video_id, frame)
+        return canvas
+
+    def draw_around(self, video_id: str, frame: int, bbox_xyxy: np.ndarray) -> np.ndarray:
+        """The surroundings of a person with the tracked poses and their ids."""
+        canvas, matrix = crop_to_box(read_image(self.paths[video_id, frame]), bbox_xyxy, SWITCH_WH, padding=1.6)
+        self._draw_people(canvas, matrix, video_id, frame)
+        return canvas
+
+    def _draw_people(self, canvas: np.ndarray, matrix: np.ndarray, video_id: str, frame: int) -> None:
+        skeleton = load_skeleton(self.skeleton)
+        rows = self.tracks[(self.tracks["video_id"] == video_id) & (self.tracks["frame_index"] == frame)]
+        points = stack_column(rows["keypoints"], np.float32).reshape(len(rows), skeleton.num_keypoints, 2)
+        scores = stack_column(rows["keypoint_scores"], np.float32).reshape(len(rows), skeleton.num_keypoints)
+        corners = rows[list(BBOX_COLUMNS)].to_numpy(np.float64).reshape(-1, 2, 2)
+        for place, track_id in enumerate(rows["track_id"].tolist()):
+            look = track_look(track_id)
+            draw_pose(canvas, warp_points(points[place], matrix), scores[place] >= MIN_SCORE, skeleton, look)
+            x, y = warp_points(corners[place], matrix)[0]
+            draw_label(canvas, f"id {track_id}", (float(x), float(y)), look.middle)
+
+
+def draw_strip(frames: VideoFrames, timeline: Timeline, *, count: int = 6) -> list[Picture]:
+    """Consecutive frames around the first change of id, or from the middle of the video."""
+    changes = sorted(switch for lane in timeline.lanes for switch in lane.switches)
+    middle = changes[0][1] if changes else timeline.num_frames // 2
+    start = max(0, min(middle - count // 2, timeline.num_frames - count))
+    pictures = []
+    for frame in range(start, min(start + count, timeline.num_frames)):
+        if (timeline.video_id, frame) in frames.paths:
+            canvas = frames.draw(timeline.video_id, frame)
+            height, width = canvas.shape[:2]
+            seen = frames.tracks[(frames.tracks["video_id"] == timeline.video_id) & (frames.tracks["frame_index"] == frame)]
+            ids = ", ".join(str(own) for own in sorted(seen["track_id"].tolist())) or "none"
+            alt = f"Video {timeline.video_id}, frame {frame}: tracked ids {ids}"
+            pictures.append(Picture(picture_uri(canvas, quality=74), width, height, alt, f"frame {frame}"))
+    return pictures
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A change of id: the person's last picture under the old id and the first under the new one."""
+
+    title: str
+    pictures: tuple[Picture, Picture]
+
+
+def draw_switches(
+    frames: VideoFrames, people: pd.DataFrame, timelines: list[Timeline], *, most: int | None = None
+) -> list[Switch]:
+    """The first ``most`` changes of id (all, where None), video by video."""
+    found = [(timeline.video_id, lane, switch) for timeline in timelines for lane in timeline.lanes for switch in lane.switches]
+    own = people[(people["dataset"] == "posetrack") & (people["split"] == "val")]
+    switches = []
+    for video_id, lane, pair in found[:most]:
+        person = int(lane.name.removeprefix("person "))
+        rows = own[(own["video_id"] == video_id) & (own["track_id"] == person)].set_index("frame_index")
+        pictures = []
+        for frame in pair:
+            box = rows.loc[frame, list(BBOX_COLUMNS)].to_numpy(np.float32)
+            followed = next(span.track_id for span in lane.spans if span.start <= frame <= span.stop)
+            canvas = frames.draw_around(video_id, frame, box)
+            alt = f"{lane.name} of video {video_id} in frame {frame}, followed by id {followed}"
+            pictures.append(Picture(picture_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {frame}: id {followed}"))
+        switches.append(Switch(f"Video {video_id}, {lane.name}", (pictures[0], pictures[1])))
+    return switches

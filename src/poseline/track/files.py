@@ -1,0 +1,116 @@
+"""Tracking of official prediction files, apart from the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from poseline.config import load_params
+from poseline.config.params import Yaml, apply_override, describe_validation_error
+from poseline.config.tracking import TrackConfig
+from poseline.core.boxes import box_area
+from poseline.core.poses import Frame, PoseSet
+from poseline.core.skeletons import Skeleton, load_skeleton, map_keypoints
+from poseline.datasets.posetrack.files import write_sequence
+from poseline.errors import ConfigError, DataError
+from poseline.infer.video import write_video
+from poseline.project import workspace_root
+from poseline.stages.track import submit
+from poseline.track.base import index_only
+from poseline.track.build import needs_pictures
+from poseline.track.input_videos import PoseVideo, open_videos
+from poseline.track.sequences import track_and_smooth
+
+
+def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
+    """Section ``track`` of a parameter file, by default the project's; of the defaults outside a project.
+
+    Raises:
+        ConfigError: a parameter that does not exist or a value out of its range.
+    """
+    path = params or workspace_root() / "params.yaml"
+    if params is not None or path.is_file():
+        return load_params(path, overrides).track
+    raw: dict[str, Yaml] = {}
+    for override in overrides:
+        apply_override(raw, override)
+    strange = sorted(set(raw) - {"track"})
+    if strange:
+        raise ConfigError(f"--set {strange[0]}: there is no params.yaml here; only track.KEY=VALUE can be set.")
+    try:
+        return TrackConfig.model_validate(raw.get("track", {}))
+    except ValidationError as error:
+        raise ConfigError(f"track: {describe_validation_error(error)}") from None
+
+
+def track_files(
+    config: TrackConfig, predictions: Path, out: Path, *, frames: Path | None = None, skeleton: str = "coco17"
+) -> dict[str, int]:
+    """Write ``out/<video>.json`` in PoseTrack18 result form for every video of the predictions; counts.
+
+    PoseTrack files (2017, 2018, 2021; a folder or one file) list their frames; lists of poses in COCO's result form do not: there
+    the frames are the pictures given, or those that the list names. Frame numbers may skip, and the trackers then know how much time
+    has gone by. Track ids of the input are ignored. A pose without any keypoint is followed by its box; without a box it is left out.
+
+    Args:
+        config: the tracker. Without ``frames`` it goes by the poses alone.
+        predictions: PoseTrack file or folder, or a list of poses.
+        out: folder of the results; videos go to ``out/videos`` where ``config.video`` asks for them.
+        frames: folder of pictures (of the one video, or holding the videos' folders), or the one video's file.
+        skeleton: of a list of poses; PoseTrack files name theirs.
+
+    Raises:
+        DataError: a file is missing or against its form, frames are out of order, or a frame has no picture.
+        BackendError: mp4 cannot be written here.
+    """
+    if out.resolve() in (predictions.resolve(), predictions.resolve().parent):
+        raise DataError(f"{out}: the results would lie among the predictions. Give --out another folder.")
+    if config.video and frames is None:
+        raise DataError("track.video: no pictures to draw on. Give --frames DIR or --frames VIDEO.")
+    counts = {"videos": 0, "frames": 0, "poses": 0, "tracks": 0, "left_out": 0}
+    for video in open_videos(predictions, frames, load_skeleton(skeleton)):
+        kept = [poses.select(np.flatnonzero(_usable(poses))) for poses in video.poses]
+        indices = [frame.frame_index for frame in video.sequence.frames]
+        tracked = track_and_smooth(config, video.skeleton, kept, frame_indices=indices, frames=_frames(config, video, indices))
+        submission, renamed = submit(video.sequence, [to_posetrack(poses, video.skeleton) for poses in tracked], config)
+        write_sequence(out / f"{submission.name}.json", submission)
+        if config.video and video.pictures is not None:
+            write_video(out / "videos" / f"{submission.name}.mp4", renamed, video.pictures(), load_skeleton("posetrack17"))
+        ids = np.concatenate([poses.track_ids for poses in renamed])
+        counts["videos"] += 1
+        counts["frames"] += len(indices)
+        counts["poses"] += len(ids)
+        counts["tracks"] += len(np.unique(ids))
+        counts["left_out"] += sum(map(len, video.poses)) - len(ids)
+    return counts
+
+
+def to_posetrack(poses: PoseSet, skeleton: Skeleton) -> PoseSet:
+    """The poses with PoseTrack's keypoints, matched by name; what the skeleton lacks is not annotated."""
+    target = load_skeleton("posetrack17")
+    if skeleton.name == target.name:
+        return poses
+    index = map_keypoints(skeleton, target)
+    known = index >= 0
+    return replace(
+        poses,
+        keypoints=np.where(known[None, :, None], poses.keypoints[:, index], 0),
+        keypoint_scores=np.where(known, poses.keypoint_scores[:, index], 0),
+        visibility=np.where(known, poses.visibility[:, index], 0),
+    )
+
+
+def _usable(poses: PoseSet) -> np.ndarray:
+    return np.asarray((poses.visibility > 0).any(axis=1) | (box_area(poses.bbox_xyxy) > 0))
+
+
+def _frames(config: TrackConfig, video: PoseVideo, indices: list[int]) -> Iterator[Frame]:
+    if video.pictures is None or not needs_pictures(config):
+        yield from map(index_only, indices)
+        return
+    for index, picture in zip(indices, video.pictures(), strict=True):
+        yield Frame(picture, index)

@@ -1,0 +1,1 @@
+"""Published networks: names, presets, figures, and their weights under our names."""

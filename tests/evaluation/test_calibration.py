@@ -1,0 +1,97 @@
+"""Reliability of scores and expected-OKS rescoring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from poseline.core.skeletons import load_skeleton
+from poseline.errors import ArtifactError, DataError
+from poseline.evaluation.calibration import (
+    ExpectedOks,
+    compare_rescoring,
+    fit_expected_oks,
+    measure_keypoints,
+    measure_poses,
+    measure_reliability,
+    rescore,
+)
+from poseline.evaluation.error_kinds import best_oks, diagnose
+from poseline.metrics.keypoint_types import CocoResults, CocoTruth
+
+
+@pytest.fixture(scope="module")
+def scored(draw_set) -> tuple[CocoTruth, CocoResults]:
+    """Poses whose keypoint scores tell how good they are, and whose pose scores do not."""
+    truth, results = draw_set(5, images=150, crowds=False)
+    rng = np.random.default_rng(0)
+    oks = best_oks(truth, results)
+    scores = np.clip(oks[:, None] + rng.normal(0, 0.15, (len(results), 17)), 0, 1)
+    return truth, replace(results, keypoint_scores=scores, scores=rng.random(len(results)))
+
+
+def test_reliability_of_scores_that_keep_their_promise():
+    rng = np.random.default_rng(0)
+    scores = rng.random(50_000)
+    curve = measure_reliability(scores, rng.random(50_000) < scores)
+    assert curve.error < 0.01
+    assert np.abs(curve.mean_score - curve.mean_outcome).max() < 0.02
+    assert curve.counts.sum() == 50_000
+
+
+def test_reliability_of_scores_that_do_not():
+    assert measure_reliability(np.ones(10), np.zeros(10)).error == 1.0
+    curve = measure_reliability(np.array([0.05]), np.array([0.0]), bins=4)
+    assert np.isnan(curve.mean_score[1:]).all()
+    assert measure_reliability(np.zeros(0), np.zeros(0)).error == 0.0
+
+
+def test_best_oks_looks_at_labelled_people_of_the_same_picture(scored):
+    truth, results = scored
+    oks = best_oks(truth, results)
+    nobody = replace(truth, num_keypoints=np.zeros(len(truth), dtype=int))
+    assert best_oks(nobody, results).max() == 0.0
+    assert 0 < oks.mean() < 1
+
+
+def test_rescoring_raises_ap_on_other_pictures(scored):
+    truth, results = scored
+    fit = truth.image_index < 75
+    held_out = truth.image_index >= 75
+
+    def part(people: np.ndarray, poses: np.ndarray) -> tuple[CocoTruth, CocoResults]:
+        fields = ("image_index", "keypoints", "keypoint_scores", "scores", "area")
+        chosen = CocoResults(*(getattr(results, name)[poses] for name in fields))
+        return replace(truth, num_keypoints=np.where(people, truth.num_keypoints, 0)), chosen
+
+    model = fit_expected_oks(*part(fit, results.image_index < 75))
+    before, after = compare_rescoring(*part(held_out, results.image_index >= 75), model)
+    assert after > before + 0.1
+    test_truth, test_results = part(held_out, results.image_index >= 75)
+    assert measure_poses(test_truth, rescore(test_results, model)).error < measure_poses(test_truth, test_results).error
+
+
+def test_model_round_trip(scored):
+    model = fit_expected_oks(*scored)
+    assert ExpectedOks.from_dict(model.to_dict()) == model
+    with pytest.raises(ArtifactError, match="'spread' is missing"):
+        ExpectedOks.from_dict({"weights": [], "mean": []})
+    with pytest.raises(ArtifactError, match="1 features, expected 6"):
+        ExpectedOks.from_dict({"weights": [1, 2], "mean": [1], "spread": [1]})
+
+
+def test_too_few_detections(scored):
+    truth, results = scored
+    few = CocoResults(*(getattr(results, name)[:5] for name in ("image_index", "keypoints", "keypoint_scores", "scores", "area")))
+    with pytest.raises(DataError, match="5 detections to fit"):
+        fit_expected_oks(truth, few)
+
+
+def test_keypoint_reliability(scored):
+    truth, results = scored
+    diagnosis = diagnose(truth, results, flip_permutation=load_skeleton("coco17").flip_permutation)
+    honest = measure_keypoints(results, diagnosis)
+    boasting = measure_keypoints(replace(results, keypoint_scores=np.ones_like(results.keypoint_scores)), diagnosis)
+    assert 0 <= honest.error < boasting.error

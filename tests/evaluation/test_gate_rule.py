@@ -1,0 +1,111 @@
+"""The gate: what stops a candidate, and that it fails closed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from poseline.evaluation.gate_rule import ScoredRun, decide
+from poseline.evaluation.gate_summary import write_junit, write_markdown
+from poseline.evaluation.protocol import Protocol
+from poseline.metrics.keypoint_ap import score_coco
+
+PROTOCOL = Protocol("coco", boxes="ground_truth", flip=True, input_wh=(192, 256))
+
+
+@pytest.fixture
+def runs(draw_set, shift_results) -> tuple[ScoredRun, ScoredRun]:
+    truth, results = draw_set(1, images=80)
+    noise = np.random.default_rng(0).normal(0, 4, results.keypoints.shape)
+    scores = [score_coco(truth, results), score_coco(truth, shift_results(truth, results, noise))]
+    good, bad = (ScoredRun(score.metrics, PROTOCOL, score.matches) for score in scores)
+    return good, bad
+
+
+def test_a_significant_drop_is_stopped(runs):
+    good, bad = runs
+    decision = decide(good, bad, max_drop=0.005, resamples=200)
+    assert not decision.passed
+    assert "significant drop of more than 0.50" in decision.reason
+    assert decision.checks[0].result.high < 0
+
+
+def test_no_change_and_improvement_pass(runs):
+    good, bad = runs
+    assert decide(good, good, max_drop=0.0, resamples=50).passed
+    assert decide(bad, good, max_drop=0.0, resamples=50).passed
+
+
+def test_a_tolerated_drop_passes(runs):
+    good, bad = runs
+    decision = decide(good, bad, max_drop=0.5, resamples=50)
+    assert decision.passed
+    assert "within the tolerated 50.00" in decision.reason
+
+
+def test_each_metric_has_its_own_threshold(runs):
+    good, bad = runs
+    decision = decide(good, bad, max_drop={"ap": 0.5, "ap_medium": 0.001}, resamples=200)
+    assert not decision.passed
+    assert [check.passed for check in decision.checks] == [True, False]
+    assert decision.reason.startswith("ap_medium")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: None, "there is no baseline"),
+        (lambda run: replace(run, metrics={}), "metric 'ap' of the baseline is missing"),
+        (lambda run: replace(run, metrics={"ap": None}), "metric 'ap' of the baseline is missing"),
+        (lambda run: replace(run, metrics={"ap": float("nan")}), "not a fraction"),
+        (lambda run: replace(run, metrics={"ap": 61.2}), "not a fraction"),
+        (lambda run: replace(run, metrics={"ap": 0.9}), "its table gives"),
+        (lambda run: replace(run, table=None), "table of the baseline is missing"),
+        (lambda run: replace(run, protocol=replace(PROTOCOL, flip=False)), "flip: False against True"),
+        (lambda run: replace(run, table=replace(run.table, image_ids=run.table.image_ids + 1)), "different pictures"),
+    ],
+)
+def test_it_fails_closed(runs, change, message):
+    good, _ = runs
+    decision = decide(change(good), good, max_drop=0.005, resamples=20)
+    assert not decision.passed
+    assert message in decision.reason
+
+
+def test_no_candidate_and_no_metric_fail(runs):
+    good, _ = runs
+    assert not decide(good, None, max_drop=0.005).passed
+    assert not decide(good, good, max_drop={}).passed
+    assert "unknown metric" in decide(
+        replace(good, metrics={"ap_giant": 0.5}), replace(good, metrics={"ap_giant": 0.5}), max_drop={"ap_giant": 0.1}
+    ).reason
+
+
+def test_summaries(runs):
+    good, bad = runs
+    decision = decide(good, bad, max_drop={"ap": 0.005, "ar": 0.9}, resamples=50)
+    text = write_markdown(decision)
+    assert "### poseline gate: failed" in text
+    assert text.count("\n| a") == 2
+    assert "ground-truth boxes, flip, 192x256" in text
+    suite = ElementTree.fromstring(write_junit(decision))
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    closed = ElementTree.fromstring(write_junit(decide(None, good, max_drop=0.1)))
+    assert closed.find("testcase/failure").get("message").startswith("there is no baseline")
+
+
+@pytest.mark.slow
+def test_noise_alone_is_rarely_stopped(draw_set, shift_results):
+    stopped = 0
+    for seed in range(100):
+        truth, results = draw_set(seed, images=60)
+        rng = np.random.default_rng(seed)
+        first, second = (
+            score_coco(truth, shift_results(truth, results, rng.normal(0, 2, results.keypoints.shape))) for _ in range(2)
+        )
+        baseline, candidate = (ScoredRun(score.metrics, PROTOCOL, score.matches) for score in (first, second))
+        stopped += not decide(baseline, candidate, max_drop=0.0, resamples=300, seed=seed).passed
+    assert stopped <= 5

@@ -1,0 +1,199 @@
+"""The gate on files: thresholds by metric and slice, other baselines, summaries, and that it fails closed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from poseline.artifacts import Layout, TableHeader, write_json, write_table
+from poseline.cli import app
+from poseline.config import load_params
+from poseline.errors import ArtifactError
+from poseline.evaluation import gate
+from poseline.evaluation.bootstrap import DistanceTable, resample
+from poseline.evaluation.match_tables import distances_to_frame, videos_to_frame
+from poseline.metrics.pckh import summarize_distances
+from poseline.metrics.video_table import PeopleSums, VideoTable
+
+
+def decide(workspace: Path, *overrides: str, against: str | None = None):
+    params = load_params(workspace / "params.yaml", ["gate.resamples=200", *overrides])
+    return gate.run(params, Layout(Path()), against=against)
+
+
+def write_mpii(root: Path, distances: np.ndarray) -> None:
+    metrics = {**summarize_distances(distances).metrics, "protocol": {"benchmark": "mpii"}}
+    write_json(root / "reports/metrics/mpii.json", metrics)
+    table = DistanceTable.from_people(np.arange(len(distances)), distances)
+    write_table(root / "reports/per_person/mpii/matches.parquet", distances_to_frame(table), TableHeader("matches"))
+
+
+@pytest.fixture(scope="module")
+def baseline(drawn_set, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose scores are its baseline. Do not write into it: copy it."""
+    drawn, folder = drawn_set(1, 40), tmp_path_factory.mktemp("baseline")
+    drawn.write_run(folder, drawn.predict(0))
+    gate.accept(Layout(folder))
+    return folder
+
+
+@pytest.fixture
+def accepted(workspace: Path, baseline: Path) -> Path:
+    """A workspace whose scores are the baseline."""
+    shutil.copytree(baseline, workspace, dirs_exist_ok=True)
+    return workspace
+
+
+def test_a_significant_drop_is_refused_and_its_error_named(accepted: Path, drawn_set) -> None:
+    drawn = drawn_set(1, 40)
+    assert decide(accepted).passed
+    drawn.write_run(accepted, drawn.predict(0, swapped=0.4))
+    refused = decide(accepted)
+    assert not refused.passed
+    assert "significant drop" in refused.reason
+    assert "wrist inversion" in refused.reason
+    assert decide(accepted, "gate.max_drop=0.9").passed
+
+
+def test_each_metric_and_slice_has_its_own_limit(accepted: Path, drawn_set) -> None:
+    drawn = drawn_set(1, 40)
+    drawn.write_run(accepted, drawn.predict(0, swapped=0.4))
+    decision = decide(accepted, "gate.max_drop={ap: 0.9, ap_large: 0.001, ap_people_2_to_4: 0.9}")
+    assert {check.metric: check.passed for check in decision.checks} == {"ap": True, "ap_large": False, "ap_people_2_to_4": True}
+    assert not decide(accepted, "gate.max_drop={ap_crowd_hard: 0.5}").passed  # a slice without anybody
+
+
+def test_pckh_is_gated_where_it_is_asked_for(accepted: Path) -> None:
+    rng = np.random.default_rng(0)
+    distances = rng.uniform(0, 0.7, (60, 16))
+    limits = "gate.max_drop={ap: 0.01, pckh: 0.01}"
+    assert "mpii" in decide(accepted, limits).reason  # neither baseline nor fresh scores
+    write_mpii(accepted, distances)
+    assert "mpii.json: no such file" in decide(accepted, limits).reason  # the baseline holds no MPII yet
+    gate.accept(Layout(Path()), load_params(accepted / "params.yaml", [limits]).gate)
+    assert decide(accepted, limits).passed
+    write_mpii(accepted, distances + 0.1)
+    decision = decide(accepted, limits)
+    assert not decision.passed
+    assert [check.metric for check in decision.checks if not check.passed] == ["pckh"]
+
+
+def write_tracking(root: Path, misses: float, *, alarms: float = 0.0, videos: int = 12, mode: str = "poseval") -> None:
+    """Videos of 100 objects, about ``misses`` of them missed in each, and ``alarms`` false ones."""
+    rng = np.random.default_rng(0)
+    lost = misses + rng.integers(0, 5, videos)
+    clear = np.stack([lost, np.full(videos, alarms), np.ones(videos), np.full(videos, 100.0)], axis=1)
+    identity = np.stack([100 - lost, np.zeros(videos), lost], axis=1)
+    found = np.repeat((100.0 - lost)[:, None], 19, axis=1)
+    hota = np.stack([found, 100 - found, np.zeros_like(found), np.ones_like(found)], axis=1)
+    table = VideoTable(np.array([f"v{i:02d}" for i in range(videos)]), mode, people=PeopleSums(clear, identity, hota))  # type: ignore[arg-type]
+    whole = np.ones((1, videos), dtype=np.uint16)
+    metrics = {name: float(value[0]) for name, value in resample(table, whole, ["mota", "hota", "idf1"]).items()}
+    write_json(root / "reports/metrics/posetrack.json", {**metrics, "protocol": {"benchmark": "posetrack", "mode": mode}})
+    write_table(root / "reports/per_person/posetrack/matches.parquet", videos_to_frame(table), TableHeader("matches"))
+
+
+def test_tracking_is_gated_over_videos(accepted: Path) -> None:
+    limits = "gate.max_drop={ap: 0.01, posetrack.mota: 0.01, posetrack.hota: 0.01}"
+    write_tracking(accepted, 10)
+    gate.accept(Layout(Path()), load_params(accepted / "params.yaml", [limits]).gate)
+    assert decide(accepted, limits).passed
+    write_tracking(accepted, 30)
+    decision = decide(accepted, limits)
+    assert [check.metric for check in decision.checks if not check.passed] == ["posetrack.mota", "posetrack.hota"]
+    write_tracking(accepted, 10, alarms=200.0)  # a MOTA below 0 is a figure like any other
+    assert "mota 87" in decide(accepted, limits).reason
+    write_tracking(accepted, 10, videos=5)
+    assert "5 videos are too few" in decide(accepted, limits).reason
+    write_tracking(accepted, 10, mode="strict")
+    assert "mode poseval, the candidate in strict" in decide(accepted, limits).reason
+
+
+def test_against_a_folder_a_file_and_nothing(accepted: Path, drawn_set, tmp_path: Path) -> None:
+    drawn = drawn_set(1, 40)
+    better = drawn.write_run(tmp_path / "better", drawn.predict(0, noise=0.001))
+    for target in (better, better / "reports/metrics/coco.json", better / "reports"):
+        decision = decide(accepted, against=str(target))
+        assert not decision.passed
+        assert "significant drop" in decision.reason
+    assert decide(accepted, against=str(accepted / "reports/baseline")).passed
+    assert decide(accepted, against=str(accepted / "reports/baseline/coco.json")).passed
+    for unknown in ("no-such-run", "champion", str(tmp_path / "none")):
+        decision = decide(accepted, against=unknown)
+        assert not decision.passed
+        assert "cannot be used" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("baseline/coco.json", None),
+        ("baseline/coco.json", b'{"ap": 0.5'),
+        ("baseline/coco.json", b"{}"),
+        ("baseline/coco.json", b"[]"),
+        ("baseline/coco_matches.parquet", None),
+        ("baseline/coco_matches.parquet", b"PAR1 cut"),
+        ("metrics/coco.json", None),
+        ("metrics/coco.json", b""),
+        ("per_person/coco/matches.parquet", None),
+        ("per_person/coco/matches.parquet", b""),
+    ],
+)
+def test_it_fails_closed_on_every_file(accepted: Path, file: str, content: bytes | None) -> None:
+    path = accepted / "reports" / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    decision = decide(accepted)
+    assert not decision.passed
+    assert "\n" not in decision.reason
+
+
+def test_accept_refuses_scores_that_do_not_agree_with_their_table(accepted: Path) -> None:
+    path = accepted / "reports/metrics/coco.json"
+    before = (accepted / "reports/baseline/coco.json").read_bytes()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ap": 0.999}))
+    with pytest.raises(ArtifactError, match="cannot become the baseline"):
+        gate.accept(Layout(Path()))
+    assert (accepted / "reports/baseline/coco.json").read_bytes() == before
+
+
+def test_the_command_ends_with_1_and_writes_both_summaries(accepted: Path, drawn_set) -> None:
+    drawn = drawn_set(1, 40)
+    passed = CliRunner().invoke(app, ["gate", "--set", "gate.resamples=100"])
+    assert (passed.exit_code, passed.stdout.startswith("gate: passed")) == (0, True)
+    drawn.write_run(accepted, drawn.predict(0, swapped=0.5))
+    summaries = ["--markdown", "out/gate.md", "--junit", "out/gate.xml"]
+    refused = CliRunner().invoke(app, ["gate", *summaries, "--json", "--set", "gate.resamples=100"])
+    assert refused.exit_code == 1
+    assert json.loads(refused.stdout)["passed"] is False
+    assert "### poseline gate: failed" in (accepted / "out/gate.md").read_text()
+    assert ElementTree.parse(accepted / "out/gate.xml").getroot().get("failures") == "1"
+    (accepted / "reports/baseline/coco.json").unlink()
+    closed = CliRunner().invoke(app, ["gate", "--junit", "out/gate.xml"])
+    assert closed.exit_code == 1
+    assert "no such file" in (accepted / "out/gate.xml").read_text()
+
+
+@pytest.mark.slow
+def test_a_planted_wrist_swap_is_named_and_stopped_and_noise_is_not(workspace: Path, drawn_set) -> None:
+    drawn = drawn_set(5, 150)
+    drawn.write_run(workspace, drawn.predict(0))
+    assert CliRunner().invoke(app, ["gate", "--accept"]).exit_code == 0
+    drawn.write_run(workspace, drawn.predict(0, swapped=0.1))
+    refused = CliRunner().invoke(app, ["gate"])
+    assert refused.exit_code == 1
+    assert "left_wrist inversion" in refused.stdout
+    assert "right_wrist inversion" in refused.stdout
+    stopped = 0
+    for seed in range(1, 21):  # other noise of the same size
+        drawn.write_run(workspace, drawn.predict(seed))
+        stopped += CliRunner().invoke(app, ["gate"]).exit_code
+    assert stopped <= 1

@@ -1,0 +1,161 @@
+"""A published ONNX network scored by the pipeline, from a description written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from poseline.config import load_params
+from poseline.errors import ArtifactError, BackendError
+from poseline.infer.onnx_spec import read_onnx_spec
+from poseline.infer.runtime import load_estimator, onnx_forward
+
+SPEC = {
+    "input_wh": [64, 96], "skeleton": "coco17", "codec": {"kind": "heatmap", "geometry": "legacy", "heatmap": {"refine": "quarter"}},
+    "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
+}  # fmt: skip
+
+
+def save_network(path: Path, *, channels: int = 17) -> Path:
+    """An ONNX file whose heat maps are the mean of 4 x 4 pixels of the first channel, times the keypoint's number."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = np.zeros((channels, 3, 4, 4), np.float32)
+    weight[:, 0] = np.arange(1, channels + 1, dtype=np.float32)[:, None, None] / 16
+    node = helper.make_node("Conv", ["data", "weight"], ["maps"], strides=[4, 4], kernel_shape=[4, 4])
+    graph = helper.make_graph(
+        [node],
+        "net",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, ["batch", 3, 96, 64])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["batch", channels, 24, 16])],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def write_spec(path: Path, **changes: object) -> Path:
+    content = {key: value for key, value in {**SPEC, **changes}.items() if value is not None}
+    path.write_text(json.dumps(content) if path.suffix == ".json" else yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_the_description_lies_beside_the_file_or_is_named(tmp_path: Path, suffix: str) -> None:
+    write_spec(tmp_path / f"net{suffix}")
+    beside = read_onnx_spec(tmp_path / "net.onnx")
+    named = read_onnx_spec(tmp_path / "other.onnx", tmp_path / f"net{suffix}")
+    assert beside == named
+    assert beside.saved.model.input_wh == (64, 96)
+    assert (beside.saved.codec.geometry, beside.saved.codec.heatmap.refine, beside.saved.model.padding) == ("legacy", "quarter", 1.25)
+
+
+def test_channel_order_and_scale(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path / "net.yaml", mean=[0.1, 0.2, 0.3], std=None, scale=255, channel_order="bgr")
+    described = read_onnx_spec(tmp_path / "net.onnx", spec)
+    assert described.bgr
+    assert described.saved.model.normalise.mean == (0.3, 0.2, 0.1)  # ours is RGB
+    assert described.saved.model.normalise.std == pytest.approx((1 / 255,) * 3)
+    network = save_network(tmp_path / "net.onnx")
+    image = torch.zeros(1, 3, 96, 64)
+    image[:, 2] = 1.0
+    assert float(onnx_forward(network)(image)[0, 0].max()) == 0
+    assert float(onnx_forward(network, bgr=True)(image)[0, 0].max()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"padings": 1.2}, "padings: unknown key"),
+        ({"codec": {"kind": "heatmap", "refinement": "dark"}}, "codec.refinement: unknown key"),
+        ({"codec": {"kind": "maps"}}, "codec.kind"),
+        ({"codec": None}, "codec: missing"),
+        ({"input_wh": None}, "input_wh: missing"),
+        ({"input_wh": [60, 96]}, "input_wh: both sides must be multiples of 32, got [60, 96]"),
+        ({"skeleton": "coco18"}, "skeleton: unknown skeleton 'coco18'"),
+        ({"std": [0.2, 0.2, 0]}, "std: expected three numbers above 0"),
+        ({"scale": 255.0}, "std: given together with scale"),
+        ({"channel_order": "rbg"}, "channel_order"),
+    ],
+)
+def test_a_bad_description_is_one_line(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    path = write_spec(tmp_path / "net.yaml", **changes)
+    with pytest.raises(ArtifactError) as caught:
+        read_onnx_spec(tmp_path / "net.onnx", path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_unreadable_and_unfitting(tmp_path: Path, project: Path) -> None:
+    network = save_network(tmp_path / "net.onnx")
+    with pytest.raises(ArtifactError, match="no description beside it"):
+        read_onnx_spec(network)
+    (tmp_path / "cut.json").write_text('{"input_wh": [')
+    with pytest.raises(ArtifactError, match="not readable"):
+        read_onnx_spec(network, tmp_path / "cut.json")
+    for changes, message in (
+        ({"skeleton": "mpii16"}, r"gives \(\(17, 24, 16\),\), expected \(\(16, 24, 16\),\)"),
+        ({"input_wh": [96, 64]}, "does not take an input of 96x64"),
+        ({"input_name": "images"}, "no input 'images', it has"),
+    ):
+        spec = write_spec(tmp_path / "wrong.yaml", **changes)
+        given = ["predict.runtime=onnxruntime", f"predict.onnx={network}", f"predict.onnx_spec={spec}"]
+        with pytest.raises(BackendError, match=message):
+            load_estimator(load_params(project / "params.yaml", given).predict, Path("none"), torch.device("cpu"))
+
+
+def test_the_pipeline_scores_it(tmp_path: Path, project: Path, tiny: tuple[str, ...]) -> None:
+    from poseline.artifacts import Layout, read_json
+    from poseline.stages import predict, score
+
+    network = save_network(tmp_path / "net.onnx")
+    write_spec(tmp_path / "net.yaml")
+    params = load_params(project / "params.yaml", [*tiny, "predict.runtime=onnxruntime", f"predict.onnx={network}"])
+    layout = Layout(Path())
+    predict.run(params, layout, "cpu", "coco")
+    metrics = score.run(params, layout, "coco")
+    assert 0 <= metrics["ap"] <= 1
+    protocol = read_json(Path("reports/metrics/coco.json"), made_by="score")["protocol"]
+    assert (protocol["input_wh"], protocol["codec"], protocol["flip"]) == ([64, 96], "heatmap", True)
+
+
+@pytest.mark.real
+def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> None:
+    """AP on 138 people; the network's published AP on the whole of COCO val is .518."""
+    pytest.importorskip("onnxruntime")
+    from poseline.core.boxes import xywh_to_xyxy
+    from poseline.datasets.coco.scoring_files import read_truth
+    from poseline.datasets.images import read_image
+    from poseline.metrics.keypoint_ap import score_coco
+    from poseline.metrics.keypoint_types import CocoResults
+
+    spec = write_spec(tmp_path / "net.yaml", input_wh=[192, 256])
+    network = real_data / "weights/ultralight_simplepose_256x192.onnx"
+    given = ["predict.runtime=onnxruntime", f"predict.onnx={network}", f"predict.onnx_spec={spec}"]
+    repository = Path(__file__).resolve().parents[2]
+    estimator = load_estimator(load_params(repository / "params.yaml", given).predict, Path("none"), torch.device("cpu"))
+    content = json.loads((real_data / "coco/person_keypoints.json").read_text())
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    truth = read_truth(real_data / "coco/person_keypoints.json")
+    asked = np.flatnonzero(~truth.ignored)
+    found = []
+    for image in np.unique(truth.image_index[asked]):
+        rows = asked[truth.image_index[asked] == image]
+        picture = read_image(real_data / "coco/images" / names[int(truth.image_ids[image])])
+        poses = estimator.estimate(picture, xywh_to_xyxy(truth.bbox_xywh[rows]))
+        found.append((truth.image_ids[truth.image_index[rows]], poses))
+    results = CocoResults.from_arrays(
+        truth,
+        np.concatenate([ids for ids, _ in found]),
+        keypoints=np.concatenate([poses.keypoints for _, poses in found]),
+        scores=np.concatenate([poses.pose_scores for _, poses in found]),
+    )
+    assert 0.45 < score_coco(truth, results).metrics["ap"] < 0.58
