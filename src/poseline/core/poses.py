@@ -1,11 +1,14 @@
-"""Struct-of-arrays types that cross layers, checked at construction."""
+"""Poses as a struct of arrays, checked at construction."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
+
+from poseline.core.skeletons import Skeleton, map_keypoints
 
 
 def _array(value: object, dtype: type[np.generic], shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -17,10 +20,10 @@ def _array(value: object, dtype: type[np.generic], shape: tuple[int, ...], name:
 
 @dataclass(frozen=True)
 class PoseSet:
-    """N poses of K keypoints in one picture or frame.
+    """N poses of K keypoints, of one image or of many.
 
     Attributes:
-        keypoints: float32 [N, K, 2], pixels of the picture, origin top-left, integers are pixel centres.
+        keypoints: float32 [N, K, 2], pixels of the image, origin top-left, integers are pixel centres.
         keypoint_scores: float32 [N, K], confidence of each keypoint.
         bbox_xyxy: float32 [N, 4], pixels.
         bbox_scores: float32 [N]; ones where none was given.
@@ -81,13 +84,35 @@ class PoseSet:
         """Keypoints per pose, K."""
         return self.keypoints.shape[1]
 
-    def select(self, index: Int[np.ndarray, " M"] | UInt8[np.ndarray, " N"] | slice) -> PoseSet:
+    def select(self, index: Int[np.ndarray, " M"] | Bool[np.ndarray, " N"] | slice) -> PoseSet:
         """The poses at these indices (or under this boolean mask), in that order."""
         return PoseSet(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def with_track_ids(self, track_ids: Int[np.ndarray, " N"]) -> PoseSet:
         """The same poses under other track ids."""
         return replace(self, track_ids=np.asarray(track_ids, dtype=np.int64))
+
+    def convert(self, source: Skeleton, target: Skeleton) -> PoseSet:
+        """The poses in another skeleton, keypoints matched by name or alias.
+
+        What the source lacks is (0, 0) with score 0 and visibility 0, and so is what is unlabelled. Pose scores stay as they are.
+        """
+        if source == target:
+            return self
+        index = map_keypoints(source, target)
+        known = index >= 0
+        visibility = np.where(known, self.visibility[:, index], 0)
+        return replace(
+            self,
+            keypoints=np.where((visibility > 0)[..., None], self.keypoints[:, index], 0),
+            keypoint_scores=np.where(known, self.keypoint_scores[:, index], 0),
+            visibility=visibility,
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[PoseSet]) -> PoseSet:
+        """The poses of one or more sets of as many keypoints, one after another."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
     @classmethod
     def empty(cls, num_keypoints: int) -> PoseSet:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from poseline.artifacts import SCHEMA_VERSION, atomic_file, file_hash, read_json, write_json
+from poseline.artifacts import atomic_file, file_hash, read_json, write_json
 from poseline.codecs.scores import ScoreRule
 from poseline.config import CodecConfig, ModelConfig, dump_section
 from poseline.config.params import Yaml, describe_validation_error
@@ -20,6 +20,7 @@ from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.errors import ArtifactError, ConfigError
 from poseline.models.build import build_empty
 
+SCHEMA_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
 SPEC_FILE = "model.json"
 

@@ -1,0 +1,61 @@
+"""Implementations by name: the package's own, and those that other packages offer through an entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from poseline.errors import BackendError, ConfigError
+
+
+class Kinds:
+    """The kinds of one component (codecs, trackers, ...). Nothing is imported before :meth:`load`.
+
+    Args:
+        group: name of the entry-point group, e.g. ``poseline.codecs``; also what an error calls the component.
+        own: kind -> ``module:attribute`` in this package.
+    """
+
+    def __init__(self, group: str, own: Mapping[str, str]) -> None:
+        self.group, self.own = group, dict(own)
+
+    @cached_property
+    def plugins(self) -> dict[str, EntryPoint]:
+        """Kinds of other packages; a name of ours cannot be taken."""
+        return {entry.name: entry for entry in entry_points(group=self.group) if entry.name not in self.own}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every kind, ours first."""
+        return (*self.own, *sorted(self.plugins))
+
+    def check(self, kind: str) -> str:
+        """The kind, where there is such a one.
+
+        Raises:
+            ConfigError: there is none; names the closest.
+        """
+        if kind not in self.own and kind not in self.plugins:
+            close = get_close_matches(kind, self.names, n=1)
+            hint = f"Did you mean '{close[0]}'? " if close else ""
+            raise ConfigError(f"unknown kind '{kind}'. {hint}Choose one of {', '.join(self.names)}.")
+        return kind
+
+    def load(self, kind: str) -> object:
+        """The implementation of a kind.
+
+        Raises:
+            ConfigError: there is no such kind.
+            BackendError: another package offers it but cannot be imported.
+        """
+        self.check(kind)
+        if kind in self.own:
+            module, _, attribute = self.own[kind].partition(":")
+            return getattr(import_module(module), attribute)
+        try:
+            return self.plugins[kind].load()
+        except Exception as error:  # whatever a foreign module raises
+            raise BackendError(f"{self.group}: kind '{kind}' ({self.plugins[kind].value}) cannot be loaded: {error}") from error
