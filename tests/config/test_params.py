@@ -71,3 +71,14 @@ def test_dump_and_parse_give_the_same_tree_and_hash() -> None:
     assert again == params
     assert config_hash(again.train) == config_hash(params.train)
     assert config_hash(load_params(PARAMS, ["train.epochs=99"]).train) != config_hash(params.train)
+
+
+def test_an_old_key_or_value_names_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from poseline.config import renamed
+
+    monkeypatch.setitem(renamed.KEYS, "report.pictures", "report.images")
+    monkeypatch.setitem(renamed.VALUES, "codec.geometry", {"legacy": "published"})
+    with pytest.raises(ConfigError, match=r"report\.pictures: renamed, write report\.images"):
+        load_params(PARAMS, ("report.pictures=3",))
+    assert renamed.find_renamed({"codec": {"geometry": "legacy"}}) == "codec.geometry: value 'legacy' was renamed, write 'published'"
+    assert renamed.find_renamed({"codec": {"geometry": "published"}}) is None

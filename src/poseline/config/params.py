@@ -15,6 +15,7 @@ from poseline.config.base import Section
 from poseline.config.dataset import DataConfig, MiniConfig, PreprocessConfig, ValidateConfig
 from poseline.config.evaluation import GateConfig, PredictConfig, ReportConfig, ScoreConfig
 from poseline.config.network import CodecConfig, LossConfig, ModelConfig
+from poseline.config.renamed import find_renamed
 from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig
 from poseline.errors import ConfigError
@@ -93,6 +94,8 @@ def parse_params(raw: Mapping[str, Yaml], *, source: str) -> Params:
     Raises:
         ConfigError: names the first offending key, the rule and the value found.
     """
+    if (renamed := find_renamed(raw)) is not None:
+        raise ConfigError(f"{source}: {renamed}")
     try:
         return Params.model_validate(raw)
     except ValidationError as error:

@@ -1,0 +1,24 @@
+"""Keys and values of params.yaml that have been renamed: an old one gives an error that names the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+KEYS: dict[str, str] = {}
+"""Old dotted key -> new dotted key."""
+
+VALUES: dict[str, dict[str, str]] = {}
+"""Dotted key -> old value -> new value."""
+
+
+def find_renamed(raw: Mapping[str, object], prefix: str = "") -> str | None:
+    """What to write in place of the first old key or value of a parameter tree; None where there is none."""
+    for name, value in raw.items():
+        key = f"{prefix}{name}"
+        if key in KEYS:
+            return f"{key}: renamed, write {KEYS[key]}"
+        if isinstance(value, str) and value in VALUES.get(key, {}):
+            return f"{key}: value '{value}' was renamed, write '{VALUES[key][value]}'"
+        if isinstance(value, Mapping) and (found := find_renamed(value, f"{key}.")) is not None:
+            return found
+    return None
