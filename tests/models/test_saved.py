@@ -10,7 +10,7 @@ from torch import nn
 from poseline.config import CodecConfig, ModelConfig
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import ArtifactError, ConfigError
-from poseline.models.build import build_model
+from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, load_model, load_saved, save_model
 
 MODEL = ModelConfig(width=0.25, deconv_channels=(16, 16, 16), input_wh=(32, 32))
@@ -81,10 +81,10 @@ def cut(path: Path) -> None:
         (lambda folder: (folder / "model.safetensors").unlink(), "no such file"),
         (lambda folder: cut(folder / "model.json"), "not readable as JSON"),
         (lambda folder: cut(folder / "model.safetensors"), "expected the weights of hash"),
-        (lambda folder: edit(folder, schema_version=99), "expected schema_version 1, got 99"),
+        (lambda folder: edit(folder, schema_version=99), "expected schema_version 2, got 99"),
         (lambda folder: edit(folder, model={"kind": "nonsense"}), "kind: "),
-        (lambda folder: edit(folder, score="best"), "score: expected mean, mean_visible or reference, got 'best'"),
-        (lambda folder: edit(folder, keypoints=[]), "expected a mapping"),
+        (lambda folder: edit(folder, score="best"), "score: Input should be 'mean', 'mean_visible' or 'published', got best"),
+        (lambda folder: edit(folder, keypoints=[]), "keypoints: Input should be a dictionary"),
         (lambda folder: edit(folder, model=ModelConfig(input_wh=(32, 32)).model_dump()), "do not fit the network"),
         (remove_key, "lacks 'codec'"),
     ],

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 KEYS: dict[str, str] = {}
 """Old dotted key -> new dotted key."""
 
-VALUES: dict[str, dict[str, str]] = {}
+VALUES: dict[str, dict[str, str]] = {
+    "codec.geometry": {"legacy": "published"},
+    "predict.score": {"reference": "published"},
+}
 """Dotted key -> old value -> new value."""
 
 

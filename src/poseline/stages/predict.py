@@ -166,7 +166,7 @@ def suppress(rows: pd.DataFrame, skeleton: Skeleton, config: PredictConfig) -> p
             )
             kept = poses.select(index)
             known = (poses.keypoint_scores > 0).any(axis=0)
-            rule_scores = reference_scores if config.rule == "reference" else pose_score(scores[:, known], kept.bbox_scores, config.rule)
+            rule_scores = reference_scores if config.rule == "published" else pose_score(scores[:, known], kept.bbox_scores, config.rule)
             kept = replace(kept, keypoints=keypoints, keypoint_scores=scores, pose_scores=rule_scores)
         case "oks":
             index = oks_nms(

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from poseline.config.network import ModelConfig
+from poseline.errors import ConfigError
 from poseline.models.backbones.base import Backbone, reset_convolutions, scale_channels
 
 DEPTHS: dict[int, tuple[int, int, int, int]] = {
@@ -71,13 +73,6 @@ def conv3x3(inplanes: int, planes: int, stride: int, variant: ResNetVariant) -> 
     return nn.Conv2d(inplanes, planes, 3, stride=stride, padding=1, bias=False)
 
 
-def offset_conv(inplanes: int, stride: int) -> nn.Conv2d:
-    """The convolution that predicts the offsets of a deformable one; zero at the start."""
-    conv = nn.Conv2d(inplanes, 18, 3, stride=stride, padding=1)
-    nn.init.zeros_(conv.weight)
-    return conv
-
-
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut."""
 
@@ -87,7 +82,7 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = conv3x3(inplanes, planes, stride, ResNetVariant(shuffle=variant.shuffle))
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2_offset = offset_conv(planes, 1) if variant.deformable else None
+        self.conv2_offset = nn.Conv2d(planes, 18, 3, padding=1) if variant.deformable else None
         self.conv2 = conv3x3(planes, planes, 1, variant)
         self.bn2 = nn.BatchNorm2d(planes)
         self.se = ChannelAttention(planes) if first and variant.attention else None
@@ -114,7 +109,7 @@ class Bottleneck(nn.Module):
         outplanes = planes * self.expansion
         self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2_offset = offset_conv(planes, stride) if variant.deformable else None
+        self.conv2_offset = nn.Conv2d(planes, 18, 3, stride=stride, padding=1) if variant.deformable else None
         self.conv2 = conv3x3(planes, planes, stride, variant)
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, outplanes, 1, bias=False)
@@ -143,7 +138,22 @@ def shortcut(inplanes: int, outplanes: int, stride: int) -> nn.Sequential | None
 class ResNet(Backbone):
     """The four stages of a ResNet, strides 4 to 32, with torchvision's parameter names."""
 
+    resizable = True
     strides = (4, 8, 16, 32)
+
+    @classmethod
+    def build(cls, model: ModelConfig) -> ResNet:
+        """The ResNet that ``model.backbone`` names; FastPose's always carry channel attention.
+
+        Raises:
+            ConfigError: deformable stages of a shuffled network.
+        """
+        prefix, depth = model.backbone.split("resnet")
+        if prefix == "shuffle_" and model.dcn:
+            raise ConfigError(f"model.dcn: '{model.backbone}' has no deformable stages. Set model.dcn false or take se_resnet{depth}.")
+        attention = prefix != "" or model.kind in ("fastpose", "fastpose_duc")
+        variant = ResNetVariant(attention=attention, shuffle=prefix == "shuffle_", deformable=model.dcn)
+        return cls(int(depth), variant=variant, width=model.width)
 
     def __init__(self, depth: int, *, variant: ResNetVariant | None = None, width: float = 1.0) -> None:
         super().__init__()
@@ -165,12 +175,8 @@ class ResNet(Backbone):
                 layers.append(block(inplanes, count, stride, first=index == 0, variant=own))
                 inplanes = count * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw new weights; offsets of deformable convolutions start at zero."""
         reset_convolutions(self)
-        for name, part in self.named_modules():
+        for name, part in self.named_modules():  # offsets of deformable convolutions start at zero
             if name.endswith("conv2_offset") and isinstance(part, nn.Conv2d):
                 nn.init.zeros_(part.weight)
 

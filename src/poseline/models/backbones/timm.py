@@ -1,4 +1,4 @@
-"""Any timm network as a trunk, with timm's own pre-trained weights."""
+"""Any timm network as a backbone, with timm's own pre-trained weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import ModuleType
 from jaxtyping import Float
 from torch import Tensor
 
+from poseline.config.network import ModelConfig
 from poseline.errors import BackendError, ConfigError
 from poseline.models.backbones.base import Backbone
 
@@ -32,6 +33,11 @@ class TimmBackbone(Backbone):
         input_wh: fixed-size transformers are built for it.
         weights: None for none, ``imagenet`` for timm's own, or a file in timm's naming.
     """
+
+    @classmethod
+    def build(cls, model: ModelConfig) -> TimmBackbone:
+        """The timm network that ``model.backbone`` names."""
+        return cls(model.backbone.removeprefix("timm/"), input_wh=model.input_wh)
 
     def __init__(self, name: str, *, input_wh: tuple[int, int], weights: str | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""HRNet: parallel branches at strides 4 to 32 that exchange features; heat maps from the finest.
+"""HRNet: parallel branches at strides 4 to 32 that exchange features.
 
 Reference:
     Sun et al., Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR 2019.
@@ -13,17 +13,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from poseline.config.network import ModelConfig
 from poseline.models.backbones.base import Backbone
 from poseline.models.backbones.resnet import BasicBlock, Bottleneck, ResNetVariant
-from poseline.models.heads import final_conv
 
-HRNET_WIDTHS = {"hrnet_w32": 32, "hrnet_w48": 48}
 STAGE_MODULES = {2: 1, 3: 4, 4: 3}
 PLAIN = ResNetVariant()
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, relu: bool = False) -> nn.Sequential:
-    """A convolution with batch norm, and ReLU where asked."""
+    """A convolution with batch norm, and ReLU where ``relu``."""
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),
@@ -74,9 +73,14 @@ def exchange_path(channels: Sequence[int], source: int, target: int) -> nn.Modul
 
 
 class HRNet(Backbone):
-    """The trunk, with the parameter names of the published networks; its only map is the finest branch."""
+    """The network up to the finest branch, its only map, with the parameter names of the published networks."""
 
     strides = (4,)
+
+    @classmethod
+    def build(cls, model: ModelConfig) -> HRNet:
+        """The HRNet whose finest branch has the width in ``model.backbone``."""
+        return cls(int(model.backbone.removeprefix("hrnet_w")))
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -120,18 +124,3 @@ def transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
         else:
             paths.append(nn.Identity())
     return nn.ModuleList(paths)
-
-
-class HRNetPose(HRNet):
-    """Heat maps at a quarter of the input from the finest branch; all convolutions drawn from N(0, 0.001)."""
-
-    def __init__(self, width: int, num_keypoints: int) -> None:
-        super().__init__(width)
-        self.final_layer = final_conv(width, num_keypoints, 1)
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d):
-                nn.init.normal_(part.weight, std=0.001)
-
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K H/4 W/4"]:  # type: ignore[override]
-        """One heat map a keypoint."""
-        return self.final_layer(super().forward(images)[0])
