@@ -87,7 +87,7 @@ def test_integral_decodes_as_the_reference(decode: dict[str, np.ndarray], normal
 def test_mirrored_maps_move_one_column(decode: dict[str, np.ndarray]) -> None:
     maps = torch.from_numpy(decode["hms"][[1]])[None]
     unshifted = torch.from_numpy(decode["flip_noshift"])
-    mirrored = heatmap_codec(1).mirror(maps, np.array([0]))[0, 0]
+    mirrored = heatmap_codec(1).flip(maps, np.array([0]))[0, 0]
     assert torch.equal(mirrored[:, 1:], unshifted[:, :-1])
     assert torch.equal(mirrored[:, 0], unshifted[:, 0])
 
