@@ -66,7 +66,7 @@ def timm_backbone(model: ModelConfig) -> TimmBackbone:
         read_checkpoint(Path(model.weights))
     try:
         with quick_hub():
-            return TimmBackbone(name, input_wh=model.input_wh, weights=model.weights)
+            return TimmBackbone(model, weights=model.weights)
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise

@@ -15,7 +15,8 @@ from poseline.errors import ConfigError
 class Backbone(nn.Module):
     """Images to feature maps.
 
-    A backbone of another package is a subclass named by an entry point of the group ``poseline.backbones``.
+    It is built, newly drawn, from a model section; ``model.weights`` is left aside. A backbone of another package is a subclass named
+    by an entry point of the group ``poseline.backbones``.
 
     Attributes:
         resizable: whether it has the options ``model.width`` and ``model.dcn``.
@@ -27,14 +28,8 @@ class Backbone(nn.Module):
     out_channels: tuple[int, ...]
     strides: tuple[int, ...]
 
-    @classmethod
-    def build(cls, model: ModelConfig) -> Backbone:
-        """The newly drawn backbone of a model section; ``model.weights`` is left aside.
-
-        Raises:
-            ConfigError: options that it does not have.
-        """
-        raise NotImplementedError
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__()
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         """The feature maps [B, C_i, H / stride_i, W / stride_i], finest first."""
@@ -55,7 +50,7 @@ def build_backbone(model: ModelConfig, kind: type[Backbone] = Backbone) -> Backb
     if not found.resizable and (model.dcn or model.width != 1):
         option = "dcn" if model.dcn else "width"
         raise ConfigError(f"model.{option}: only ResNets have it, got backbone '{model.backbone}'. Leave it at its default.")
-    return found.build(model)
+    return found(model)
 
 
 def scale_channels(channels: int, width: float) -> int:

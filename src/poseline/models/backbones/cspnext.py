@@ -117,14 +117,9 @@ class CspNext(Backbone):
 
     strides = (4, 8, 16, 32)
 
-    @classmethod
-    def build(cls, model: ModelConfig) -> CspNext:
-        """The CSPNeXt that ``model.backbone`` names."""
-        return cls(model.backbone)
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        deepen, widen = CSPNEXT_SCALES[name]
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(model)
+        deepen, widen = CSPNEXT_SCALES[model.backbone]
         stem = int(64 * widen)
         self.stem = nn.Sequential(ConvAct(3, stem // 2, 3, stride=2), ConvAct(stem // 2, stem // 2, 3), ConvAct(stem // 2, stem, 3))
         self.out_channels = tuple(int(channels * widen) for channels, _ in STAGES)

@@ -25,8 +25,6 @@ class HarDNetPlan:
         stem: channels of the two first convolutions.
         channels: channels of the 1x1 convolution after each block; 0 for none.
         growth: growth rate of each block.
-        depth: convolutions of each block.
-        pool_after: whether the grid is halved after each block's 1x1 convolution.
         skip_nodes: indices of the layers whose maps the way up takes.
         bottom: channels before the coarsest block, and the growth of that block.
         up_growth: growth of the block after each of the three steps up.
@@ -37,8 +35,6 @@ class HarDNetPlan:
     stem: tuple[int, int]
     channels: tuple[int, ...]
     growth: tuple[int, ...]
-    depth: tuple[int, ...]
-    pool_after: tuple[bool, ...]
     skip_nodes: tuple[int, int, int, int]
     bottom: tuple[int, int]
     up_growth: tuple[int, int, int]
@@ -48,6 +44,9 @@ class HarDNetPlan:
 
 MULTIPLIER = 1.7
 """Harmonic growth of the channels of linked layers."""
+
+DEPTH, POOLED = (8, 16, 16, 16, 16), (0, 2)
+"""Convolutions of the blocks on the way down, and the blocks after which the grid is halved."""
 
 UP_DEPTH = (8, 8, 4)
 """Convolutions of the blocks on the way up."""
@@ -60,8 +59,6 @@ PLANS = {
         (32, 64),
         (128, 256, 320, 0),
         (14, 16, 20, 40),
-        (8, 16, 16, 16),
-        (True, False, True, False),
         (1, 3, 8, 11),
         bottom=(192, 72),
         up_growth=(48, 32, 20),
@@ -72,8 +69,6 @@ PLANS = {
         (48, 96),
         (192, 256, 320, 480, 0),
         (24, 24, 28, 36, 48),
-        (8, 16, 16, 16, 16),
-        (True, False, True, False, False),
         (1, 3, 8, 13),
         bottom=(256, 80),
         up_growth=(64, 48, 28),
@@ -145,14 +140,14 @@ def down_layers(plan: HarDNetPlan) -> tuple[nn.ModuleList, list[int]]:
         nn.AvgPool2d(3, stride=2, padding=1),
     ]
     widths = [plan.stem[0], plan.stem[1], plan.stem[1]]
-    for count, growth, depth, pool in zip(plan.channels, plan.growth, plan.depth, plan.pool_after, strict=True):
+    for index, (count, growth, depth) in enumerate(zip(plan.channels, plan.growth, DEPTH, strict=False)):
         block = HarmonicBlock(widths[-1], growth, depth)
         layers.append(block)
         widths.append(block.out_channels)
         if count:
             layers.append(ConvNorm(block.out_channels, count, 1))
             widths.append(count)
-        if pool:
+        if index in POOLED:
             layers.append(nn.AvgPool2d(2))
             widths.append(widths[-1])
     return nn.ModuleList(layers), [widths[node] for node in plan.skip_nodes]
@@ -170,14 +165,9 @@ class HarDNet(Backbone):
 
     strides = (4,)
 
-    @classmethod
-    def build(cls, model: ModelConfig) -> HarDNet:
-        """The HarDNet that ``model.backbone`` names."""
-        return cls(model.backbone)
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        plan = PLANS[name]
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(model)
+        plan = PLANS[model.backbone]
         self.num_skips, self.skip_nodes = plan.skips, plan.skip_nodes
         self.base, skips = down_layers(plan)
         self.last_proj = ConvNorm(skips[-1], plan.bottom[0], 1)

@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops import Conv2dNormActivation
 
 from poseline.config.network import ModelConfig
 from poseline.models.backbones.base import Backbone
-from poseline.models.backbones.resnet import BasicBlock, Bottleneck, ResNetVariant
+from poseline.models.backbones.resnet import ResidualBlock, ResNetVariant
 
 STAGE_MODULES = {2: 1, 3: 4, 4: 3}
 PLAIN = ResNetVariant()
@@ -23,11 +24,7 @@ PLAIN = ResNetVariant()
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, relu: bool = False) -> nn.Sequential:
     """A convolution with batch norm, and ReLU where ``relu``."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-    ]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+    return Conv2dNormActivation(in_channels, out_channels, kernel, stride, activation_layer=nn.ReLU if relu else None)
 
 
 def downsampling(in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
@@ -42,7 +39,7 @@ class ExchangeModule(nn.Module):
     def __init__(self, channels: Sequence[int], *, num_outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(count, count, 1, first=False, variant=PLAIN) for _ in range(4))) for count in channels
+            nn.Sequential(*(ResidualBlock(width, width, 1, expansion=1, first=False, variant=PLAIN) for _ in range(4))) for width in channels
         )
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(exchange_path(channels, source, target) for source in range(len(channels))) for target in range(num_outputs)
@@ -77,20 +74,18 @@ class HRNet(Backbone):
 
     strides = (4,)
 
-    @classmethod
-    def build(cls, model: ModelConfig) -> HRNet:
-        """The HRNet whose finest branch has the width in ``model.backbone``."""
-        return cls(int(model.backbone.removeprefix("hrnet_w")))
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(model)
+        width = int(model.backbone.removeprefix("hrnet_w"))
         self.out_channels = (width,)
         self.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(*(Bottleneck(64 if index == 0 else 256, 64, 1, first=index == 0, variant=PLAIN) for index in range(4)))
+        self.layer1 = nn.Sequential(
+            *(ResidualBlock(64 if index == 0 else 256, 64, 1, expansion=4, first=index == 0, variant=PLAIN) for index in range(4))
+        )
         channels = [width * 2**branch for branch in range(4)]
         before = [256]
         for stage, modules in STAGE_MODULES.items():

@@ -28,21 +28,17 @@ class PlainViT(Backbone):
 
     strides = (16,)
 
-    @classmethod
-    def build(cls, model: ModelConfig) -> PlainViT:
-        """The transformer that ``model.backbone`` names, for the model's input size."""
-        return cls(model.backbone, input_wh=model.input_wh, drop_path=model.drop_path)
-
-    def __init__(self, name: str, *, input_wh: tuple[int, int], drop_path: float = 0.0) -> None:
-        super().__init__()
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(model)
         import_timm()
         from timm.models.vision_transformer import VisionTransformer
 
-        channels, depth, heads = VIT_SIZES[name]
+        channels, depth, heads = VIT_SIZES[model.backbone]
         self.out_channels = (channels,)
-        self.grid_hw = (input_wh[1] // 16, input_wh[0] // 16)
+        width, height = model.input_wh
+        self.grid_hw = (height // 16, width // 16)
         self.vit = VisionTransformer(
-            img_size=(input_wh[1], input_wh[0]),
+            img_size=(height, width),
             patch_size=16,
             embed_dim=channels,
             depth=depth,
@@ -50,7 +46,7 @@ class PlainViT(Backbone):
             class_token=False,
             global_pool="",
             num_classes=0,
-            drop_path_rate=drop_path,
+            drop_path_rate=model.drop_path,
         )
         self.vit.patch_embed.proj.padding = (2, 2)
 
