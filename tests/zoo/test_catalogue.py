@@ -17,13 +17,14 @@ from poseline.zoo.sizes import SIZES
 
 
 def test_every_preset_has_a_row() -> None:
-    rows = list_models()
-    assert [row.preset for row in rows] == list(PRESETS)
+    rows = [preset.describe() for preset in list_models()]
+    assert [row["preset"] for row in rows] == list(PRESETS)
     assert SIZES.keys() == PRESETS.keys()
-    fast = next(row for row in rows if row.preset == "alphapose/fastpose-r50")
-    assert (fast.kind, fast.backbone, fast.input_wh, fast.parameters, fast.metric) == ("fastpose", "resnet50", (192, 256), 40_577_745, 0.72)
-    assert "flip test" in fast.protocol
-    assert all(row.metric is None or (0 < row.metric < 1 and row.protocol) for row in rows)
+    fast = next(row for row in rows if row["preset"] == "alphapose/fastpose-r50")
+    found = [fast[key] for key in ("kind", "backbone", "input_wh", "parameters", "metric")]
+    assert found == ["fastpose", "resnet50", [192, 256], 40_577_745, 0.72]
+    assert "flip test" in fast["protocol"]
+    assert all(row["metric"] is None or (0 < row["metric"] < 1 and row["protocol"]) for row in rows)
     assert len(list_models("hrnet/")) == 5
 
 

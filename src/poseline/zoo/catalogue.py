@@ -9,7 +9,6 @@ from poseline.config.network import BACKBONES, CODECS, HEADS
 from poseline.errors import ConfigError
 from poseline.zoo import alphapose, hrnet, mmpose, simple_baselines, vitpose
 from poseline.zoo.presets import Preset
-from poseline.zoo.sizes import SIZES
 
 PROJECTS = (alphapose, simple_baselines, hrnet, mmpose, vitpose)
 PRESETS: dict[str, Preset] = {preset.name: preset for project in PROJECTS for preset in project.list_presets()}
@@ -28,56 +27,9 @@ def get_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-@dataclass(frozen=True)
-class ModelRow:
-    """One preset.
-
-    Attributes:
-        preset: its name.
-        kind: ``model.kind``.
-        backbone: ``model.backbone``.
-        codec: ``codec.kind``.
-        num_keypoints: of its skeleton.
-        input_wh: pixels.
-        parameters: number of weights.
-        gmacs: 10^9 multiply-adds of one forward pass.
-        metric: the published metric, 0..1, or None.
-        protocol: what that metric is.
-        licence: of the published weights.
-    """
-
-    preset: str
-    kind: str
-    backbone: str
-    codec: str
-    num_keypoints: int
-    input_wh: tuple[int, int]
-    parameters: int
-    gmacs: float
-    metric: float | None
-    protocol: str
-    licence: str
-
-
-def list_models(prefix: str = "") -> list[ModelRow]:
-    """One row a preset whose name starts with ``prefix``; sizes come from a table, which a test holds to ``measure``."""
-    return [
-        ModelRow(
-            preset=name,
-            kind=preset.model.kind,
-            backbone=preset.model.backbone,
-            codec=preset.codec.kind,
-            num_keypoints=preset.num_keypoints,
-            input_wh=preset.model.input_wh,
-            parameters=SIZES[name][0],
-            gmacs=SIZES[name][1],
-            metric=preset.metric,
-            protocol=preset.protocol,
-            licence=preset.licence,
-        )
-        for name, preset in PRESETS.items()
-        if name.startswith(prefix)
-    ]
+def list_models(prefix: str = "") -> list[Preset]:
+    """The presets whose names start with ``prefix``."""
+    return [preset for name, preset in PRESETS.items() if name.startswith(prefix)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from poseline.codecs.scores import ScoreRule
 from poseline.config import CodecConfig, ModelConfig
 from poseline.config.network import HeatmapConfig
+from poseline.config.params import Yaml
 from poseline.core.skeletons import load_skeleton
+from poseline.zoo.sizes import SIZES
 
 if TYPE_CHECKING:  # loads torch, which listing does without
     from poseline.models.checkpoints import Renames
@@ -46,6 +48,14 @@ class Preset:
     def num_keypoints(self) -> int:
         """Keypoints that the network predicts."""
         return load_skeleton(self.skeleton).num_keypoints
+
+    def describe(self) -> dict[str, Yaml]:
+        """The row that `poseline models --json` prints: parameters, and 10^9 multiply-adds of one forward pass (gmacs), beside the rest."""
+        parameters, gmacs = SIZES[self.name]
+        network: dict[str, Yaml] = {"kind": self.model.kind, "backbone": self.model.backbone, "codec": self.codec.kind}
+        size: dict[str, Yaml] = {"num_keypoints": self.num_keypoints, "input_wh": list(self.model.input_wh)}
+        size |= {"parameters": parameters, "gmacs": gmacs}
+        return {"preset": self.name, **network, **size, "metric": self.metric, "protocol": self.protocol, "licence": self.licence}
 
 
 PUBLISHED_HEATMAP = CodecConfig(kind="heatmap", geometry="published", heatmap=HeatmapConfig(sigma=2.0, centre="integer", refine="quarter"))

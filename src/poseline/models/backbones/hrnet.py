@@ -16,10 +16,9 @@ from torchvision.ops import Conv2dNormActivation
 
 from poseline.config.network import ModelConfig
 from poseline.models.backbones.base import Backbone
-from poseline.models.backbones.resnet import ResidualBlock, ResNetVariant
+from poseline.models.backbones.resnet import ResidualBlock
 
 STAGE_MODULES = {2: 1, 3: 4, 4: 3}
-PLAIN = ResNetVariant()
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, relu: bool = False) -> nn.Sequential:
@@ -39,7 +38,7 @@ class ExchangeModule(nn.Module):
     def __init__(self, channels: Sequence[int], *, num_outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(width, width, 1, expansion=1, first=False, variant=PLAIN) for _ in range(4))) for width in channels
+            nn.Sequential(*(ResidualBlock(width, width, expansion=1) for _ in range(4))) for width in channels
         )
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(exchange_path(channels, source, target) for source in range(len(channels))) for target in range(num_outputs)
@@ -83,9 +82,7 @@ class HRNet(Backbone):
         self.conv2 = nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(
-            *(ResidualBlock(64 if index == 0 else 256, 64, 1, expansion=4, first=index == 0, variant=PLAIN) for index in range(4))
-        )
+        self.layer1 = nn.Sequential(*(ResidualBlock(inplanes, 64, expansion=4) for inplanes in (64, 256, 256, 256)))
         channels = [width * 2**branch for branch in range(4)]
         before = [256]
         for stage, modules in STAGE_MODULES.items():

@@ -42,6 +42,9 @@ class ResNetVariant:
     deformable: bool = False
 
 
+PLAIN = ResNetVariant()
+
+
 class ChannelAttention(nn.Module):
     """Scales each channel by a gate in 0..1 computed from the means of all channels."""
 
@@ -76,7 +79,9 @@ def conv3x3(inplanes: int, planes: int, stride: int, variant: ResNetVariant) -> 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions (expansion 1), or a 1x1, a 3x3 that carries the stride and a 1x1 (expansion 4), around a shortcut."""
 
-    def __init__(self, inplanes: int, planes: int, stride: int, *, expansion: int, first: bool, variant: ResNetVariant) -> None:
+    def __init__(
+        self, inplanes: int, planes: int, stride: int = 1, *, expansion: int, first: bool = False, variant: ResNetVariant = PLAIN
+    ) -> None:
         super().__init__()
         outplanes, inner = planes * expansion, stride if expansion > 1 else 1
         if expansion > 1:
