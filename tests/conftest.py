@@ -6,7 +6,10 @@ import os
 import shutil
 from pathlib import Path
 
+import jaxtyping
 import pytest
+
+jaxtyping.install_import_hook("poseline", "checked_types.check")
 
 pytest_plugins = ["drawn_keypoints", "scored_sets"]
 
@@ -22,6 +25,12 @@ TINY = (
     "model.deconv_channels=[16]", "train.epochs=1", "train.batch_size=8", "train.threads=1", "score.bootstrap=20",
     "mlflow.enabled=false", "report.pictures=3",
 )  # fmt: skip
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types are not checked: for tests that hand over arrays of the wrong shape, to see what the function itself says."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Integer, UInt8
 
 from poseline.core.skeletons import Skeleton, map_keypoints
 
@@ -45,7 +45,7 @@ class PoseSet:
     bbox_xyxy: Float[np.ndarray, "N 4"]
     bbox_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
     pose_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
-    visibility: UInt8[np.ndarray, "N K"] = field(default=None)  # type: ignore[arg-type]
+    visibility: Integer[np.ndarray, "N K"] = field(default=None)  # type: ignore[arg-type]
     area: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
     track_ids: Int[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
 
@@ -116,7 +116,7 @@ class PoseSet:
 
     @classmethod
     def empty(cls, num_keypoints: int) -> PoseSet:
-        """No pose of ``num_keypoints`` keypoints."""
+        """A set of zero poses of ``num_keypoints`` keypoints."""
         return cls(
             keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints)), bbox_xyxy=np.zeros((0, 4))
         )
@@ -124,12 +124,12 @@ class PoseSet:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video, or a still.
+    """One image of a video, or a single image.
 
     Attributes:
         image: uint8 [H, W, 3] RGB.
-        frame_index: position in its video, from 0; 0 for a still.
-        image_id: the data set's id, or None.
+        frame_index: position in its video, from 0; 0 for a single image.
+        image_id: the data set's id; None where there is none.
     """
 
     image: UInt8[np.ndarray, "H W 3"]

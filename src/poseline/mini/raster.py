@@ -209,7 +209,7 @@ def draw_ellipsoid(canvas: Canvas, shape: Ellipsoid, paint: Callable[[np.ndarray
     canvas.put(window, index, depth, paint(surface.T) * shade[:, None], part)
 
 
-def resolve(canvas: Canvas) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+def resolve(canvas: Canvas) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
     """Colour (premultiplied, float32) and coverage 0..1 at the picture's resolution."""
     size = (canvas.depth.shape[1] // SUPERSAMPLE, canvas.depth.shape[0] // SUPERSAMPLE)
     colour = cv2.resize(canvas.colour, size, interpolation=cv2.INTER_AREA)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -153,6 +153,7 @@ def _move_into_place(work: Path, out_dir: Path) -> None:
         work.rename(out_dir)
 
 
+@runtime_checkable
 class Runner(Protocol):
     """An ordered map over jobs."""
 
