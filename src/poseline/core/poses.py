@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Integer, UInt8
+from jaxtyping import Bool, Int, Integer, Real, UInt8
 
 from poseline.core.skeletons import Skeleton, map_keypoints
 
@@ -40,14 +40,15 @@ class PoseSet:
     (2, [-1, -1])
     """
 
-    keypoints: Float[np.ndarray, "N K 2"]
-    keypoint_scores: Float[np.ndarray, "N K"]
-    bbox_xyxy: Float[np.ndarray, "N 4"]
-    bbox_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
-    pose_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    # Annotated as what is accepted; kept as the types above.
+    keypoints: Real[np.ndarray, "N K 2"]
+    keypoint_scores: Real[np.ndarray, "N K"]
+    bbox_xyxy: Real[np.ndarray, "N 4"]
+    bbox_scores: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    pose_scores: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
     visibility: Integer[np.ndarray, "N K"] = field(default=None)  # type: ignore[arg-type]
-    area: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
-    track_ids: Int[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    area: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    track_ids: Integer[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         keypoints = np.asarray(self.keypoints, dtype=np.float32)
