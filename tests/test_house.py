@@ -119,3 +119,10 @@ def test_a_package_of_an_extra_is_loaded_where_it_is_needed_only(extra: str) -> 
 
 def test_every_extra_is_known_to_the_rules() -> None:
     assert NEEDS_EXTRA.keys() | {"dev"} == EXTRAS.keys()
+
+
+def test_ci_runs_what_the_local_run_does() -> None:
+    local, hosted = ((REPOSITORY / path).read_text() for path in (".ci/run", ".github/workflows/ci.yml"))
+    commands = re.findall(r"^make .*|^grep .*", local, flags=re.MULTILINE)
+    assert [command for command in commands if command not in hosted] == []
+    assert len(commands) >= 5
