@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-from jaxtyping import Bool, Int, Integer, Real, UInt8
+from jaxtyping import Bool, Int, Integer, Real, Shaped, UInt8
 
 from poseline.core.skeletons import Skeleton, map_keypoints
 
@@ -42,7 +42,7 @@ class PoseSet:
 
     # Annotated as what is accepted; kept as the types above.
     keypoints: Real[np.ndarray, "N K 2"]
-    keypoint_scores: Real[np.ndarray, "N K"]
+    keypoint_scores: Shaped[np.ndarray, "N K"]
     bbox_xyxy: Real[np.ndarray, "N 4"]
     bbox_scores: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
     pose_scores: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A picture under construction, which remembers what was drawn last at every pixel."""
+"""An image under construction, which remembers what was drawn last at every pixel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Paper:
 
     @classmethod
     def blank(cls, size_wh: tuple[int, int]) -> Paper:
-        """A black picture without objects."""
+        """A black image without objects."""
         return cls(np.zeros((size_wh[1], size_wh[0], 3), np.uint8), np.zeros((size_wh[1], size_wh[0]), np.uint8))
 
     @property
@@ -78,7 +78,7 @@ class Paper:
         self.image[y0:y1, x0:x1] = (self.image[y0:y1, x0:x1] * fade[..., None]).astype(np.uint8)
 
     def figure(self, figure: Figure, number: int) -> int:
-        """Lay a person on the picture; returns how many pixels it covers before others come over it."""
+        """Lay a person on the image; returns how many pixels it covers before others come over it."""
         x, y = figure.origin
         height, width = figure.coverage.shape
         region = (slice(y, y + height), slice(x, x + width))
