@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class Targets:
         return Targets(values, self.weights.to(device, non_blocking=non_blocking))
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Turns keypoints into a network's targets and its outputs into keypoints; batched, on the tensors' device.
 
