@@ -20,7 +20,7 @@ WRISTS = [9, 10]
 
 
 class DrawnSet:
-    """People in pictures, and predictions of them."""
+    """People in images, and predictions of them."""
 
     def __init__(self, seed: int, num_images: int) -> None:
         rng = np.random.default_rng(seed)
@@ -68,8 +68,8 @@ class DrawnSet:
         from poseline.evaluation.file_scores import score_files
 
         root.mkdir(parents=True, exist_ok=True)
-        truth, results = self.write_truth(root / "truth.json"), self.write_results(root / "results.json", found)
-        score = score_files("coco", truth, results)
+        ground_truth, predictions = self.write_truth(root / "truth.json"), self.write_results(root / "results.json", found)
+        score = score_files("coco", ground_truth, predictions)
         write_json(root / "reports/metrics/coco.json", score.metrics)
         write_table(root / "reports/per_person/coco/matches.parquet", score.matches, TableHeader("matches"))
         return root
@@ -77,7 +77,7 @@ class DrawnSet:
 
 @pytest.fixture(scope="session")
 def drawn_set() -> Callable[[int, int], DrawnSet]:
-    """``drawn_set(seed, num_images)``: three people a picture."""
+    """``drawn_set(seed, num_images)``: three people an image."""
     return DrawnSet
 
 

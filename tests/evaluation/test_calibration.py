@@ -19,17 +19,17 @@ from poseline.evaluation.calibration import (
     rescore,
 )
 from poseline.evaluation.error_kinds import best_oks, diagnose
-from poseline.metrics.keypoint_types import CocoResults, CocoTruth
+from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
 
 @pytest.fixture(scope="module")
-def scored(draw_set) -> tuple[CocoTruth, CocoResults]:
+def scored(draw_set) -> tuple[GroundTruth, Predictions]:
     """Poses whose keypoint scores tell how good they are, and whose pose scores do not."""
-    truth, results = draw_set(5, images=150, crowds=False)
+    ground_truth, predictions = draw_set(5, images=150, crowds=False)
     rng = np.random.default_rng(0)
-    oks = best_oks(truth, results)
-    scores = np.clip(oks[:, None] + rng.normal(0, 0.15, (len(results), 17)), 0, 1)
-    return truth, replace(results, keypoint_scores=scores, scores=rng.random(len(results)))
+    oks = best_oks(ground_truth, predictions)
+    scores = np.clip(oks[:, None] + rng.normal(0, 0.15, (len(predictions), 17)), 0, 1)
+    return ground_truth, replace(predictions, keypoint_scores=scores, scores=rng.random(len(predictions)))
 
 
 def test_reliability_of_scores_that_keep_their_promise():
@@ -49,27 +49,27 @@ def test_reliability_of_scores_that_do_not():
 
 
 def test_best_oks_looks_at_labelled_people_of_the_same_picture(scored):
-    truth, results = scored
-    oks = best_oks(truth, results)
-    nobody = replace(truth, num_keypoints=np.zeros(len(truth), dtype=int))
-    assert best_oks(nobody, results).max() == 0.0
+    ground_truth, predictions = scored
+    oks = best_oks(ground_truth, predictions)
+    nobody = replace(ground_truth, num_keypoints=np.zeros(len(ground_truth), dtype=int))
+    assert best_oks(nobody, predictions).max() == 0.0
     assert 0 < oks.mean() < 1
 
 
 def test_rescoring_raises_ap_on_other_pictures(scored):
-    truth, results = scored
-    fit = truth.image_index < 75
-    held_out = truth.image_index >= 75
+    ground_truth, predictions = scored
+    fit = ground_truth.image_index < 75
+    held_out = ground_truth.image_index >= 75
 
-    def part(people: np.ndarray, poses: np.ndarray) -> tuple[CocoTruth, CocoResults]:
+    def part(people: np.ndarray, poses: np.ndarray) -> tuple[GroundTruth, Predictions]:
         fields = ("image_index", "keypoints", "keypoint_scores", "scores", "area")
-        chosen = CocoResults(*(getattr(results, name)[poses] for name in fields))
-        return replace(truth, num_keypoints=np.where(people, truth.num_keypoints, 0)), chosen
+        chosen = Predictions(*(getattr(predictions, name)[poses] for name in fields))
+        return replace(ground_truth, num_keypoints=np.where(people, ground_truth.num_keypoints, 0)), chosen
 
-    model = fit_expected_oks(*part(fit, results.image_index < 75))
-    before, after = compare_rescoring(*part(held_out, results.image_index >= 75), model)
+    model = fit_expected_oks(*part(fit, predictions.image_index < 75))
+    before, after = compare_rescoring(*part(held_out, predictions.image_index >= 75), model)
     assert after > before + 0.1
-    test_truth, test_results = part(held_out, results.image_index >= 75)
+    test_truth, test_results = part(held_out, predictions.image_index >= 75)
     assert measure_poses(test_truth, rescore(test_results, model)).error < measure_poses(test_truth, test_results).error
 
 
@@ -83,15 +83,15 @@ def test_model_round_trip(scored):
 
 
 def test_too_few_detections(scored):
-    truth, results = scored
-    few = CocoResults(*(getattr(results, name)[:5] for name in ("image_index", "keypoints", "keypoint_scores", "scores", "area")))
+    ground_truth, predictions = scored
+    few = Predictions(*(getattr(predictions, name)[:5] for name in ("image_index", "keypoints", "keypoint_scores", "scores", "area")))
     with pytest.raises(DataError, match="5 detections to fit"):
-        fit_expected_oks(truth, few)
+        fit_expected_oks(ground_truth, few)
 
 
 def test_keypoint_reliability(scored):
-    truth, results = scored
-    diagnosis = diagnose(truth, results, flip_permutation=load_skeleton("coco17").flip_permutation)
-    honest = measure_keypoints(results, diagnosis)
-    boasting = measure_keypoints(replace(results, keypoint_scores=np.ones_like(results.keypoint_scores)), diagnosis)
+    ground_truth, predictions = scored
+    diagnosis = diagnose(ground_truth, predictions, flip_permutation=load_skeleton("coco17").flip_permutation)
+    honest = measure_keypoints(predictions, diagnosis)
+    boasting = measure_keypoints(replace(predictions, keypoint_scores=np.ones_like(predictions.keypoint_scores)), diagnosis)
     assert 0 <= honest.error < boasting.error

@@ -14,8 +14,8 @@ from poseline.metrics.keypoint_ap import match_coco, score_coco
 
 
 def test_round_trip_through_parquet(draw_set, tmp_path):
-    truth, results = draw_set(3, images=40)
-    score = score_coco(truth, results)
+    ground_truth, predictions = draw_set(3, images=40)
+    score = score_coco(ground_truth, predictions)
     matches_to_frame(score.matches).to_parquet(tmp_path / "m.parquet")
     table = matches_from_frame(pd.read_parquet(tmp_path / "m.parquet"))
     assert np.array_equal(table.matched, score.matches.matched)
@@ -26,25 +26,25 @@ def test_round_trip_through_parquet(draw_set, tmp_path):
 
 
 def test_size_of_a_baseline(draw_set, tmp_path):
-    truth, results = draw_set(3, images=200, people=7)
-    matches_to_frame(score_coco(truth, results).matches).to_parquet(tmp_path / "m.parquet")
-    assert len(truth) > 500
+    ground_truth, predictions = draw_set(3, images=200, people=7)
+    matches_to_frame(score_coco(ground_truth, predictions).matches).to_parquet(tmp_path / "m.parquet")
+    assert len(ground_truth) > 500
     assert (tmp_path / "m.parquet").stat().st_size < 60_000
 
 
 def test_slices_are_kept(draw_set):
-    truth, results = draw_set(3)
-    matches = match_slices(truth, results)
+    ground_truth, predictions = draw_set(3)
+    matches = match_slices(ground_truth, predictions)
     table = matches_from_frame(matches_to_frame(matches))
     assert table.slices == matches.slices
-    assert np.array_equal(table.truth_counts, matches.truth_counts)
+    assert np.array_equal(table.num_people, matches.num_people)
     assert paired_bootstrap(table, matches, resamples=20, seed=0, metric="ap_people_2_to_4").low == 0.0
 
 
 def test_other_thresholds_are_refused(draw_set):
-    truth, results = draw_set(3)
+    ground_truth, predictions = draw_set(3)
     with pytest.raises(ValueError, match="thresholds"):
-        matches_to_frame(match_coco(truth, results, thresholds=np.array([0.1])))
+        matches_to_frame(match_coco(ground_truth, predictions, thresholds=np.array([0.1])))
 
 
 def test_distances(tmp_path):

@@ -38,7 +38,7 @@ def test_better_worse_and_cannot_tell(workspace: Path, runs) -> None:
     verdicts = judge(workspace, swapped, good)
     assert verdicts["ap"] == "better"
     assert verdicts["ap_large"] == "better"
-    assert "ap_crowd_hard" not in verdicts  # nobody is asked for there
+    assert "ap_crowd_hard" not in verdicts  # no person is counted there
     assert judge(workspace, good, noise)["ap"] == "cannot tell"
     assert set(judge(workspace, good, good).values()) == {"cannot tell"}
 
@@ -48,7 +48,7 @@ def test_the_command_says_how_many_pictures_are_needed_and_what_grew(workspace: 
     told = CliRunner().invoke(app, ["compare", str(good), str(noise), "--resamples", "100"])
     assert told.exit_code == 0
     assert "cannot tell" in told.stdout
-    assert "pictures needed" in told.stdout
+    assert "images needed" in told.stdout
     result = CliRunner().invoke(app, ["compare", str(good), str(swapped), "--resamples", "100", "--json"])
     content = json.loads(result.stdout)["coco"]
     assert content["metrics"]["ap"]["verdict"] == "worse"

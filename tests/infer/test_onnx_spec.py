@@ -132,7 +132,7 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
     """AP on 138 people; the network's published AP on the whole of COCO val is .518."""
     pytest.importorskip("onnxruntime")
     from poseline.core.boxes import xywh_to_xyxy
-    from poseline.datasets.coco.scoring_files import read_truth
+    from poseline.datasets.coco.scoring_files import read_ground_truth
     from poseline.datasets.images import read_image
     from poseline.metrics.keypoint_ap import score_coco
     from poseline.metrics.keypoint_types import CocoResults
@@ -144,7 +144,7 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
     estimator = load_estimator(load_params(repository / "params.yaml", given).predict, Path("none"), torch.device("cpu"))
     content = json.loads((real_data / "coco/person_keypoints.json").read_text())
     names = {image["id"]: image["file_name"] for image in content["images"]}
-    truth = read_truth(real_data / "coco/person_keypoints.json")
+    truth = read_ground_truth(real_data / "coco/person_keypoints.json")
     asked = np.flatnonzero(~truth.ignored)
     found = []
     for image in np.unique(truth.image_index[asked]):

@@ -16,7 +16,7 @@ from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import read_folder
 from poseline.datasets.records import BBOX_COLUMNS
 from poseline.evaluation import posetrack_score as score_stage
-from poseline.metrics.posetrack import score_posetrack
+from poseline.datasets.posetrack.scoring import score_posetrack
 from poseline.stages import score, track
 
 
