@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
+from poseline.config.dataset import DETECTIONS
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ RESAMPLES = 1000
 
 @app.command()
 def score(
-    name: Annotated[
-        str | None, typer.Argument(help="A score of the pipeline's predictions: a data set's name, or that and _detections.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="A data set: score the pipeline's predictions of it.")] = None,
     protocol: Annotated[
         str | None, typer.Option("--protocol", help="Score official files by this protocol: coco, crowdpose, mpii, posetrack, ...")
     ] = None,
@@ -55,17 +54,18 @@ def score(
         print(json.dumps(files.score.to_json(), allow_nan=False) if as_json else format_scores(files.score))
         return
     if name is None:
-        raise ConfigError("score: name a data set of the parameters; or give --protocol, --ground-truth and --predictions.")
+        raise ConfigError("score: name a data set (a key of data.sets), or give --protocol, --ground-truth and --predictions.")
     if ground_truth is not None or predictions is not None or out is not None:
         raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
 
     def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
         result = stage.run(context.params, context.layout, name)
-        tracker.log_report(context.layout.metrics / f"{name}.json", weights=context.layout.model / "model.safetensors")
-        table = context.layout.per_person / name / "matches.parquet"
-        if table.is_file():
-            tracker.log_artifact(table, f"per_person/{name}")
+        for key in (name, name + DETECTIONS):
+            tracker.log_report(context.layout.metrics / f"{key}.json", weights=context.layout.model / "model.safetensors")
+            table = context.layout.per_person / key / "matches.parquet"
+            if table.is_file():
+                tracker.log_artifact(table, f"per_person/{key}")
         return result
 
     run(f"score@{name}", work, params, overrides, as_json=as_json)

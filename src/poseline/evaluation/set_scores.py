@@ -1,4 +1,4 @@
-"""The score of one data set's predictions as the pipeline leaves them, and the conditions that they were made under."""
+"""The scores of a data set's predictions as the pipeline leaves them, and the conditions that they were made under."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import Layout, PoseTable, read_json, read_table
+from poseline.artifacts import BBOX_COLUMNS, Layout, read_json, read_poses
 from poseline.config import DatasetConfig, Params
+from poseline.config.dataset import DETECTIONS
 from poseline.config.params import Yaml
-from poseline.core.skeletons import load_skeleton
-from poseline.datasets.coco.files import read_detections
-from poseline.datasets.predictions import pose_set
+from poseline.datasets.coco_format import read_detections
+from poseline.datasets.formats import set_skeleton
+from poseline.datasets.manifest import hash_path
 from poseline.datasets.protocols import EvaluationProtocol, Found, Truth, load_protocol
-from poseline.datasets.read import annotation_path
-from poseline.datasets.records import BBOX_COLUMNS
 from poseline.datasets.score import Score, Stamp
-from poseline.datasets.sets import dataset_config, enabled_benchmarks
+from poseline.datasets.sets import annotation_path, dataset_config, enabled_sets, split_files
 from poseline.errors import ArtifactError
 from poseline.evaluation.scoring import ScoreFiles, score
-
-DETECTIONS = "_detections"
 
 
 @dataclass(frozen=True)
@@ -37,65 +34,68 @@ class SetScore:
 
 def list_scores(params: Params) -> dict[str, SetScore]:
     """Every score of the enabled data sets by name, those under ground-truth boxes first."""
-    sets = {name: load_protocol(name) for name in enabled_benchmarks(params)}
-    plain = {name: SetScore(name, protocol, detected=False) for name, protocol in sets.items()}
+    sets = {name: dataset_config(params.data, name) for name in enabled_sets(params.data)}
+    protocols = {name: set_protocol(config, name=name) for name, config in sets.items() if config.val is not None}
+    plain = {name: SetScore(name, protocol, detected=False) for name, protocol in protocols.items()}
     return plain | {
         name + DETECTIONS: SetScore(name, protocol, detected=True)
-        for name, protocol in sets.items()
-        if not protocol.tracked and dataset_config(params, name).detections
+        for name, protocol in protocols.items()
+        if not protocol.tracked and sets[name].detections
     }
 
 
-def score_set(params: Params, layout: Layout, name: str) -> ScoreFiles:
-    """The score of a data set's predictions under ground-truth boxes, or with a name in ``_detections`` under detected ones.
+def set_protocol(config: DatasetConfig, *, name: str) -> EvaluationProtocol[object, object]:
+    """The protocol of a data set's format, for its keypoints."""
+    return load_protocol(config.format, set_skeleton(config, name=name))
 
-    It says so where the set is not enabled, or has no detections. Detections in which no pose was found are scored, with AP 0.
+
+def score_set(params: Params, layout: Layout, name: str) -> dict[str, ScoreFiles]:
+    """A data set's score under ground-truth boxes (of tracked videos, their tracks'), and with ``_detections`` that under detected ones.
+
+    A score says so where the set is not enabled or has no detections. Detections in which no pose was found are scored, with AP 0.
 
     Raises:
         ArtifactError: the predictions are missing or damaged.
         DataError: the ground truth is missing, damaged or of other images.
     """
-    dataset, detected = name.removesuffix(DETECTIONS), name.endswith(DETECTIONS)
-    config = dataset_config(params, dataset)  # type: ignore[arg-type]
-    protocol = load_protocol(dataset)
-    about = read_about(layout.tracks if protocol.tracked else layout.predictions / dataset)
-    if not about["enabled"] or (detected and config.detections is None):
-        return left_out(dataset)
-    return _score(protocol, params, layout, dataset, config=config, about=about, boxes="detections" if detected else "ground_truth")
+    config = dataset_config(params.data, name)
+    protocol = set_protocol(config, name=name)
+    folder = (layout.tracks if protocol.tracked else layout.predictions) / name
+    about = read_about(folder, made_by=f"{'track' if protocol.tracked else 'predict'} {name}")
+    made = {name: left_out(protocol.name), name + DETECTIONS: left_out(protocol.name)}
+    if about["enabled"]:
+        detected = bool(config.detections) and not protocol.tracked
+        made |= _score(protocol, params, folder, name, config=config, about=about, detected=detected)
+    return made
 
 
 def _score(
     protocol: EvaluationProtocol[Truth, Found],
     params: Params,
-    layout: Layout,
-    dataset: str,
+    folder: Path,
+    name: str,
     *,
     config: DatasetConfig,
     about: Mapping[str, Yaml],
-    boxes: str,
-) -> ScoreFiles:
+    detected: bool,
+) -> dict[str, ScoreFiles]:
+    path = split_files(config, "val", name=name)[1]
     heads = annotation_path(config, config.head_boxes) if config.head_boxes else None
-    ground_truth = protocol.read_ground_truth(annotation_path(config, config.val.annotations), head_boxes=heads)
+    ground_truth = protocol.read_ground_truth(path, head_boxes=heads)
     if protocol.tracked:
-        boxes = str(about["boxes"])
-        predictions = protocol.read_predictions(layout.tracks, ground_truth)
+        submitted = {name: (str(about["boxes"]), protocol.read_predictions(folder, ground_truth))}
     else:
-        predictions = protocol.from_poses(read_predictions(layout.predictions / dataset).where(boxes=boxes), ground_truth)
-    stamp = stamp_conditions(protocol.name, params, about, boxes=boxes).model_copy(
-        update={
-            "data_hash": ground_truth_hash(layout, dataset),
-            "box_ap": rate_detections(protocol, ground_truth, config) if boxes == "detections" and not protocol.tracked else None,
-        }
-    )
-    files = score(protocol, ground_truth, predictions, params.score, stamp=stamp, seed=params.seed)
-    return replace(files, source_hash=str(about.get("model_hash", "")))
-
-
-def read_predictions(folder: Path) -> PoseTable:
-    """The poses of a set."""
-    rows, header = read_table(folder / "poses.parquet", kind="predictions", made_by=f"predict {folder.name}")
-    poses = pose_set(rows, load_skeleton(header.skeleton).num_keypoints)
-    return PoseTable(rows.drop(columns=["keypoints", "keypoint_scores"]), poses)
+        table, _ = read_poses(folder / "poses.parquet", kind="predictions", made_by=f"predict {name}")
+        kinds = {name: "ground_truth", name + DETECTIONS: "detections"} if detected else {name: "ground_truth"}
+        submitted = {key: (boxes, protocol.from_poses(table.where(boxes=boxes), ground_truth)) for key, boxes in kinds.items()}
+    made = {}
+    for key, (boxes, predictions) in submitted.items():
+        conditions = stamp_conditions(protocol.name, about, boxes=boxes)
+        box_ap = rate_detections(protocol, ground_truth, config) if key != name else None
+        stamp = conditions.model_copy(update={"data_hash": hash_path(path)[:16], "box_ap": box_ap})
+        files = score(protocol, ground_truth, predictions, params.score, stamp=stamp, seed=params.seed)
+        made[key] = replace(files, source_hash=str(about.get("model_hash", "")))
+    return made
 
 
 def rate_detections(protocol: EvaluationProtocol[Truth, Found], ground_truth: Truth, config: DatasetConfig) -> float | None:
@@ -107,7 +107,7 @@ def rate_detections(protocol: EvaluationProtocol[Truth, Found], ground_truth: Tr
     return protocol.rate_boxes(ground_truth, table["image_id"].to_numpy(np.int64), boxes, scores)
 
 
-def stamp_conditions(benchmark: str, params: Params, about: Mapping[str, Yaml], *, boxes: str) -> Stamp:
+def stamp_conditions(benchmark: str, about: Mapping[str, Yaml], *, boxes: str) -> Stamp:
     """The conditions of predictions, from what their folder says of itself."""
     nms = "none" if boxes == "ground_truth" else str(about["nms"])
     return Stamp.model_validate(
@@ -117,35 +117,26 @@ def stamp_conditions(benchmark: str, params: Params, about: Mapping[str, Yaml], 
             "flip": about["flip"],
             "input_wh": about["input_wh"],
             "codec": about["codec"],
-            "nms": f"parametric-{params.predict.nms.mode}" if nms == "parametric" else nms,
+            "nms": f"parametric-{about['nms_mode']}" if nms == "parametric" else nms,
             "rescoring": about["score"],
             "tracker": about.get("tracker"),
         }
     )
 
 
-def read_about(folder: Path) -> dict[str, Yaml]:
+def read_about(folder: Path, *, made_by: str) -> dict[str, Yaml]:
     """What a folder of predictions or tracks says of itself.
 
     Raises:
         ArtifactError: missing or damaged.
     """
-    about = read_json(folder / "about.json", made_by="predict")
+    about = read_json(folder / "about.json", made_by=made_by)
     if "enabled" not in about:
-        raise ArtifactError(f"{folder / 'about.json'}: lacks 'enabled'. Run `poseline predict` again.")
+        raise ArtifactError(f"{folder / 'about.json'}: lacks 'enabled'. Run `poseline {made_by}` again.")
     return about
 
 
-def ground_truth_hash(layout: Layout, dataset: str) -> str:
-    """Hash of a set's val annotations, as the validation's manifest has it."""
-    manifest = read_json(layout.validated / "manifest.json", made_by="validate")
-    entry = manifest.get(f"{dataset}/val")
-    if not isinstance(entry, dict):
-        raise ArtifactError(f"{layout.validated / 'manifest.json'}: lacks '{dataset}/val'. Run `poseline validate` again.")
-    return str(entry["annotations_sha256"])[:16]
-
-
-def left_out(dataset: str) -> ScoreFiles:
-    """The files of a set that the parameters leave out."""
+def left_out(benchmark: str) -> ScoreFiles:
+    """The files of a score that the parameters leave out."""
     people = pd.DataFrame({"image_id": pd.Series(dtype="int64")})
-    return ScoreFiles(Score(protocol=Stamp(benchmark=dataset), enabled=False), people, None, [])
+    return ScoreFiles(Score(protocol=Stamp(benchmark=benchmark), enabled=False), people, None, [])

@@ -9,7 +9,10 @@ from poseline.evaluation.set_scores import score_set
 
 
 def run(params: Params, layout: Layout, name: str) -> dict[str, float]:
-    """Write reports/metrics/<name>.json, reports/per_person/<name> and reports/plots/<name>.json; the metrics."""
-    files = score_set(params, layout, name)
-    write_scores(layout, name, files)
-    return files.score.numbers
+    """Write reports/metrics/NAME.json, reports/per_person/NAME, reports/plots/NAME.json, and NAME_detections likewise; the metrics."""
+    found: dict[str, float] = {}
+    for key, files in score_set(params, layout, name).items():
+        write_scores(layout, key, files)
+        prefix = "" if key == name else "detections_"
+        found |= {prefix + metric: value for metric, value in files.score.numbers.items()}
+    return found

@@ -86,5 +86,3 @@ def summarise(layout: Layout) -> dict[str, float]:
     write_json(layout.plots / "history.json", rows)
     scored = [row["val_ap"] for row in rows if "val_ap" in row]
     return {"epochs": len(rows), "best_val_ap": max(scored), "final_loss": rows[-1]["loss"], "final_acc": rows[-1]["acc"]}
-
-
