@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poseline.datasets.coco.scoring_files import read_ground_truth, read_predictions
-from poseline.evaluation.bootstrap import paired_bootstrap
+from poseline.datasets.coco_scoring import read_ground_truth, read_predictions
 from poseline.metrics.keypoint_ap import score_coco, score_with_pycocotools
 
 NUM_IMAGES, NUM_PEOPLE, NUM_DETECTIONS = 5000, 11_004, 78_000
@@ -79,12 +78,11 @@ def main() -> None:
         row["pycocotools_evaluate_s"] = time.process_time() - start
     second = score_coco(ground_truth, read_predictions(folder / "second.json", ground_truth))
     start = time.process_time()
-    paired = paired_bootstrap(score, second, resamples=arguments.resamples, seed=0)
+    (paired,) = compare_tables(score.matches, second.matches, ["ap"], resamples=arguments.resamples, seed=0)
     row["paired_bootstrap_s"] = time.process_time() - start
     row["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(
-        f"{len(ground_truth.image_ids)} images, {len(ground_truth)} people, {len(predictions)} detections; AP {paired.first:.4f} and {paired.second:.4f}"
-    )
+    counts = f"{len(ground_truth.image_ids)} images, {len(ground_truth)} people, {len(predictions)} detections"
+    print(f"{counts}; AP {paired.first:.4f} and {paired.second:.4f}")
     for name, value in row.items():
         print(f"{name:>24} {value if isinstance(value, bool) else round(value, 2)}")
     path = Path("reports/benchmarks/coco_scoring.json")

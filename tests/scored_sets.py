@@ -65,13 +65,13 @@ class DrawnSet:
     def write_run(self, root: Path, found: np.ndarray) -> Path:
         """The predictions scored, as the pipeline leaves a score under ``root``."""
         from poseline.artifacts import TableHeader, write_json, write_table
-        from poseline.evaluation.file_scores import score_files
+        from poseline.evaluation.scoring import score_files
 
         root.mkdir(parents=True, exist_ok=True)
         ground_truth, predictions = self.write_truth(root / "truth.json"), self.write_results(root / "results.json", found)
-        score = score_files("coco", ground_truth, predictions)
-        write_json(root / "reports/metrics/coco.json", score.metrics)
-        write_table(root / "reports/per_person/coco/matches.parquet", score.matches, TableHeader("matches"))
+        files = score_files("coco", ground_truth, predictions)
+        write_json(root / "reports/metrics/coco.json", files.score.to_json())
+        write_table(root / "reports/per_person/coco/matches.parquet", files.matches, TableHeader("matches"))
         return root
 
 

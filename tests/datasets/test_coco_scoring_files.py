@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poseline.datasets.coco.scoring_files import WHOLEBODY_PARTS, read_predictions, read_ground_truth
+from poseline.datasets.coco_scoring import WHOLEBODY_PARTS, read_ground_truth, read_predictions
 from poseline.errors import DataError
 
 POINTS = [float(value) for k in range(17) for value in (k, 2 * k, 2)]

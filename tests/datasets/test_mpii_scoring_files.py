@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from poseline.datasets.mpii.scoring_files import read_mpii_predictions, read_mpii_matlab
+from poseline.datasets.mpii.scoring_files import read_mpii_matlab, read_mpii_predictions
 from poseline.errors import DataError
 from poseline.metrics.pckh import score_pckh
 

@@ -9,16 +9,10 @@ import pytest
 
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import ArtifactError, DataError
-from poseline.evaluation.calibration import (
-    ExpectedOks,
-    compare_rescoring,
-    fit_expected_oks,
-    measure_keypoints,
-    measure_poses,
-    measure_reliability,
-    rescore,
-)
-from poseline.evaluation.error_kinds import best_oks, diagnose
+from poseline.evaluation.calibration import measure_keypoints, measure_poses, measure_reliability
+from poseline.evaluation.diagnosis import best_oks, diagnose
+from poseline.evaluation.expected_oks import compare_rescoring, fit_expected_oks, rescore
+from poseline.infer.expected_oks import ExpectedOks
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
 
@@ -36,16 +30,16 @@ def test_reliability_of_scores_that_keep_their_promise():
     rng = np.random.default_rng(0)
     scores = rng.random(50_000)
     curve = measure_reliability(scores, rng.random(50_000) < scores)
-    assert curve.error < 0.01
-    assert np.abs(curve.mean_score - curve.mean_outcome).max() < 0.02
-    assert curve.counts.sum() == 50_000
+    assert curve.ece < 0.01
+    assert max(abs(entry.score - entry.outcome) for entry in curve.bins) < 0.02
+    assert sum(entry.count for entry in curve.bins) == 50_000
 
 
 def test_reliability_of_scores_that_do_not():
-    assert measure_reliability(np.ones(10), np.zeros(10)).error == 1.0
+    assert measure_reliability(np.ones(10), np.zeros(10)).ece == 1.0
     curve = measure_reliability(np.array([0.05]), np.array([0.0]), bins=4)
-    assert np.isnan(curve.mean_score[1:]).all()
-    assert measure_reliability(np.zeros(0), np.zeros(0)).error == 0.0
+    assert all(entry.score is None for entry in curve.bins[1:])
+    assert measure_reliability(np.zeros(0), np.zeros(0)).ece == 0.0
 
 
 def test_best_oks_looks_at_labelled_people_of_the_same_picture(scored):
@@ -70,7 +64,7 @@ def test_rescoring_raises_ap_on_other_pictures(scored):
     before, after = compare_rescoring(*part(held_out, predictions.image_index >= 75), model)
     assert after > before + 0.1
     test_truth, test_results = part(held_out, predictions.image_index >= 75)
-    assert measure_poses(test_truth, rescore(test_results, model)).error < measure_poses(test_truth, test_results).error
+    assert measure_poses(test_truth, rescore(test_results, model)).ece < measure_poses(test_truth, test_results).ece
 
 
 def test_model_round_trip(scored):
@@ -94,4 +88,4 @@ def test_keypoint_reliability(scored):
     diagnosis = diagnose(ground_truth, predictions, flip_permutation=load_skeleton("coco17").flip_permutation)
     honest = measure_keypoints(predictions, diagnosis)
     boasting = measure_keypoints(replace(predictions, keypoint_scores=np.ones_like(predictions.keypoint_scores)), diagnosis)
-    assert 0 <= honest.error < boasting.error
+    assert 0 <= honest.ece < boasting.ece

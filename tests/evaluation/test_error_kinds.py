@@ -8,20 +8,21 @@ import numpy as np
 import pytest
 
 from poseline.core.skeletons import load_skeleton
-from poseline.evaluation.error_kinds import (
+from poseline.datasets.score import Score, Stamp
+from poseline.evaluation.diagnosis import (
     GOOD,
     INVERSION,
     JITTER,
     MISS,
     SWAP,
+    compare_counts,
     correlate_scores,
     diagnose,
     localise,
-    name_regressions,
     rate_gains,
 )
-from poseline.evaluation.gate_rule import ScoredRun, decide
-from poseline.evaluation.protocol import Protocol
+from poseline.evaluation.gate import decide
+from poseline.evaluation.runs import ScoredRun
 from poseline.metrics.keypoint_ap import score_coco
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
@@ -128,12 +129,12 @@ def test_a_planted_regression_is_named_and_stopped(crowd):
     points[np.ix_(chosen, [9, 10])] = points[np.ix_(chosen, [10, 9])]
     spoiled = replace(predictions, keypoints=points)
     before, after = (diagnose(ground_truth, run, flip_permutation=FLIP) for run in (predictions, spoiled))
-    named = name_regressions(before, after, SKELETON.keypoints)
+    named = compare_counts(before.counts(), after.counts(), SKELETON.keypoints)
     assert {entry[:2] for entry in named} == {("left_wrist", "inversion"), ("right_wrist", "inversion")}
     assert named[0][2] < 0.01 < 0.05 < named[0][3]
-    assert name_regressions(before, before, SKELETON.keypoints) == []
+    assert compare_counts(before.counts(), before.counts(), SKELETON.keypoints) == []
     scores = [score_coco(ground_truth, run) for run in (predictions, spoiled)]
-    runs = [ScoredRun(score.metrics, Protocol("coco"), score.matches) for score in scores]
+    runs = [ScoredRun(Score(protocol=Stamp(benchmark="coco"), metrics=score.metrics), score.matches) for score in scores]
     assert not decide(runs[0], runs[1], max_drop=0.005, resamples=300).passed
 
 

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from poseline.errors import ArtifactError
-from poseline.evaluation.bootstrap import DistanceTable, paired_bootstrap, resample
-from poseline.evaluation.match_tables import distances_from_frame, distances_to_frame, matches_from_frame, matches_to_frame
+from poseline.evaluation.bootstrap import compare_tables
 from poseline.evaluation.slices import match_slices
+from poseline.evaluation.tables import distances_from_frame, distances_to_frame, matches_from_frame, matches_to_frame
 from poseline.metrics.keypoint_ap import match_coco, score_coco
+from poseline.metrics.pckh import DistanceTable
 
 
 def test_round_trip_through_parquet(draw_set, tmp_path):
@@ -21,8 +22,8 @@ def test_round_trip_through_parquet(draw_set, tmp_path):
     assert np.array_equal(table.matched, score.matches.matched)
     assert np.array_equal(table.ignored, score.matches.ignored)
     ones = np.ones((1, 40), dtype=int)
-    assert {name: values[0] for name, values in resample(table, ones, list(score.metrics)).items()} == score.metrics
-    assert paired_bootstrap(table, score.matches, resamples=20, seed=0).high == 0.0
+    assert {name: values[0] for name, values in table.rate(ones, list(score.metrics)).items()} == score.metrics
+    assert compare_tables(table, score.matches, ["ap"], resamples=20, seed=0)[0].high == 0.0
 
 
 def test_size_of_a_baseline(draw_set, tmp_path):
@@ -38,7 +39,7 @@ def test_slices_are_kept(draw_set):
     table = matches_from_frame(matches_to_frame(matches))
     assert table.slices == matches.slices
     assert np.array_equal(table.num_people, matches.num_people)
-    assert paired_bootstrap(table, matches, resamples=20, seed=0, metric="ap_people_2_to_4").low == 0.0
+    assert compare_tables(table, matches, ["ap_people_2_to_4"], resamples=20, seed=0)[0].low == 0.0
 
 
 def test_other_thresholds_are_refused(draw_set):
@@ -55,7 +56,7 @@ def test_distances(tmp_path):
     again = distances_from_frame(pd.read_parquet(tmp_path / "d.parquet"))
     assert again.image_ids.tolist() == [2, 4, 9]
     ones = np.ones((1, 3), dtype=int)
-    assert resample(again, ones, ["pckh"]) == resample(table, ones, ["pckh"])
+    assert again.rate(ones, ["pckh"]) == table.rate(ones, ["pckh"])
 
 
 def test_faults(draw_set):

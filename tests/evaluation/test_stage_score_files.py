@@ -14,9 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from poseline.cli import app
-from poseline.datasets.coco.scoring_files import WHOLEBODY_PARTS
+from poseline.config import ScoreConfig
+from poseline.datasets.coco_scoring import WHOLEBODY_PARTS
 from poseline.errors import DataError
-from poseline.evaluation.file_scores import score_files, write_file_score
+from poseline.evaluation.scoring import score_files, write_file_score
 
 SIZES = {"coco": (17,), "coco-wholebody": (17, 6, 68, 21, 21), "halpe": (136,), "crowdpose": (14,)}
 GOLDEN = Path(__file__).parents[1] / "parity/golden"
@@ -49,6 +50,12 @@ def draw_coco_form(folder: Path, protocol: str) -> tuple[Path, Path]:
     return write(folder / "truth.json", ground_truth), write(folder / "results.json", poses)
 
 
+def score_json(protocol: str, ground_truth: Path, predictions: Path, *, resamples: int = 0, mode: str = "poseval") -> dict:
+    """The score as its JSON file has it."""
+    options = ScoreConfig(engine="poseline", bootstrap=resamples, posetrack_mode=mode)
+    return json.loads(json.dumps(score_files(protocol, ground_truth, predictions, options).score.to_json(), allow_nan=False))
+
+
 def write(path: Path, content: object) -> Path:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
@@ -65,7 +72,7 @@ def write(path: Path, content: object) -> Path:
 )
 def test_coco_forms_with_confidence(tmp_path: Path, protocol, keys: tuple[str, ...]) -> None:
     ground_truth, predictions = draw_coco_form(tmp_path, protocol)
-    metrics = score_files(protocol, ground_truth, predictions, resamples=20).metrics
+    metrics = score_json(protocol, ground_truth, predictions, resamples=20)
     for key in keys:
         assert 0 <= metrics[key] <= 1
         low, high = metrics[f"{key}_interval"]
@@ -84,14 +91,14 @@ def test_mpii_multi_and_mot(tmp_path: Path) -> None:
     ]
     moved = np.dstack([points + rng.normal(0, 5, points.shape), ones])
     poses = [{"group": i // 3, "keypoints": row.tolist()} for i, row in enumerate(moved)]
-    metrics = score_files("mpii-multi", write(tmp_path / "t.json", ground_truth), write(tmp_path / "p.json", poses), resamples=20).metrics
+    metrics = score_json("mpii-multi", write(tmp_path / "t.json", ground_truth), write(tmp_path / "p.json", poses), resamples=20)
     assert 0.5 < metrics["map"] <= 1
     assert {"map_interval", "map_wrist", "map_wrist_interval", "joints"} <= set(metrics)
     for side, shift in (("truth", 0), ("found", 4)):
         (tmp_path / side).mkdir()
         rows = [f"{frame},{person},{50 * person + shift},20,40,80,1,1,-1" for frame in range(1, 6) for person in (1, 2)]
         write(tmp_path / side / "v.txt", "\n".join(rows))
-    metrics = score_files("mot", tmp_path / "truth", tmp_path / "found", resamples=20).metrics
+    metrics = score_json("mot", tmp_path / "truth", tmp_path / "found", resamples=20)
     assert (metrics["mota"], metrics["idf1"]) == (1.0, 1.0)
     assert 0.5 < metrics["hota"] < 1
     assert metrics["hota_interval"] == [metrics["hota"], metrics["hota"]]  # one video has no spread
@@ -101,13 +108,13 @@ def test_posetrack_tables_and_modes(tmp_path: Path) -> None:
     with tarfile.open(GOLDEN / "poseval.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     folder = next(path.parent for path in tmp_path.rglob("gt") if path.is_dir())
-    metrics = score_files("posetrack", folder / "gt", folder / "pred", resamples=20).metrics
+    metrics = score_json("posetrack", folder / "gt", folder / "pred", resamples=20)
     for key in ("map", "mota", "motp", "precision", "recall", "hota", "idf1"):
         assert 0 <= metrics[key] <= 1
         assert f"{key}_interval" in metrics
-    assert metrics["parts"]["Total"]["mota"] == metrics["mota"]
-    assert "left_wrist" in metrics["joints"]
-    strict = score_files("posetrack", folder / "gt", folder / "pred", mode="strict").metrics
+    assert metrics["tracked"]["parts"]["Total"]["mota"] == metrics["mota"]
+    assert "left_wrist" in metrics["tracked"]["joints"]
+    strict = score_json("posetrack", folder / "gt", folder / "pred", mode="strict")
     assert strict["protocol"]["mode"] == "strict"
     assert strict["mota"] != metrics["mota"]
 
@@ -203,14 +210,14 @@ def test_scores_that_are_kept_can_be_compared(tmp_path: Path) -> None:
         ground_truth, predictions = draw_coco_form(tmp_path, protocol)
         write_file_score(tmp_path / "kept", protocol, score_files(protocol, ground_truth, predictions))
         read = read_score(find_scores(tmp_path / "kept")[protocol], "kept")
-        assert read.run.table is not None
-        assert read.run.metrics["ap"] == pytest.approx(score_files(protocol, ground_truth, predictions).metrics["ap"])
+        assert read.table is not None
+        assert read.score.metrics["ap"] == pytest.approx(score_json(protocol, ground_truth, predictions)["ap"])
 
 
 @pytest.mark.real
 def test_tompsons_mpii_predictions(real_data: Path) -> None:
     path = real_data / "mpii/valid_groundtruth_and_tompson.mat"
-    metrics = score_files("mpii", path, path, resamples=100).metrics
+    metrics = score_json("mpii", path, path, resamples=100)
     assert round(100 * metrics["pckh"], 2) == 82.34
     low, high = metrics["pckh_interval"]
     assert low < metrics["pckh"] < high

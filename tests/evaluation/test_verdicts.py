@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poseline.evaluation.bootstrap import PairedResult
-from poseline.evaluation.verdicts import compare, count_images_needed, judge
+from poseline.evaluation.compare import count_images_needed, judge, judge_metrics
 from poseline.metrics.keypoint_ap import score_coco
 
 
@@ -33,9 +33,9 @@ def test_compare_says_worse_for_noise_on_the_keypoints(draw_set, shift_results):
         score_coco(ground_truth, predictions).matches,
         score_coco(ground_truth, shift_results(ground_truth, predictions, noise)).matches,
     )
-    worse = compare(first, second, metrics=["ap", "ap_medium"], resamples=200)
+    worse = judge_metrics(first, second, metrics=["ap", "ap_medium"], resamples=200)
     assert [entry.verdict for entry in worse] == ["worse", "worse"]
-    assert [entry.verdict for entry in compare(second, first, resamples=200)] == ["better"]
+    assert [entry.verdict for entry in judge_metrics(second, first, resamples=200)] == ["better"]
     assert "worse" in worse[0].describe()
-    (same,) = compare(first, first, resamples=20)
+    (same,) = judge_metrics(first, first, resamples=20)
     assert (same.verdict, same.images_needed) == ("cannot tell", None)

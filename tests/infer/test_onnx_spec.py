@@ -132,7 +132,7 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
     """AP on 138 people; the network's published AP on the whole of COCO val is .518."""
     pytest.importorskip("onnxruntime")
     from poseline.core.boxes import xywh_to_xyxy
-    from poseline.datasets.coco.scoring_files import read_ground_truth
+    from poseline.datasets.coco_scoring import read_ground_truth
     from poseline.datasets.images import read_image
     from poseline.metrics.keypoint_ap import score_coco
     from poseline.metrics.keypoint_types import CocoResults

@@ -16,7 +16,8 @@ from poseline.metrics.keypoint_types import GroundTruth
 
 def official(ground_truth: GroundTruth, image_ids: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> list[float | None]:
     people = [
-        {"id": i + 1, "image_id": int(ground_truth.image_ids[ground_truth.image_index[i]]), "category_id": 1, "bbox": ground_truth.bbox_xywh[i].tolist(),
+        {"id": i + 1, "image_id": int(ground_truth.image_ids[ground_truth.image_index[i]]), "category_id": 1,
+         "bbox": ground_truth.bbox_xywh[i].tolist(),
          "area": float(ground_truth.area[i]), "iscrowd": int(ground_truth.is_crowd[i])}
         for i in range(len(ground_truth))
     ]  # fmt: skip

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from poseline.core.poses import PoseSet
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence
+from poseline.datasets.posetrack.scoring import score_keypoint_hota, score_pose_tracking
 from poseline.metrics.hota import combine_hota, score_hota
 from poseline.metrics.track_frames import TrackFrame
-from poseline.metrics.tracking_score import score_keypoint_hota, score_pose_tracking
 
 
 def frame(ground_truth: list[int], predicted: list[int], similarity: np.ndarray | float) -> TrackFrame:

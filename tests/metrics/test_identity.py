@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from poseline.datasets.mot.files import read_mot, read_mot_folder
+from poseline.datasets.mot.scoring import box_frames, score_box_tracking
 from poseline.errors import DataError
 from poseline.metrics.identity import score_identity, score_tracks
-from poseline.metrics.track_frames import TrackFrame, box_frames
-from poseline.metrics.tracking_score import score_box_tracking
+from poseline.metrics.track_frames import TrackFrame
 
 
 def life(found: str, track: int = 5) -> list[TrackFrame]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from poseline.datasets.mpii.groups import read_groups
 from poseline.errors import DataError
-from poseline.metrics.mpii_map import GroupPeople, read_groups, score_mpii_multi
+from poseline.metrics.mpii_map import GroupPeople, score_mpii_multi
 
 
 @pytest.fixture

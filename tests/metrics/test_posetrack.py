@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from poseline.core.poses import PoseSet
+from poseline.datasets.posetrack.evaluate import list_tables
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence
 from poseline.datasets.posetrack.frames import inside_polygon
+from poseline.datasets.posetrack.scoring import score_posetrack
 from poseline.errors import DataError
-from poseline.metrics.posetrack import JOINTS, PoseTrackScore, score_posetrack
+from poseline.metrics.posetrack import JOINTS, PoseTrackScore
 
 Spot = tuple[int, float] | tuple[int, float, float]
 HEAD = 10.0
@@ -134,7 +136,7 @@ def test_a_joint_the_truth_lacks_is_undefined_in_strict_and_zero_in_poseval() ->
     assert score_posetrack(noseless, noseless).metrics["map"] == pytest.approx(14 / 15)
     strict = score_posetrack(noseless, noseless, mode="strict")
     assert strict.metrics["map"] == pytest.approx(1.0)
-    assert strict.as_dict()["joints"]["nose"]["ap"] is None  # type: ignore[index]
+    assert list_tables(strict).joints["nose"]["ap"] is None
 
 
 def test_parts_are_means_of_their_joints_and_the_total_is_the_joint_mean() -> None:
@@ -146,7 +148,7 @@ def test_parts_are_means_of_their_joints_and_the_total_is_the_joint_mean() -> No
 
 
 def test_the_dictionary_is_plain_json() -> None:
-    text = json.dumps(score([TWO] * 3, [TWO] * 3).as_dict(), allow_nan=False)
+    text = json.dumps(list_tables(score([TWO] * 3, [TWO] * 3)).model_dump(mode="json"), allow_nan=False)
     assert set(json.loads(text)["joints"]) == set(JOINTS)
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from poseline.core.poses import PoseSet
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence
+from poseline.datasets.posetrack.scoring import score_pose_tracking, score_posetrack
 from poseline.errors import DataError
-from poseline.evaluation.bootstrap import bootstrap_metrics, list_metrics, paired_bootstrap_metrics, resample
-from poseline.evaluation.match_tables import table_from_frame, videos_to_frame
-from poseline.evaluation.verdicts import compare
-from poseline.metrics.posetrack import score_posetrack
-from poseline.metrics.tracking_score import TrackingScore, score_pose_tracking
+from poseline.evaluation.bootstrap import bootstrap_metrics, compare_tables, list_metrics
+from poseline.evaluation.compare import judge_metrics
+from poseline.evaluation.tables import table_from_frame, videos_to_frame
+from poseline.metrics.tracking_score import TrackingScore
 from poseline.metrics.video_table import VideoTable, tabulate_videos
 
 Videos = dict[str, PoseTrackSequence]
@@ -63,7 +63,7 @@ def figures(ground_truth: Videos, found: Videos, mode: str) -> dict[str, float]:
 
 
 def rates(table: VideoTable, weights: list[int]) -> dict[str, float]:
-    return {name: float(values[0]) for name, values in resample(table, np.array([weights], dtype=np.uint16), METRICS).items()}
+    return {name: float(values[0]) for name, values in table.rate(np.array([weights], dtype=np.uint16), METRICS).items()}
 
 
 @pytest.mark.parametrize("mode", ["poseval", "strict"])
@@ -95,8 +95,8 @@ def test_a_table_survives_its_file_form() -> None:
     again = table_from_frame(videos_to_frame(table))
     assert isinstance(again, VideoTable)
     assert again.image_ids.tolist() == table.image_ids.tolist()
-    for name, values in resample(table, weights, METRICS).items():
-        np.testing.assert_array_equal(resample(again, weights, [name])[name], values)
+    for name, values in table.rate(weights, METRICS).items():
+        np.testing.assert_array_equal(again.rate(weights, [name])[name], values)
 
 
 def test_parts_that_are_not_there_are_not_rated() -> None:
@@ -104,10 +104,10 @@ def test_parts_that_are_not_there_are_not_rated() -> None:
     people = score_pose_tracking(ground_truth, found)
     table = tabulate_videos(people=people)
     assert list_metrics(table) == ["mota", "hota", "det_a", "ass_a", "idf1"]
-    assert resample(table, np.ones((1, 6)), ["mota"])["mota"][0] == pytest.approx(people.metrics["clear_mota"])
+    assert table.rate(np.ones((1, 6)), ["mota"])["mota"][0] == pytest.approx(people.metrics["clear_mota"])
     assert list_metrics(table_from_frame(videos_to_frame(table))) == list_metrics(table)
     with pytest.raises(DataError, match="unknown metric 'map'"):
-        resample(table, np.ones((1, 6)), ["map"])
+        table.rate(np.ones((1, 6)), ["map"])
     with pytest.raises(ValueError, match="same videos"):
         tabulate_videos()
 
@@ -116,11 +116,11 @@ def test_a_tracker_that_misses_more_is_found_to_be_worse() -> None:
     ground_truth, found = draw_videos(4, count=12)
     _, poorer = draw_videos(4, count=12, miss=0.5)
     tables = tabulate(ground_truth, found), tabulate(ground_truth, poorer)
-    predictions = {result.metric: result for result in paired_bootstrap_metrics(*tables, METRICS, resamples=200, seed=0)}
+    predictions = {result.metric: result for result in compare_tables(*tables, METRICS, resamples=200, seed=0)}
     assert predictions["mota"].high < 0
     assert predictions["hota"].high < 0
     assert predictions["mota"].unit == "videos"
-    same = paired_bootstrap_metrics(tables[0], tables[0], METRICS, resamples=50, seed=0)
+    same = compare_tables(tables[0], tables[0], METRICS, resamples=50, seed=0)
     assert all(result.low == result.high == 0 for result in same)
 
 
@@ -136,6 +136,6 @@ def test_the_interval_holds_the_figure_and_repeats() -> None:
 def test_few_videos_tell_nothing() -> None:
     ground_truth, found = draw_videos(7, count=5)
     _, poorer = draw_videos(7, count=5, miss=0.9)
-    (comparison,) = compare(tabulate(ground_truth, found), tabulate(ground_truth, poorer), metrics=["mota"], resamples=50)
+    (comparison,) = judge_metrics(tabulate(ground_truth, found), tabulate(ground_truth, poorer), metrics=["mota"], resamples=50)
     assert comparison.result.high < 0
     assert (comparison.verdict, comparison.images_needed) == ("cannot tell", None)

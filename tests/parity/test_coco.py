@@ -14,8 +14,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from poseline.datasets.coco.scoring_files import read_predictions, read_ground_truth
-from poseline.evaluation.bootstrap import resample
+from poseline.datasets.coco_scoring import read_ground_truth, read_predictions
 from poseline.metrics.keypoint_ap import score_coco, score_with_pycocotools
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
@@ -43,7 +42,7 @@ def test_drawn_sets(seed, ties):
     score = score_coco(ground_truth, predictions)
     assert score.metrics == score_with_pycocotools(ground_truth, predictions)
     whole = np.ones((1, len(ground_truth.image_ids)), dtype=int)
-    resampled = {name: values[0] for name, values in resample(score.matches, whole, list(score.metrics)).items()}
+    resampled = {name: values[0] for name, values in score.matches.rate(whole, list(score.metrics)).items()}
     assert resampled == pytest.approx({name: np.nan if v is None else v for name, v in score.metrics.items()}, abs=0, nan_ok=True)
 
 

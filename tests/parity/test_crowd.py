@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poseline.datasets.coco.scoring_files import WHOLEBODY_PARTS, read_predictions, read_ground_truth
+from poseline.datasets.coco_scoring import WHOLEBODY_PARTS, read_ground_truth, read_predictions
 from poseline.metrics.crowd_ap import score_crowdpose
 from poseline.metrics.part_ap import score_wholebody
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poseline.datasets.mpii.scoring_files import read_mpii_predictions, read_mpii_matlab
+from poseline.datasets.mpii.scoring_files import read_mpii_matlab, read_mpii_predictions
 from poseline.metrics.pckh import score_pckh
 
 ROOT = Path(__file__).parents[2]

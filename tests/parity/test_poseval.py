@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from poseline.datasets.posetrack.files import read_folder, write_sequence
-from poseline.metrics.posetrack import METRICS, MetricTable, PoseTrackScore, score_posetrack
+from poseline.datasets.posetrack.scoring import score_posetrack
+from poseline.metrics.posetrack import METRICS, MetricTable, PoseTrackScore
 from poseline.metrics.posetrack_ap import average_precision
 
 ARCHIVE = Path(__file__).parent / "golden/poseval.tar.gz"

@@ -310,7 +310,7 @@ Part = TypeVar("Part", bound=ScorePart)
 _TYPED = frozenset(Score.model_fields) - {"metrics", "intervals", "sections"}
 
 
-def read_score_file(path: Path) -> Score:
+def read_score_file(path: Path, *, made_by: str = "score") -> Score:
     """The score of a file that the score stage or `poseline score --out` wrote.
 
     Raises:
@@ -319,7 +319,7 @@ def read_score_file(path: Path) -> Score:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file. Run `poseline score` (or `dvc repro`) first.") from None
+        raise ArtifactError(f"{path}: no such file. Run `poseline {made_by}` (or `dvc repro`) first.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path}: not readable as JSON ({error}). Run `poseline score` again.") from None
     return parse_score(text, source=str(path))

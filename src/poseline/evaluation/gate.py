@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from poseline.artifacts import Layout, TableHeader, atomic_folder, read_table, write_json, write_table
 from poseline.config import Params
 from poseline.datasets.score import Metrics, Stamp, differences
+from poseline.datasets.scored_sets import SetScore, list_scores
 from poseline.errors import ArtifactError, ConfigError, DataError, PoselineError
 from poseline.evaluation.bootstrap import FEWEST, PairedResult, compare_tables
 from poseline.evaluation.diagnosis import name_grown_errors
 from poseline.evaluation.runs import TABLE_SUFFIX, RunFiles, ScoredRun, read_score
-from poseline.evaluation.set_scores import SetScore, list_scores
 
 BASELINE = "baseline"
 OPTIONAL = ("coco", "mpii")
@@ -192,7 +192,7 @@ def check(params: Params, layout: Layout, *, held: Mapping[str, RunFiles] | None
     Raises:
         ConfigError: ``gate.max_drop`` names a metric that there is not.
     """
-    requests = plan_requests(params.gate.limits, list_scores(params))
+    requests = plan_requests(params.gate.limits, list_scores(params.data))
     return _join([_decide_score(request, params, layout, held, name) for request in requests])
 
 
@@ -262,7 +262,7 @@ def accept(params: Params, layout: Layout) -> dict[str, float]:
         ArtifactError: a score that the gate checks is missing, damaged, or does not agree with its table.
         ConfigError: ``gate.max_drop`` names a metric that there is not.
     """
-    scores = list_scores(params)
+    scores = list_scores(params.data)
     requests = {request.score: request for request in plan_requests(params.gate.limits, scores)}
     known = [name for name, entry in scores.items() if entry.protocol.name in OPTIONAL and not entry.detected]
     optional = [name for name in known if name not in requests and _is_scored(layout, name)]

@@ -28,7 +28,8 @@ from poseline.metrics.tables import ScoreTable
 Truth = TypeVar("Truth")
 Found = TypeVar("Found")
 SEED = 1
-RESAMPLES = 1000
+FILES = ScoreConfig(engine="poseline", bootstrap=0)
+"""How official files are scored where nothing else is said: without intervals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,13 @@ def estimate_intervals(found: Evaluation, table: ScoreTable | None, resamples: i
 
 
 def score_files(
-    protocol: str, ground_truth: Path, predictions: Path, options: ScoreConfig, *, seed: int = SEED, skeleton: Skeleton | None = None
+    protocol: str,
+    ground_truth: Path,
+    predictions: Path,
+    options: ScoreConfig = FILES,
+    *,
+    seed: int = SEED,
+    skeleton: Skeleton | None = None,
 ) -> ScoreFiles:
     """The score of official prediction files.
 

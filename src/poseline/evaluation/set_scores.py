@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,39 +14,13 @@ from poseline.config import DatasetConfig, Params
 from poseline.config.dataset import DETECTIONS
 from poseline.config.params import Yaml
 from poseline.datasets.coco_format import read_detections
-from poseline.datasets.formats import set_skeleton
 from poseline.datasets.manifest import hash_path
-from poseline.datasets.protocols import EvaluationProtocol, Found, Truth, load_protocol
+from poseline.datasets.protocols import EvaluationProtocol, Found, Truth
 from poseline.datasets.score import Score, Stamp
-from poseline.datasets.sets import annotation_path, dataset_config, enabled_sets, split_files
+from poseline.datasets.scored_sets import set_protocol
+from poseline.datasets.sets import annotation_path, dataset_config, split_files
 from poseline.errors import ArtifactError
 from poseline.evaluation.scoring import ScoreFiles, score
-
-
-@dataclass(frozen=True)
-class SetScore:
-    """A score that the pipeline makes: of which data set, by which protocol, and whether under detected boxes."""
-
-    dataset: str
-    protocol: EvaluationProtocol[object, object]
-    detected: bool
-
-
-def list_scores(params: Params) -> dict[str, SetScore]:
-    """Every score of the enabled data sets by name, those under ground-truth boxes first."""
-    sets = {name: dataset_config(params.data, name) for name in enabled_sets(params.data)}
-    protocols = {name: set_protocol(config, name=name) for name, config in sets.items() if config.val is not None}
-    plain = {name: SetScore(name, protocol, detected=False) for name, protocol in protocols.items()}
-    return plain | {
-        name + DETECTIONS: SetScore(name, protocol, detected=True)
-        for name, protocol in protocols.items()
-        if not protocol.tracked and sets[name].detections
-    }
-
-
-def set_protocol(config: DatasetConfig, *, name: str) -> EvaluationProtocol[object, object]:
-    """The protocol of a data set's format, for its keypoints."""
-    return load_protocol(config.format, set_skeleton(config, name=name))
 
 
 def score_set(params: Params, layout: Layout, name: str) -> dict[str, ScoreFiles]:
