@@ -12,6 +12,7 @@ import pytest
 from poseline.artifacts import Layout, PoseTable, TableHeader, read_poses, write_json, write_poses
 from poseline.config import Params, load_params
 from poseline.core.skeletons import load_skeleton
+from poseline.datasets.formats import set_skeleton
 from poseline.datasets.scored_sets import list_scores
 from poseline.datasets.sets import split_files
 from poseline.evaluation.compare import compare_runs
@@ -30,8 +31,7 @@ def draw_predictions(params: Params, layout: Layout, name: str) -> PoseTable:
     people, header = read_poses(layout.processed / "people.parquet", kind="people", made_by="preprocess")
     people = people.where(dataset=name, split="val")
     people = people.select(~people.rows["is_crowd"] & (people.rows["num_keypoints"] > 0))
-    skeleton = list_scores(params.data)[name].protocol.skeleton
-    assert skeleton is not None
+    skeleton = set_skeleton(params.data.sets[name], name=name)
     poses, parts = people.poses.convert(load_skeleton(header.skeleton), skeleton), []
     for seed, boxes in enumerate(("ground_truth", "detections")):
         rng = np.random.default_rng(seed)
@@ -52,14 +52,13 @@ def predicted(project: Path, tiny: tuple[str, ...]) -> tuple[Params, Layout, dic
         if entry.detected:
             continue
         tables[name] = draw_predictions(params, layout, name)
-        skeleton = entry.protocol.skeleton
-        assert skeleton is not None
         if entry.protocol.tracked:
             ground_truth = entry.protocol.read_ground_truth(split_files(params.data.sets[name], "val", name=name)[1])
             for part in ("tracked", "poses"):
                 entry.protocol.write_predictions(layout.tracks / name / part, tables[name].where(boxes="detections"), ground_truth)
             write_json(layout.tracks / name / "about.json", ABOUT)
-        write_poses(layout.predictions / name / "poses.parquet", tables[name], TableHeader("predictions", skeleton.name))
+        skeleton = set_skeleton(params.data.sets[name], name=name).name
+        write_poses(layout.predictions / name / "poses.parquet", tables[name], TableHeader("predictions", skeleton))
         write_json(layout.predictions / name / "about.json", ABOUT)
         score.run(params, layout, name)
     return params, layout, tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +67,13 @@ def read_ground_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_bo
     )
 
 
-def read_predictions(path: Path, ground_truth: GroundTruth, *, parts: tuple[str, ...] = BODY) -> Predictions:
+def read_predictions(
+    path: Path, ground_truth: GroundTruth, *, parts: tuple[str, ...] = BODY, subsets: tuple[int, ...] = ()
+) -> Predictions:
     """The detections of a result file: a list of {image_id, category_id, keypoints, score}.
 
     Where the entries carry a ``bbox`` its area decides what counts as outside a size, as in pycocotools. Parts may also be
-    given as one list under ``keypoints``.
+    given as one list under ``keypoints``. Results of one of the ``subsets`` have the first so many of the ground truth's keypoints.
 
     Raises:
         DataError: missing, empty, cut short or in another form; an image that the ground truth lacks; a keypoint list of another
@@ -85,7 +88,9 @@ def read_predictions(path: Path, ground_truth: GroundTruth, *, parts: tuple[str,
     _check_known(image_ids, ground_truth.image_ids, path, "is not in the ground truth", [f"entry {i}" for i in range(len(entries))])
     num_keypoints = ground_truth.keypoints.shape[1]
     points = _keypoints(entries, BODY if all(key not in entries[0] for key in parts[1:]) else parts, where)
-    if points.shape[1] != num_keypoints:
+    if points.shape[1] in subsets:
+        ground_truth = first_keypoints(ground_truth, points.shape[1])
+    elif points.shape[1] != num_keypoints:
         raise DataError(
             f"{where[0]} has {points.shape[1]} keypoints, the ground truth has {num_keypoints}. Give predictions of the same skeleton."
         )
@@ -104,6 +109,11 @@ def read_predictions(path: Path, ground_truth: GroundTruth, *, parts: tuple[str,
         scores=scores,
         area=area,
     )
+
+
+def first_keypoints(ground_truth: GroundTruth, count: int) -> GroundTruth:
+    """The ground truth with the first ``count`` of its keypoints; a person is ignored by all of them, as the file says."""
+    return replace(ground_truth, keypoints=ground_truth.keypoints[:, :count], visibility=ground_truth.visibility[:, :count])
 
 
 def _of_persons(people: Entries, content: dict[str, Json], path: Path) -> Entries:

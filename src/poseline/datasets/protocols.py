@@ -76,7 +76,7 @@ class Evaluation:
         num_images: images scored; None where the files do not tell.
         num_people: people counted.
         table: what is resampled for intervals, and compared; None where there is no such table.
-        sections: further fields of :class:`poseline.datasets.score.Score`.
+        sections: further fields of :class:`poseline.datasets.score.Score`; under other names, plain JSON values.
         people: one row a person (or video) of the ground truth.
         plot: rows for `dvc plots`.
         keypoints: for slices, diagnosis and calibration; None where they are not made.

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from poseline.config import DataConfig, DatasetConfig
 from poseline.config.dataset import DETECTIONS
-from poseline.datasets.formats import set_skeleton
 from poseline.datasets.protocols import EvaluationProtocol, load_protocol
-from poseline.datasets.sets import dataset_config, enabled_sets
+from poseline.datasets.sets import dataset_config, enabled_sets, named_skeleton
 
 
 @dataclass(frozen=True)
@@ -35,5 +34,10 @@ def list_scores(data: DataConfig) -> dict[str, SetScore]:
 
 
 def set_protocol(config: DatasetConfig, *, name: str) -> EvaluationProtocol[object, object]:
-    """The protocol of a data set's format, for its keypoints."""
-    return load_protocol(config.format, set_skeleton(config, name=name))
+    """The protocol of a data set's format, for the keypoints that the parameters name.
+
+    Raises:
+        ConfigError: the set's ``skeleton`` is unknown or broken.
+    """
+    skeleton = named_skeleton(config.skeleton, key=f"data.sets.{name}.skeleton") if config.skeleton else None
+    return load_protocol(config.format, skeleton)

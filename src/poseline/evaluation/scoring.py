@@ -87,7 +87,8 @@ def score(
             "protocol": stamp.model_copy(update={"num_images": found.num_images, "num_people": found.num_people, "mode": found.mode}),
             "metrics": found.metrics,
             "intervals": estimate_intervals(found, table, options.bootstrap, seed),
-            **sections,
+            **{name: section for name, section in sections.items() if name in Score.model_fields},
+            "sections": {name: section for name, section in sections.items() if name not in Score.model_fields},
         }
     )
     return ScoreFiles(made, found.people, table_to_frame(table), found.plot, found.followed)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+from poseline.artifacts import PoseTable
 from poseline.config import ScoreConfig
 from poseline.datasets.coco_protocol import CocoFormProtocol
+from poseline.datasets.coco_scoring import first_keypoints, read_predictions
 from poseline.datasets.part_protocol import PART_HEADLINE, evaluate_parts
 from poseline.datasets.protocols import Evaluation
 from poseline.errors import DataError
@@ -24,7 +25,7 @@ class Halpe(CocoFormProtocol):
     headline = PART_HEADLINE
 
     def read_ground_truth(self, path: Path, *, head_boxes: Path | None = None) -> GroundTruth:
-        """The people of an annotation file; by their first 26 keypoints where the protocol's skeleton has no more.
+        """The people of an annotation file.
 
         Raises:
             DataError: missing, damaged, or neither 26 nor 136 keypoints.
@@ -33,10 +34,18 @@ class Halpe(CocoFormProtocol):
         count = people.keypoints.shape[1]
         if count not in SIZES:
             raise DataError(f"{path}: {count} keypoints a person, Halpe has 26 or 136. Give Halpe's annotation file.")
-        wanted = count if self.skeleton is None else min(count, self.skeleton.num_keypoints)
-        return replace(people, keypoints=people.keypoints[:, :wanted], visibility=people.visibility[:, :wanted])
+        return people
+
+    def read_predictions(self, path: Path, ground_truth: GroundTruth) -> Predictions:
+        """The poses of a result file, of as many keypoints as the ground truth or of the body's 26."""
+        return read_predictions(path, ground_truth, subsets=SIZES)
+
+    def from_poses(self, table: PoseTable, ground_truth: GroundTruth) -> Predictions:
+        """The pipeline's poses, of as many keypoints as the ground truth or of the body's 26."""
+        return super().from_poses(table, first_keypoints(ground_truth, table.poses.num_keypoints))
 
     def evaluate(self, ground_truth: GroundTruth, predictions: Predictions, options: ScoreConfig) -> Evaluation:
-        """AP and AR of the whole and of each part."""
-        sigmas = HALPE_SIGMAS[: ground_truth.keypoints.shape[1]]
-        return evaluate_parts(score_halpe(ground_truth, predictions), ground_truth, predictions, sigmas)
+        """AP and AR of the whole and of each part that is predicted."""
+        count = predictions.keypoints.shape[1]
+        people = first_keypoints(ground_truth, count)
+        return evaluate_parts(score_halpe(people, predictions), people, predictions, HALPE_SIGMAS[:count])
