@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from poseline.datasets.coco_scoring import read_ground_truth, read_predictions
+from poseline.evaluation.bootstrap import compare_tables
 from poseline.metrics.keypoint_ap import score_coco, score_with_pycocotools
 
 NUM_IMAGES, NUM_PEOPLE, NUM_DETECTIONS = 5000, 11_004, 78_000
