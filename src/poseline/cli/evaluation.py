@@ -137,7 +137,7 @@ def gate(
 
 @app.command()
 def calibrate(
-    share: Annotated[float, typer.Option("--share", min=0.01, max=1.0, help="Of COCO's training images.")] = 0.2,
+    fraction: Annotated[float, typer.Option("--fraction", "--share", min=0.01, max=1.0, help="Of COCO's training images.")] = 0.2,
     params: ParamsFile = None,
     overrides: Overrides = None,
     device: Device = "auto",
@@ -149,7 +149,7 @@ def calibrate(
 
     started = time.perf_counter()
     context = make_context(params, overrides or [], device)
-    result = stage.run(context.params, context.layout, context.device, share=share)
+    result = stage.run(context.params, context.layout, context.device, fraction=fraction)
     show(result, as_json=as_json, title="calibrate: AP", started=started)
 
 

@@ -1,4 +1,4 @@
-"""What the protocols of formats in COCO's form share: their files, the pipeline's poses, and box AP."""
+"""What the protocols of formats like COCO's share: their files, the pipeline's poses, and box AP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
 
 class CocoFormProtocol(EvaluationProtocol[GroundTruth, Predictions]):
-    """Keypoints in COCO's form.
+    """Keypoints in COCO's format.
 
     Attributes:
         parts: keys whose keypoint lists are joined.

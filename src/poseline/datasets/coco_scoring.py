@@ -1,4 +1,4 @@
-"""Official COCO-form files for scoring: annotation and result JSON, checked where the official tools stay silent."""
+"""Official files in COCO's format for scoring: annotation and result JSON, checked where the official tools stay silent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Entries = list[dict[str, Json]]
 
 
 def read_ground_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool = False) -> GroundTruth:
-    """The people of an annotation file in COCO's form.
+    """The people of an annotation file in COCO's format.
 
     Args:
         path: the JSON file.
@@ -29,7 +29,7 @@ def read_ground_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_bo
         area_from_box: take 0.53 of the box for the area (CrowdPose has no masks).
 
     Raises:
-        DataError: missing, cut short or in another form; ids given twice; an image that is not listed; a keypoint list of
+        DataError: missing, cut short or in another format; ids given twice; an image that is not listed; a keypoint list of
             another length; a number that is not finite; an area that is missing.
     """
     path = Path(path)
@@ -76,7 +76,7 @@ def read_predictions(
     given as one list under ``keypoints``. Results of one of the ``subsets`` have the first so many of the ground truth's keypoints.
 
     Raises:
-        DataError: missing, empty, cut short or in another form; an image that the ground truth lacks; a keypoint list of another
+        DataError: missing, empty, cut short or in another format; an image that the ground truth lacks; a keypoint list of another
             length; a score, keypoint or box that is not finite.
     """
     path = Path(path)

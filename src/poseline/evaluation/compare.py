@@ -167,8 +167,8 @@ def judge_metrics(
     Raises:
         DataError: the tables are of different images, or a metric has no value in one of them.
     """
-    predictions = compare_tables(first, second, metrics, resamples=resamples, seed=seed, confidence=confidence)
-    return [MetricComparison(result, judge(result), count_images_needed(result)) for result in predictions]
+    results = compare_tables(first, second, metrics, resamples=resamples, seed=seed, confidence=confidence)
+    return [MetricComparison(result, judge(result), count_images_needed(result)) for result in results]
 
 
 def judge(result: PairedResult) -> Verdict:

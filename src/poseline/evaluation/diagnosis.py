@@ -38,7 +38,7 @@ class KeypointErrors:
         similarity: float64 [P, K], to the true keypoint.
         distance: float64 [P, K], over the root of the person's area; NaN where not labelled.
         oks: float64 [P].
-        background: int64 [B], detections that lie on nobody.
+        background: int64 [B], detections that lie on no person.
         duplicates: int64 [D], detections of people who were found by a better one.
         missed: int64 [M], people whom no detection found.
     """
@@ -103,7 +103,7 @@ def diagnose(
     swapped = _swap_similarity(points, people, ground_truth, constants, flip_permutation)
     distance = np.linalg.norm(points - true, axis=2) / np.sqrt(np.maximum(area, 1e-9))[:, None]
     idle = table.detection_index[found < 0]
-    on_somebody = best_oks(ground_truth, predictions, sigmas=constants)[idle] >= MATCH_OKS
+    on_person = best_oks(ground_truth, predictions, sigmas=constants)[idle] >= MATCH_OKS
     missed = ~ground_truth.ignored
     missed[people] = False
     return KeypointErrors(
@@ -113,8 +113,8 @@ def diagnose(
         similarity=own,
         distance=np.where(labelled, distance, np.nan),
         oks=oks_pairs(points, true, ground_truth.visibility[people], area, constants),
-        background=idle[~on_somebody],
-        duplicates=idle[on_somebody],
+        background=idle[~on_person],
+        duplicates=idle[on_person],
         missed=np.flatnonzero(missed),
     )
 
@@ -168,8 +168,8 @@ def best_oks(
     constants = COCO_SIGMAS if sigmas is None else np.asarray(sigmas, dtype=np.float64)
     order = np.argsort(predictions.image_index, kind="stable")
     rows, people = pair_up(predictions.image_index[order], ground_truth.image_index, len(ground_truth.image_ids))
-    asked = ~ground_truth.ignored[people]
-    rows, people = order[rows[asked]], people[asked]
+    counted = ~ground_truth.ignored[people]
+    rows, people = order[rows[counted]], people[counted]
     oks = oks_pairs(
         predictions.keypoints[rows], ground_truth.keypoints[people], ground_truth.visibility[people], ground_truth.area[people], constants
     )
@@ -192,7 +192,7 @@ def localise(diagnosis: KeypointErrors, quantiles: tuple[float, ...] = (0.5, 0.9
 def compare_counts(
     first: Int[np.ndarray, "K 5"], second: Int[np.ndarray, "K 5"], names: tuple[str, ...], *, z_score: float = 4.0
 ) -> list[tuple[str, str, float, float]]:
-    """(keypoint, kind of error, share before, share after) of the errors that grew beyond chance, the largest growth first.
+    """(keypoint, kind of error, fraction before, fraction after) of the errors that grew beyond chance, the largest growth first.
 
     Shares are of the labelled keypoints of people found; chance is the two-proportion test at ``z_score`` standard errors.
     """

@@ -27,14 +27,14 @@ from poseline.metrics.keypoint_types import GroundTruth
 from poseline.models.device import resolve_device
 
 
-def run(params: Params, layout: Layout, device: str, *, share: float = 0.2) -> dict[str, float]:
+def run(params: Params, layout: Layout, device: str, *, fraction: float = 0.2) -> dict[str, float]:
     """Write ``predict.calibration``; AP before and after, on the people it was fitted to and on val's predictions where they exist.
 
     Args:
         params: data, predict and seed.
         layout: where people, model and predictions lie.
         device: to predict on.
-        share: of COCO's training images, drawn by the seed.
+        fraction: of COCO's training images, drawn by the seed.
 
     Raises:
         ConfigError: COCO is not enabled.
@@ -47,10 +47,10 @@ def run(params: Params, layout: Layout, device: str, *, share: float = 0.2) -> d
     table, _ = read_poses(layout.processed / "people.parquet", kind="people", made_by="preprocess")
     people = table.where(dataset="coco", split="train")
     images = np.sort(people.rows["image_id"].unique())
-    chosen = np.random.default_rng(params.seed).permutation(images)[: max(1, round(share * len(images)))]
+    chosen = np.random.default_rng(params.seed).permutation(images)[: max(1, round(fraction * len(images)))]
     boxes = ground_truth_boxes(people.select(people.rows["image_id"].isin(chosen)))
     if not len(boxes):
-        raise DataError(f"calibrate: no labelled person among {len(chosen)} training images. Give a larger --share.")
+        raise DataError(f"calibrate: no labelled person among {len(chosen)} training images. Give a larger --fraction.")
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
     params = settle_rule(params, estimator.saved)
     rows = convert_predictions(estimate_boxes(estimator, boxes, score=params.predict.rule), estimator.skeleton, skeleton, params.predict)

@@ -31,7 +31,7 @@ def matches_to_frame(matches: MatchTable) -> pd.DataFrame:
     """One row an image.
 
     Raises:
-        ValueError: the thresholds are not COCO's ten, which the form takes for granted.
+        ValueError: the thresholds are not COCO's ten, which the table takes for granted.
     """
     if not np.array_equal(matches.thresholds, OKS_THRESHOLDS):
         raise ValueError(f"matches: expected the thresholds .5:.05:.95, got {matches.thresholds.tolist()}")

@@ -68,7 +68,7 @@ def match_boxes(
 
 
 def _overlap(boxes: Float[np.ndarray, "P 4"], ground_truth: GroundTruth, people: Int[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
-    """IoU of pairs; against a crowd the share of the detection that lies in it."""
+    """IoU of pairs; against a crowd the fraction of the detection that lies in it."""
     true = ground_truth.bbox_xywh[people]
     low = np.maximum(boxes[:, :2], true[:, :2])
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], true[:, :2] + true[:, 2:])

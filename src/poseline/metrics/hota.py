@@ -77,7 +77,7 @@ def score_hota(frames: Sequence[TrackFrame], *, assign_by: Literal["tracks", "fr
     ``frame`` by similarity alone, as PoseTrack21's keypoint HOTA does.
 
     Reference:
-        Luiten et al., "HOTA", IJCV 2021; the figures of TrackEval.
+        Luiten et al., "HOTA", IJCV 2021; the values of TrackEval.
 
     >>> same = TrackFrame(np.array([1]), np.array([9]), np.array([[1.0]]))
     >>> score_hota([same, same]).metrics["hota"]
@@ -127,13 +127,13 @@ def combine_hota(scores: Sequence[HotaScore]) -> HotaScore:
 def _track_agreement(
     frames: Sequence[TrackFrame], num_ground_truth: Float[np.ndarray, " G"], num_predicted: Float[np.ndarray, " T"]
 ) -> Float[np.ndarray, "G T"]:
-    """Jaccard index of each pair of tracks over the sequence, frames weighted by the pair's share of similarity."""
+    """Jaccard index of each pair of tracks over the sequence, frames weighted by the pair's part of the similarity."""
     shared = np.zeros((len(num_ground_truth), len(num_predicted)))
     for frame in frames:
         similarity = frame.similarity
         union = similarity.sum(axis=0)[None] + similarity.sum(axis=1)[:, None] - similarity
-        share = np.divide(similarity, union, out=np.zeros_like(similarity), where=union > _EPSILON)
-        shared[np.ix_(frame.ground_truth_ids, frame.predicted_ids)] += share
+        part = np.divide(similarity, union, out=np.zeros_like(similarity), where=union > _EPSILON)
+        shared[np.ix_(frame.ground_truth_ids, frame.predicted_ids)] += part
     agreement: Float[np.ndarray, "G T"] = shared / (num_ground_truth[:, None] + num_predicted[None] - shared)
     return agreement
 

@@ -105,7 +105,7 @@ def score_identity(sequences: Sequence[Sequence[TrackFrame]], *, threshold: floa
 
 
 def score_tracks(sequences: Sequence[Sequence[TrackFrame]], *, threshold: float = 0.5) -> TrackQuality:
-    """CLEAR MOT counts of whole objects, pairs allowed at similarity >= threshold; figures of py-motmetrics 1.4.
+    """CLEAR MOT counts of whole objects, pairs allowed at similarity >= threshold; values of py-motmetrics 1.4.
 
     Raises:
         ValueError: an id twice in a frame.

@@ -29,7 +29,7 @@ class GroundTruth:
         bbox_xywh: float64 [G, 4], pixels.
         is_crowd: bool [G].
         num_keypoints: int64 [G], as the file says; a person with 0 is ignored, ignored.
-        crowd_index: float64 [I] or None: CrowdPose's share of other people's joints in the boxes.
+        crowd_index: float64 [I] or None: CrowdPose's fraction of other people's joints in the boxes.
     """
 
     image_ids: Int[np.ndarray, " I"]

@@ -45,7 +45,7 @@ class MatchTable:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that every table gives; also ar50, ar75 and ar_SLICE may be asked of :meth:`rate`."""
+        """The metrics that every table gives; also ar50, ar75 and ar_SLICE may be given to :meth:`rate`."""
         return ("ap", "ap50", "ap75", "ar", *(f"ap_{name}" for name in self.slices[1:]))
 
     def gives(self, metric: str) -> bool:
@@ -87,11 +87,11 @@ def precision_recall(matches: MatchTable) -> tuple[Float[np.ndarray, "S T 101"],
     order = np.argsort(-matches.scores, kind="stable")
     found, ignored = matches.matched[:, order], matches.ignored[:, order]
     for s in range(num_slices):
-        asked = int(matches.num_people[s].sum())
-        if not asked:
+        num_people = int(matches.num_people[s].sum())
+        if not num_people:
             continue
         for t in range(num_thresholds):
-            precision[s, t], recall[s, t] = interpolate_precision(found[s, :, t], ~ignored[s, :, t], asked)
+            precision[s, t], recall[s, t] = interpolate_precision(found[s, :, t], ~ignored[s, :, t], num_people)
     return precision, recall
 
 
@@ -121,15 +121,15 @@ def _resample_slice(
     curves = []
     for row in weights:
         weight = row.astype(np.float64)
-        asked = float(weight @ table.num_people[index])
+        num_people = float(weight @ table.num_people[index])
         precision, recall = np.full((len(levels), len(RECALL_POINTS)), np.nan), np.full(len(levels), np.nan)
-        if asked:
+        if num_people:
             sums = shared.sum_up(weight[shared.images])
             for t, (change, sign) in enumerate(zip(changes, signs, strict=True)):
                 found = np.cumsum(weight[hit_images[t]])
                 total = sums[shared.positions[t]] + change.sum_up(sign * weight[change.images])[change.positions[0]]
-                precision[t] = curve_at_recall_points(found, total - found, asked)
-                recall[t] = found[-1] / asked if len(found) else 0.0
+                precision[t] = curve_at_recall_points(found, total - found, num_people)
+                recall[t] = found[-1] / num_people if len(found) else 0.0
         curves.append((precision, recall))
     return curves
 

@@ -75,7 +75,7 @@ def tabulate_matches(
         thresholds=thresholds,
         num_images=num_images,
     )
-    # One more column, so that the index -1 (nobody) may be looked up.
+    # One more column, so that the index -1 (no person) may be looked up.
     padded = np.pad(ground_truth_ignored, ((0, 0), (0, 1)))
     on_ignored = np.take_along_axis(padded, found.reshape(len(found), -1), axis=1).reshape(found.shape)
     return MatchTable(
@@ -168,8 +168,8 @@ def _match_chunk(
     for rank in range(depth):
         values = similarity[:, rank]
         able = (values[:, None, :] >= thresholds[:, None])[None] & free
-        asked = able & ~ignored[:, :, None, :]
-        able = np.where(asked.any(axis=-1, keepdims=True), asked, able)
+        counted = able & ~ignored[:, :, None, :]
+        able = np.where(counted.any(axis=-1, keepdims=True), counted, able)
         # Reversed, so that of equally similar people the last one wins.
         best = width - 1 - np.argmax(np.where(able, values[None, :, None, :], -1.0)[..., ::-1], axis=-1)
         hit = able.any(axis=-1)

@@ -1,4 +1,4 @@
-"""PCKh: the share of keypoints within a fraction of the head size (MPII single-person protocol)."""
+"""PCKh: the fraction of keypoints within a fraction of the head size (MPII single-person protocol)."""
 
 from __future__ import annotations
 
@@ -215,10 +215,10 @@ def _rate_pckh(table: DistanceTable, weights: Int[np.ndarray, "B I"], name: str)
 
 
 def _rate_weighted(
-    table: DistanceTable, right: Float[np.ndarray, " N"], asked: Float[np.ndarray, " N"], weights: Int[np.ndarray, "B I"]
+    table: DistanceTable, right: Float[np.ndarray, " N"], annotated: Float[np.ndarray, " N"], weights: Int[np.ndarray, "B I"]
 ) -> Float[np.ndarray, " B"]:
-    """Right over asked of all people under each row of image weights; NaN where nothing is annotated."""
+    """Right over annotated keypoints of all people under each row of image weights; NaN where nothing is annotated."""
     num_images = len(table.image_ids)
-    hits, total = (weights @ np.bincount(table.image_index, values, minlength=num_images) for values in (right, asked))
+    hits, total = (weights @ np.bincount(table.image_index, values, minlength=num_images) for values in (right, annotated))
     rate: Float[np.ndarray, " B"] = np.divide(hits, total, out=np.full(len(weights), np.nan), where=total > 0)
     return rate

@@ -56,11 +56,11 @@ def pair_joints(
         distances = np.sqrt((difference**2).sum(axis=-1)) / head_size[None, :, None]
     distances = np.where(has_predicted[:, None] & has_ground_truth[None], distances, np.inf)
     within = distances <= PCKH_THRESHOLD
-    share = within.sum(axis=2) / np.maximum(has_ground_truth.sum(axis=1), 1)[None]
-    best_truth = share.argmax(axis=1)
-    rows = np.arange(len(share))
-    kept = np.zeros_like(share)
-    kept[rows, best_truth] = share[rows, best_truth]
+    fraction = within.sum(axis=2) / np.maximum(has_ground_truth.sum(axis=1), 1)[None]
+    best_person = fraction.argmax(axis=1)
+    rows = np.arange(len(fraction))
+    kept = np.zeros_like(fraction)
+    kept[rows, best_person] = fraction[rows, best_person]
     best_predicted = kept.argmax(axis=0)
     person_of = np.full(len(predicted), -1, dtype=np.int64)
     taken = np.flatnonzero(kept.max(axis=0) > 0)
@@ -80,7 +80,7 @@ def rank_scores(scores: Float[np.ndarray, " D"], *, ties: Literal["reference", "
     """Order of detections from the best score down.
 
     ``stable`` keeps tied detections in frame order. ``reference`` is poseval's reversed default argsort, which leaves the order
-    of ties to NumPy's sort and so to the processor; figures agree with poseval's on the same machine.
+    of ties to NumPy's sort and so to the processor; values agree with poseval's on the same machine.
     """
     if ties == "stable":
         return np.argsort(-scores, kind="stable")

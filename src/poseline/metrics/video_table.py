@@ -1,4 +1,4 @@
-"""Sums by video: what PoseTrack and MOT figures are made of, enough to score any re-weighting of the videos."""
+"""Sums by video: what PoseTrack and MOT metrics are made of, enough to score any re-weighting of the videos."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class VideoTable:
 
     Attributes:
         image_ids: names of the videos, ascending: what is drawn in a resample, as images are elsewhere.
-        mode: of the joints' figures.
+        mode: of the joints' metrics.
         joints: float64 [V, 6, 15], CLEAR MOT counts of each joint (mota, motp, precision, recall).
         ranked: predicted joints (map).
         people: counts of whole people (hota, det_a, ass_a, idf1, and mota where there are no joints).
@@ -181,7 +181,7 @@ def _rate_map(ranked: RankedJoints, drawn: Float[np.ndarray, "B V"], mode: PoseT
     ap = np.full((len(drawn), len(JOINTS)), np.nan)
     for joint in range(len(JOINTS)):
         rows = np.flatnonzero(ranked.joint == joint)
-        if not len(rows) and mode == "poseval":  # counts 0 there, even where nobody has the joint
+        if not len(rows) and mode == "poseval":  # counts 0 there, even where no person has the joint
             ap[:, joint] = 0.0
             continue
         rows = rows[np.argsort(ranked.rank[rows])]

@@ -14,12 +14,12 @@ KINDS = {
     "good": (3, "on the spot"),
     "jitter": (1, "near the right place"),
     "inversion": (4, "on the person's other side"),
-    "swap": (2, "on somebody else"),
+    "swap": (2, "on another person"),
     "miss": (5, "on no body part that fits"),
 }
 CAUSES = {
     "jitter": "jitter corrected", "inversion": "left and right corrected", "swap": "swaps between people corrected",
-    "miss": "misses corrected", "background": "poses on nobody dropped", "duplicates": "second poses of a person dropped",
+    "miss": "misses corrected", "background": "poses on no person dropped", "duplicates": "second poses of a person dropped",
     "missed": "people missed not counted", "scores": "poses in the best order",
 }  # fmt: skip
 PROMISES = (("keypoint scores", "fraction at similarity 0.5 or more"), ("pose scores", "mean OKS"))

@@ -70,7 +70,7 @@ def collect_cases(people: PoseTable, poses: PoseTable, *, dataset: str, source: 
 
 
 def choose_cases(oks: np.ndarray, count: int) -> dict[str, list[int]]:
-    """Places of the best, the middle and the worst, a third of ``count`` each; nobody twice; ties by position.
+    """Places of the best, the middle and the worst, a third of ``count`` each; no person twice; ties by position.
 
     >>> choose_cases(np.array([0.1, 0.9, 0.5, 0.4]), 3)
     {'best': [1], 'median': [2], 'worst': [0]}

@@ -43,7 +43,7 @@ class Card:
     Attributes:
         name: of the number.
         value: a fraction; None where it is not defined.
-        interval: of 95 % over resampled pictures (videos for PoseTrack), fractions; None where none was made.
+        interval: of 95 % over resampled images (videos for PoseTrack), fractions; None where none was made.
         boxes, detected: whose boxes, and whether a detector's.
         conditions: the other terms of its protocol.
         meaning: what it counts, in one sentence.
@@ -155,8 +155,8 @@ def pr_chart(name: str, rows: Sequence[Mapping[str, float | str]]) -> Chart:
         Series(f"OKS {oks}", points["recall"].tolist(), points["precision"].tolist(), index == 2)
         for index, (oks, points) in enumerate(table.groupby("oks", sort=True))
     ]
-    share = {"low": 0.0, "high": 1.0, "percent": True}
-    return line_chart(name, series, Axis("recall", **share), Axis("precision", **share))  # type: ignore[arg-type]
+    x_axis, y_axis = (Axis(label, low=0.0, high=1.0, percent=True) for label in ("recall", "precision"))
+    return line_chart(name, series, x_axis, y_axis)
 
 
 def pckh_chart(rows: Sequence[Mapping[str, float | str]]) -> Chart:

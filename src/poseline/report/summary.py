@@ -89,5 +89,5 @@ def list_limits(params: Params, files: ReportFiles) -> list[str]:
     if uses_mini(params):
         limits.insert(0, "Trained on drawn people: on photographs it has to be fine-tuned and scored first.")
     if files.tracks:
-        limits.append("Track ids hold within one video; nobody is recognised over videos.")
+        limits.append("Track ids hold within one video; no person is recognised over videos.")
     return limits

@@ -55,7 +55,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One video: its number of frames, a lane a person, and how many ids follow nobody."""
+    """One video: its number of frames, a lane a person, and how many ids follow no person."""
 
     video_id: str
     num_frames: int

@@ -18,7 +18,7 @@ def read_groups(path: Path, *, ground_truth: bool) -> GroupPeople:
     A joint whose third number is not above 0 is not annotated (ground_truth) or not predicted; scores are those numbers.
 
     Raises:
-        DataError: missing, cut short or in another form; a number that is not finite; a head box of no size.
+        DataError: missing, cut short or in another format; a number that is not finite; a head box of no size.
     """
     path = Path(path)
     entries = expect_list(read_json(path), where=str(path))

@@ -130,7 +130,7 @@ def read_mpii_predictions(path: Path, ground_truth: MpiiGroundTruth) -> Float[np
     object with it under ``preds``.
 
     Raises:
-        DataError: missing, cut short, of another form, of another number of people or joints, or not finite where asked for.
+        DataError: missing, cut short, of another format, of another number of people or joints, or not finite where annotated.
     """
     path = Path(path)
     readers = {".mat": _read_mat, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".json": _read_json}

@@ -23,7 +23,7 @@ _ORDER = map_keypoints(load_skeleton("posetrack17"), load_skeleton("posetrack15"
 def scored_frames(ground_truth: PoseTrackSequence, predicted: PoseTrackSequence, mode: PoseTrackMode) -> list[ScoredFrame]:
     """The frames of a video that are scored, without ignored points.
 
-    ``poseval``: frames without a person in the ground truth are left out; people without points stay in the 2018 form where the
+    ``poseval``: frames without a person in the ground truth are left out; people without points stay in the 2018 format where the
     frame has no ignore region, as the reference keeps them. ``strict``: every labelled frame counts, people without points never.
 
     Raises:
