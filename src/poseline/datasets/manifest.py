@@ -53,9 +53,13 @@ def _count_tracks(people: PoseTable) -> int:
 
 
 def hash_path(path: Path) -> str:
-    """SHA-256 of a file, or of the names and hashes of the JSON files in a folder; empty where there is neither."""
+    """SHA-256 of a file, or of the names and hashes of the JSON files in a folder (all files below it where there are none).
+
+    Empty where there is neither file nor folder.
+    """
     if path.is_dir():
-        lines = [f"{file.name} {hash_path(file)}\n" for file in sorted(path.glob("*.json"))]
+        files = sorted(path.glob("*.json")) or sorted(file for file in path.rglob("*") if file.is_file())
+        lines = [f"{file.relative_to(path).as_posix()} {hash_path(file)}\n" for file in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     if not path.is_file():
         return ""
