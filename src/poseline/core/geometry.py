@@ -1,7 +1,7 @@
 """Maps between pixel grids (image, crop, heat map, bins): the only place that knows where a pixel's centre lies.
 
 An integer coordinate is a pixel centre and an image of width W spans [-0.5, W - 0.5]. Between two grids the first
-and last pixel centres correspond ("unbiased", the UDP rule): x' = x (W' - 1) / (W - 1). It commutes with the mirror
+and last pixel centres correspond ("unbiased", the UDP rule): x' = x (W' - 1) / (W - 1). It commutes with the flip
 x -> W - 1 - x. The "published" rule x' = x W' / W of older published networks does not, and is kept for their weights.
 
 Reference:
@@ -19,7 +19,7 @@ Geometry = Literal["unbiased", "published"]
 
 
 def grid_scale(from_wh: tuple[int, int], to_wh: tuple[int, int], *, geometry: Geometry = "unbiased") -> tuple[float, float]:
-    """Factors (x, y) that take a point of one grid to another.
+    """Factors (x, y) from the coordinates of one grid to those of another that shows the same image.
 
     >>> grid_scale((192, 256), (48, 64), geometry="published")
     (0.25, 0.25)
@@ -27,13 +27,6 @@ def grid_scale(from_wh: tuple[int, int], to_wh: tuple[int, int], *, geometry: Ge
     if geometry == "published":
         return to_wh[0] / from_wh[0], to_wh[1] / from_wh[1]
     return (to_wh[0] - 1) / max(from_wh[0] - 1, 1), (to_wh[1] - 1) / max(from_wh[1] - 1, 1)
-
-
-def resize_points(
-    points: Float[np.ndarray, "... 2"], from_wh: tuple[int, int], to_wh: tuple[int, int], *, geometry: Geometry = "unbiased"
-) -> Float[np.ndarray, "... 2"]:
-    """Points of one grid on another that shows the same image."""
-    return np.asarray(points) * np.asarray(grid_scale(from_wh, to_wh, geometry=geometry), dtype=np.asarray(points).dtype)
 
 
 def crop_matrix(
@@ -50,7 +43,7 @@ def crop_matrix(
         centre: middle of the crop in the image, pixels.
         size_wh: extent of the crop in the image, pixels; its aspect is the input's.
         input_wh: the crop's width and height in pixels.
-        rotation_deg: the image region is turned counter-clockwise by this angle (a point above the centre moves left).
+        rotation_deg: the image region is rotated counter-clockwise by this angle (a point above the centre moves left).
         geometry: ``unbiased`` spreads the extent over the W - 1 steps between pixel centres; ``published`` over W.
 
     >>> crop_matrix(np.array([50.0, 50.0]), np.array([20.0, 20.0]), (41, 41)).round(6).tolist()
@@ -79,13 +72,13 @@ def warp_points(points: Float[np.ndarray, "... 2"], matrix: Float[np.ndarray, "2
 
 
 def invert_matrix(matrix: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"]:
-    """The affine matrix of the way back."""
+    """The affine matrix of the inverse map."""
     linear = np.linalg.inv(matrix[:, :2])
     return np.concatenate([linear, -(linear @ matrix[:, 2:])], axis=1)
 
 
 def flip_points(points: Float[np.ndarray, "... 2"], width: int) -> Float[np.ndarray, "... 2"]:
-    """Points of the mirrored grid: x -> W - 1 - x. Left and right keypoints are not swapped here.
+    """Points of the flipped grid: x -> W - 1 - x. Left and right keypoints are not swapped here.
 
     >>> flip_points(np.array([[0.0, 5.0]]), 10).tolist()
     [[9.0, 5.0]]

@@ -1,7 +1,7 @@
-"""The tables that are resampled as data frames: one row a picture or video, small enough to commit as a baseline.
+"""The tables that are resampled as data frames: one row an image or video, small enough to commit as a baseline.
 
-Columns: image_id int64, asked_SLICE int32 for each slice (people asked for), scores list<f8>, flags binary: the bits matched and
-ignored of each detection, slice and threshold, packed. 200 pictures with 600 people and three slices take some 20 kB as Parquet.
+Columns: image_id int64, asked_SLICE int32 for each slice (people counted), scores list<f8>, flags binary: the bits matched and
+ignored of each detection, slice and threshold, packed. 200 images with 600 people and three slices take some 20 kB as Parquet.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 
 from poseline.errors import ArtifactError
-from poseline.evaluation.bootstrap import DistanceTable, Table
-from poseline.metrics.keypoint_types import OKS_THRESHOLDS, MatchTable
+from poseline.metrics.keypoint_types import OKS_THRESHOLDS
+from poseline.metrics.match_table import MatchTable
+from poseline.metrics.part_ap import PartTable
+from poseline.metrics.pckh import DistanceTable
+from poseline.metrics.tables import ScoreTable
 from poseline.metrics.video_table import PeopleSums, RankedJoints, VideoTable
 
 MATCH_COLUMNS = ("image_id", "scores", "flags")
@@ -25,17 +28,17 @@ _ASKED = "asked_"
 
 
 def matches_to_frame(matches: MatchTable) -> pd.DataFrame:
-    """One row a picture.
+    """One row an image.
 
     Raises:
-        ValueError: the thresholds are not COCO's ten, which the form takes for granted.
+        ValueError: the thresholds are not COCO's ten, which the table takes for granted.
     """
     if not np.array_equal(matches.thresholds, OKS_THRESHOLDS):
         raise ValueError(f"matches: expected the thresholds .5:.05:.95, got {matches.thresholds.tolist()}")
     starts = np.searchsorted(matches.image_index, np.arange(len(matches.image_ids) + 1))
     bits = np.stack([matches.matched, matches.ignored]).transpose(2, 0, 1, 3)
     rows = [slice(start, stop) for start, stop in pairwise(starts.tolist())]
-    asked = {_ASKED + name: counts.astype(np.int32) for name, counts in zip(matches.slices, matches.truth_counts, strict=True)}
+    asked = {_ASKED + name: counts.astype(np.int32) for name, counts in zip(matches.slices, matches.num_people, strict=True)}
     return pd.DataFrame(
         {
             "image_id": matches.image_ids,
@@ -71,7 +74,7 @@ def matches_from_frame(frame: pd.DataFrame) -> MatchTable:
         scores=np.concatenate([np.zeros(0), *[np.asarray(row, dtype=np.float64) for row in frame["scores"]]]),
         matched=flags[:, 0].transpose(1, 0, 2),
         ignored=flags[:, 1].transpose(1, 0, 2),
-        truth_counts=frame[asked].to_numpy(np.int64).T,
+        num_people=frame[asked].to_numpy(np.int64).T,
         slices=tuple(name.removeprefix(_ASKED) for name in asked),
     )
 
@@ -100,7 +103,7 @@ def videos_to_frame(table: VideoTable) -> pd.DataFrame:
     if table.ranked is not None:
         own = [np.flatnonzero(table.ranked.video == row) for row in range(len(table.image_ids))]
         columns |= {f"ranked_{name}": [getattr(table.ranked, name)[rows] for rows in own] for name in _RANKED}
-        columns["ranked_truth"] = list(table.ranked.num_truth)
+        columns["ranked_truth"] = list(table.ranked.num_ground_truth)
     if table.people is not None:
         for name in _PEOPLE:
             columns[f"people_{name}"] = list(getattr(table.people, name).reshape(len(table.image_ids), -1))
@@ -121,15 +124,31 @@ def videos_from_frame(frame: pd.DataFrame) -> VideoTable:
     if "ranked_truth" in frame:
         sizes = [len(rows) for rows in frame["ranked_rank"]]
         lists = {name: np.concatenate(frame[f"ranked_{name}"].tolist()) for name in _RANKED}
-        truth = np.stack(frame["ranked_truth"].tolist())
-        ranked = RankedJoints(np.repeat(np.arange(num_videos), sizes), lists["joint"], lists["rank"], lists["label"].astype(bool), truth)
+        ground_truth = np.stack(frame["ranked_truth"].tolist())
+        ranked = RankedJoints(
+            np.repeat(np.arange(num_videos), sizes), lists["joint"], lists["rank"], lists["label"].astype(bool), ground_truth
+        )
     if "people_hota" in frame:
         clear, identity, hota = (np.stack(frame[f"people_{name}"].tolist()) for name in _PEOPLE)
         people = PeopleSums(clear, identity, hota.reshape(num_videos, 4, -1))
     return VideoTable(frame["video_id"].to_numpy(str), frame["mode"].iloc[0], joints, ranked, people)
 
 
-def table_from_frame(frame: pd.DataFrame) -> Table:
+def table_to_frame(table: ScoreTable | None) -> pd.DataFrame | None:
+    """The table as a data frame (of parts: the whole's); None where there is none, or none of a kind that is kept."""
+    match table:
+        case PartTable():
+            return matches_to_frame(table.parts["whole"])
+        case MatchTable():
+            return matches_to_frame(table)
+        case DistanceTable():
+            return distances_to_frame(table)
+        case VideoTable():
+            return videos_to_frame(table)
+    return None
+
+
+def table_from_frame(frame: pd.DataFrame) -> ScoreTable:
     """The table of whichever kind its columns tell.
 
     Raises:

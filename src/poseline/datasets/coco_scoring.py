@@ -1,26 +1,27 @@
-"""Official COCO-form files for scoring: annotation and result JSON, checked where the official tools stay silent."""
+"""Official files in COCO's format for scoring: annotation and result JSON, checked where the official tools stay silent."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from poseline.core.boxes import AREA_OF_BOX
 from poseline.datasets.json_files import Json, expect_list, expect_mapping, kind_of, read_json, section
 from poseline.errors import DataError
-from poseline.metrics.keypoint_types import CocoResults, CocoTruth
+from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
 BODY = ("keypoints",)
 WHOLEBODY_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
-BOX_TO_AREA = 0.53
 BODY_KEYPOINTS = 17
 
 Entries = list[dict[str, Json]]
 
 
-def read_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool = False) -> CocoTruth:
-    """The people of an annotation file in COCO's form.
+def read_ground_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool = False) -> GroundTruth:
+    """The people of an annotation file in COCO's format.
 
     Args:
         path: the JSON file.
@@ -28,7 +29,7 @@ def read_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool
         area_from_box: take 0.53 of the box for the area (CrowdPose has no masks).
 
     Raises:
-        DataError: missing, cut short or in another form; ids given twice; a picture that is not listed; a keypoint list of
+        DataError: missing, cut short or in another format; ids given twice; an image that is not listed; a keypoint list of
             another length; a number that is not finite; an area that is missing.
     """
     path = Path(path)
@@ -37,7 +38,7 @@ def read_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool
     people = [expect_mapping(entry, where=f"{path}: annotations") for entry in section(content, "annotations", where=str(path))]
     people = _of_persons(people, content, path)
     if not images:
-        raise DataError(f"{path}: expected at least one picture under 'images', got none. Give the annotations of a whole split.")
+        raise DataError(f"{path}: expected at least one image under 'images', got none. Give the annotations of a whole split.")
     image_ids = _ids(images, "id", f"{path}: images")
     annotation_ids = _ids(people, "id", f"{path}: annotations")
     for what, ids in (("image", image_ids), ("annotation", annotation_ids)):
@@ -52,28 +53,30 @@ def read_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_box: bool
     visibility = np.clip(np.ceil(points[..., 2]), 0, 2).astype(np.uint8)
     labelled = [entry.get("num_keypoints") for entry in people] if parts == BODY else []
     counts = np.array([value if isinstance(value, int) else -1 for value in labelled] or np.full(len(people), -1), dtype=np.int64)
-    return CocoTruth.from_arrays(
+    return GroundTruth.from_arrays(
         image_ids,
         person_images,
         annotation_ids=annotation_ids,
         keypoints=points[..., :2],
         visibility=visibility,
         num_keypoints=np.where(counts >= 0, counts, (visibility > 0).sum(axis=1)),
-        area=_areas_of_boxes(boxes) * BOX_TO_AREA if area_from_box else _areas(people, annotation_ids, path),
+        area=_areas_of_boxes(boxes) * AREA_OF_BOX if area_from_box else _areas(people, annotation_ids, path),
         bbox_xywh=boxes,
         is_crowd=np.array([bool(entry.get("iscrowd", 0)) for entry in people], dtype=bool),
         crowd_index=_crowd_index(images),
     )
 
 
-def read_results(path: Path, truth: CocoTruth, *, parts: tuple[str, ...] = BODY) -> CocoResults:
+def read_predictions(
+    path: Path, ground_truth: GroundTruth, *, parts: tuple[str, ...] = BODY, subsets: tuple[int, ...] = ()
+) -> Predictions:
     """The detections of a result file: a list of {image_id, category_id, keypoints, score}.
 
     Where the entries carry a ``bbox`` its area decides what counts as outside a size, as in pycocotools. Parts may also be
-    given as one list under ``keypoints``.
+    given as one list under ``keypoints``. Results of one of the ``subsets`` have the first so many of the ground truth's keypoints.
 
     Raises:
-        DataError: missing, empty, cut short or in another form; a picture that the truth lacks; a keypoint list of another
+        DataError: missing, empty, cut short or in another format; an image that the ground truth lacks; a keypoint list of another
             length; a score, keypoint or box that is not finite.
     """
     path = Path(path)
@@ -82,26 +85,35 @@ def read_results(path: Path, truth: CocoTruth, *, parts: tuple[str, ...] = BODY)
         raise DataError(f"{path}: expected at least one detection, got an empty list. Predict again, or give another file.")
     where = [f"{path}: entry {i}" for i in range(len(entries))]
     image_ids = _ids(entries, "image_id", f"{path}: entries")
-    _check_known(image_ids, truth.image_ids, path, "is not in the truth", [f"entry {i}" for i in range(len(entries))])
-    num_keypoints = truth.keypoints.shape[1]
+    _check_known(image_ids, ground_truth.image_ids, path, "is not in the ground truth", [f"entry {i}" for i in range(len(entries))])
+    num_keypoints = ground_truth.keypoints.shape[1]
     points = _keypoints(entries, BODY if all(key not in entries[0] for key in parts[1:]) else parts, where)
-    if points.shape[1] != num_keypoints:
-        raise DataError(f"{where[0]} has {points.shape[1]} keypoints, the truth has {num_keypoints}. Give results of the same skeleton.")
+    if points.shape[1] in subsets:
+        ground_truth = first_keypoints(ground_truth, points.shape[1])
+    elif points.shape[1] != num_keypoints:
+        raise DataError(
+            f"{where[0]} has {points.shape[1]} keypoints, the ground truth has {num_keypoints}. Give predictions of the same skeleton."
+        )
     scores = _numbers(entries, "score", where)
     has_box = isinstance(entries[0].get("bbox"), list) and entries[0]["bbox"] != []
     if has_box:
         area = _areas_of_boxes(_boxes(entries, where))
     else:
-        # In full-body results the body alone sets the area, as in that benchmark's tool.
+        # In full-body predictions the body alone sets the area, as in that benchmark's tool.
         area = np.prod(np.ptp(points[:, :BODY_KEYPOINTS] if len(parts) > 1 else points, axis=1)[:, :2], axis=1)
-    return CocoResults.from_arrays(
-        truth,
+    return Predictions.from_arrays(
+        ground_truth,
         image_ids,
         keypoints=points[..., :2],
         keypoint_scores=points[..., 2],
         scores=scores,
         area=area,
     )
+
+
+def first_keypoints(ground_truth: GroundTruth, count: int) -> GroundTruth:
+    """The ground truth with the first ``count`` of its keypoints; a person is ignored by all of them, as the file says."""
+    return replace(ground_truth, keypoints=ground_truth.keypoints[:, :count], visibility=ground_truth.visibility[:, :count])
 
 
 def _of_persons(people: Entries, content: dict[str, Json], path: Path) -> Entries:
