@@ -16,7 +16,7 @@ from poseline.infer.onnx_spec import read_onnx_spec
 from poseline.infer.runtime import load_estimator, onnx_forward
 
 SPEC = {
-    "input_wh": [64, 96], "skeleton": "coco17", "codec": {"kind": "heatmap", "geometry": "legacy", "heatmap": {"refine": "quarter"}},
+    "input_wh": [64, 96], "skeleton": "coco17", "codec": {"kind": "heatmap", "geometry": "published", "heatmap": {"refine": "quarter"}},
     "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
 }  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_the_description_lies_beside_the_file_or_is_named(tmp_path: Path, suffix
     named = read_onnx_spec(tmp_path / "other.onnx", tmp_path / f"net{suffix}")
     assert beside == named
     assert beside.saved.model.input_wh == (64, 96)
-    assert (beside.saved.codec.geometry, beside.saved.codec.heatmap.refine, beside.saved.model.padding) == ("legacy", "quarter", 1.25)
+    assert (beside.saved.codec.geometry, beside.saved.codec.heatmap.refine, beside.saved.model.padding) == ("published", "quarter", 1.25)
 
 
 def test_channel_order_and_scale(tmp_path: Path) -> None:

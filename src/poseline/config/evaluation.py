@@ -26,9 +26,9 @@ class PredictConfig(Section):
     onnx: str | None = Field(default=None, description="run this ONNX file in place of the trained model; needs runtime: onnxruntime")
     onnx_spec: str | None = Field(default=None, description="its description; default: beside it, with the ending .json, .yaml or .yml")
     min_box_score: float = Field(default=0.05, ge=0, le=1)
-    score: Literal["mean", "mean_visible", "reference", "model"] = Field(
+    score: Literal["mean", "mean_visible", "published", "model"] = Field(
         default="mean_visible", description="mean: box score x mean keypoint score; mean_visible: over keypoints above .2; "
-        "reference: AlphaPose's; model: as the model's description says"
+        "published: AlphaPose's; model: as the model's description says"
     )
     nms: NmsConfig = NmsConfig()
     rescoring: Literal["none", "expected_oks"] = Field(
@@ -37,7 +37,7 @@ class PredictConfig(Section):
     calibration: str = Field(default="data/calibration.json", description="where that model lies")
 
     @property
-    def rule(self) -> Literal["mean", "mean_visible", "reference"]:
+    def rule(self) -> Literal["mean", "mean_visible", "published"]:
         """The rule of a person's score, once a model's own has taken the place of ``model``."""
         if self.score == "model":
             raise ValueError("predict.score: 'model' is not settled yet")

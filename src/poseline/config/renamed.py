@@ -10,7 +10,10 @@ KEYS: dict[str, str] = {
 }
 """Old dotted key -> new dotted key."""
 
-VALUES: dict[str, dict[str, str]] = {}
+VALUES: dict[str, dict[str, str]] = {
+    "codec.geometry": {"legacy": "published"},
+    "predict.score": {"reference": "published"},
+}
 """Dotted key -> old value -> new value."""
 
 

@@ -170,5 +170,5 @@ def _visible_people(people: PoseSet) -> list[Person]:
             mask = np.ones((y2 - y1, x2 - x1), dtype=bool)
             points, unlabelled = np.zeros((21, 2)), np.zeros(21, dtype=np.uint8)
             track_id = int(people.track_ids[row])
-            found.append(Person(points, unlabelled, (x1, y1), mask, np.zeros(4), visible_share=min(share, 1.0), track_id=track_id))
+            found.append(Person(points, unlabelled, (x1, y1), mask, np.zeros(4), visible_fraction=min(share, 1.0), track_id=track_id))
     return found

@@ -1,4 +1,4 @@
-"""RTMPose: a trunk, a large-kernel convolution, a gated attention unit over keypoints, and SimCC.
+"""RTMPose: a large-kernel convolution, a gated attention unit over keypoints, and SimCC.
 
 Reference:
     Jiang et al., RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose, 2023;
@@ -12,7 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from poseline.codecs.base import Codec
+from poseline.config.network import ModelConfig
 from poseline.models.backbones.base import Backbone
+from poseline.models.heads.base import Head
 
 HIDDEN = 256
 ATTENTION = 128
@@ -67,38 +70,29 @@ class GatedAttention(nn.Module):
         return self.res_scale(tokens) + self.o(gates * (weights @ values))
 
 
-class RtmHead(nn.Module):
-    """From the trunk's last map to logits over x and y bins."""
+class RTMPoseHead(Head):
+    """From the last feature map to logits over x and y bins."""
 
-    def __init__(self, in_channels: int, num_keypoints: int, *, map_hw: tuple[int, int], bins_xy: tuple[int, int]) -> None:
-        super().__init__()
-        self.final_layer = nn.Conv2d(in_channels, num_keypoints, 7, padding=3)
-        self.mlp = nn.Sequential(ScaleNorm(), nn.Linear(map_hw[0] * map_hw[1], HIDDEN, bias=False))
+    outputs = "bins"
+
+    def __init__(self, backbone: Backbone, model: ModelConfig, codec: Codec) -> None:
+        super().__init__(backbone, model, codec)
+        stride = backbone.strides[-1]
+        cells = (model.input_wh[1] // stride) * (model.input_wh[0] // stride)
+        bins_x, bins_y = (shape[-1] for shape in codec.output_shapes)
+        self.final_layer = nn.Conv2d(backbone.out_channels[-1], codec.num_keypoints, 7, padding=3)
+        self.mlp = nn.Sequential(ScaleNorm(), nn.Linear(cells, HIDDEN, bias=False))
         self.gau = GatedAttention(HIDDEN)
-        self.cls_x = nn.Linear(HIDDEN, bins_xy[0], bias=False)
-        self.cls_y = nn.Linear(HIDDEN, bins_xy[1], bias=False)
+        self.cls_x = nn.Linear(HIDDEN, bins_x, bias=False)
+        self.cls_y = nn.Linear(HIDDEN, bins_y, bias=False)
         nn.init.normal_(self.final_layer.weight, std=0.001)
-        nn.init.zeros_(self.final_layer.bias)  # type: ignore[arg-type]
+        assert self.final_layer.bias is not None
+        nn.init.zeros_(self.final_layer.bias)
         for linear in (self.mlp[1], self.gau.o, self.cls_x, self.cls_y):
             assert isinstance(linear, nn.Linear)
             nn.init.normal_(linear.weight, std=0.01)
 
-    def forward(self, features: Float[Tensor, "B C h w"]) -> tuple[Float[Tensor, "B K Wb"], Float[Tensor, "B K Hb"]]:
+    def forward(self, features: list[Tensor]) -> tuple[Float[Tensor, "B K Wb"], Float[Tensor, "B K Hb"]]:
         """Logits over the x bins and over the y bins."""
-        tokens = self.gau(self.mlp(self.final_layer(features).flatten(2)))
+        tokens = self.gau(self.mlp(self.final_layer(features[-1]).flatten(2)))
         return self.cls_x(tokens), self.cls_y(tokens)
-
-
-class RtmPose(nn.Module):
-    """A trunk under the head of RTMPose."""
-
-    def __init__(self, backbone: Backbone, num_keypoints: int, *, input_wh: tuple[int, int], bins_xy: tuple[int, int]) -> None:
-        super().__init__()
-        stride = backbone.strides[-1]
-        self.backbone = backbone
-        map_hw = (input_wh[1] // stride, input_wh[0] // stride)
-        self.head = RtmHead(backbone.out_channels[-1], num_keypoints, map_hw=map_hw, bins_xy=bins_xy)
-
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B K Wb"], Float[Tensor, "B K Hb"]]:
-        """Logits over the x bins and over the y bins."""
-        return self.head(self.backbone(images)[-1])

@@ -1,4 +1,4 @@
-"""HRNet: parallel branches at strides 4 to 32 that exchange features; heat maps from the finest.
+"""HRNet: parallel branches at strides 4 to 32 that exchange features.
 
 Reference:
     Sun et al., Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR 2019.
@@ -12,23 +12,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops import Conv2dNormActivation
 
+from poseline.config.network import ModelConfig
 from poseline.models.backbones.base import Backbone
-from poseline.models.backbones.resnet import BasicBlock, Bottleneck, ResNetVariant
-from poseline.models.heads import final_conv
+from poseline.models.backbones.resnet import ResidualBlock
 
-HRNET_WIDTHS = {"hrnet_w32": 32, "hrnet_w48": 48}
 STAGE_MODULES = {2: 1, 3: 4, 4: 3}
-PLAIN = ResNetVariant()
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, relu: bool = False) -> nn.Sequential:
-    """A convolution with batch norm, and ReLU where asked."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-    ]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+    """A convolution with batch norm, and ReLU where ``relu``."""
+    return Conv2dNormActivation(in_channels, out_channels, kernel, stride, activation_layer=nn.ReLU if relu else None)
 
 
 def downsampling(in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
@@ -43,7 +38,7 @@ class ExchangeModule(nn.Module):
     def __init__(self, channels: Sequence[int], *, num_outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(count, count, 1, first=False, variant=PLAIN) for _ in range(4))) for count in channels
+            nn.Sequential(*(ResidualBlock(width, width, expansion=1) for _ in range(4))) for width in channels
         )
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(exchange_path(channels, source, target) for source in range(len(channels))) for target in range(num_outputs)
@@ -74,19 +69,20 @@ def exchange_path(channels: Sequence[int], source: int, target: int) -> nn.Modul
 
 
 class HRNet(Backbone):
-    """The trunk, with the parameter names of the published networks; its only map is the finest branch."""
+    """The network up to the finest branch, its only map, with the parameter names of the published networks."""
 
     strides = (4,)
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(model)
+        width = int(model.backbone.removeprefix("hrnet_w"))
         self.out_channels = (width,)
         self.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(*(Bottleneck(64 if index == 0 else 256, 64, 1, first=index == 0, variant=PLAIN) for index in range(4)))
+        self.layer1 = nn.Sequential(*(ResidualBlock(inplanes, 64, expansion=4) for inplanes in (64, 256, 256, 256)))
         channels = [width * 2**branch for branch in range(4)]
         before = [256]
         for stage, modules in STAGE_MODULES.items():
@@ -120,18 +116,3 @@ def transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
         else:
             paths.append(nn.Identity())
     return nn.ModuleList(paths)
-
-
-class HRNetPose(HRNet):
-    """Heat maps at a quarter of the input from the finest branch; all convolutions drawn from N(0, 0.001)."""
-
-    def __init__(self, width: int, num_keypoints: int) -> None:
-        super().__init__(width)
-        self.final_layer = final_conv(width, num_keypoints, 1)
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d):
-                nn.init.normal_(part.weight, std=0.001)
-
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K H/4 W/4"]:  # type: ignore[override]
-        """One heat map a keypoint."""
-        return self.final_layer(super().forward(images)[0])
