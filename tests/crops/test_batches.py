@@ -13,15 +13,15 @@ from poseline.artifacts import PoseTable
 from poseline.config import AugmentConfig
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
-from poseline.crops.batches import ReferenceDataset
+from poseline.crops.batches import PublishedDataset
 
 SKELETON = load_skeleton("coco17")
 INPUT_WH = (96, 128)
 
 
 @pytest.fixture
-def dotted(tmp_path: Path) -> ReferenceDataset:
-    """Two rows of one person in a dark picture with a white dot at every keypoint but the last, which is not labelled."""
+def dotted(tmp_path: Path) -> PublishedDataset:
+    """Two rows of one person in a dark image with a white dot at every keypoint but the last, which is not labelled."""
     grid = np.stack(np.meshgrid(np.linspace(110, 190, 5), np.linspace(80, 220, 4)), -1).reshape(-1, 2)[:17].round()
     image = np.zeros((300, 320, 3), np.uint8)
     for x, y in grid.astype(int)[:-1]:
@@ -34,11 +34,11 @@ def dotted(tmp_path: Path) -> ReferenceDataset:
     )  # fmt: skip
     row = PoseTable(pd.DataFrame({"image_path": [str(tmp_path / "a.png")]}), poses)
     index = PoseTable.concat([row, row])
-    augment = AugmentConfig(kind="reference", rotation_deg=40, scale=0.3, half_body=0.3)
-    return ReferenceDataset(index, SKELETON, input_wh=INPUT_WH, padding=1.25, seed=3, augment=augment)
+    augment = AugmentConfig(kind="published", rotation_deg=40, scale=0.3, half_body=0.3)
+    return PublishedDataset(index, SKELETON, input_wh=INPUT_WH, padding=1.25, seed=3, augment=augment)
 
 
-def test_reference_keypoints_stay_on_their_dots(dotted: ReferenceDataset) -> None:
+def test_published_keypoints_stay_on_their_dots(dotted: PublishedDataset) -> None:
     seen = 0
     for epoch in range(20):
         _, sample = dotted[epoch, 0]
@@ -52,27 +52,27 @@ def test_reference_keypoints_stay_on_their_dots(dotted: ReferenceDataset) -> Non
 
 
 def affine(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-    """Largest misfit of the best affine map between points, and its determinant (negative for a mirror)."""
+    """Largest misfit of the best affine map between points, and its determinant (negative for a flip)."""
     extended = np.column_stack([source, np.ones(len(source))])
     matrix, *_ = np.linalg.lstsq(extended, target, rcond=None)
     return float(np.abs(extended @ matrix - target).max()), float(np.linalg.det(matrix[:2]))
 
 
-def test_reference_mirrors_swap_left_and_right(dotted: ReferenceDataset) -> None:
-    """A sample is the picture's points moved, or a mirror's with left and right exchanged; never one without the other."""
+def test_published_flips_swap_left_and_right(dotted: PublishedDataset) -> None:
+    """A sample is the image's points moved, or a flipped image's with left and right swapped; never one without the other."""
     whole = slice(0, 15)  # without the ankles, of which one is not labelled
     original = dotted.keypoints[0]
     kinds = set()
     for epoch in range(20):
         _, sample = dotted[epoch, 0]
         straight, turn = affine(original[whole], sample.keypoints[whole])
-        swapped, mirror = affine(original[SKELETON.flip_permutation][whole], sample.keypoints[whole])
-        kinds.add("straight" if straight < 0.01 else "mirrored")
-        assert (straight < 0.01 and turn > 0) or (swapped < 0.01 and mirror < 0)
-    assert kinds == {"straight", "mirrored"}
+        swapped, flip = affine(original[SKELETON.flip_permutation][whole], sample.keypoints[whole])
+        kinds.add("straight" if straight < 0.01 else "flipped")
+        assert (straight < 0.01 and turn > 0) or (swapped < 0.01 and flip < 0)
+    assert kinds == {"straight", "flipped"}
 
 
-def test_reference_samples_depend_on_epoch_and_row_alone(dotted: ReferenceDataset) -> None:
+def test_published_samples_depend_on_epoch_and_row_alone(dotted: PublishedDataset) -> None:
     first = dotted[4, 1][1]
     other_epoch, other_row, again = dotted[5, 1][1], dotted[4, 0][1], dotted[4, 1][1]
     np.testing.assert_array_equal(first.image, again.image)
@@ -81,7 +81,7 @@ def test_reference_samples_depend_on_epoch_and_row_alone(dotted: ReferenceDatase
     assert not np.array_equal(first.keypoints, other_row.keypoints)
 
 
-def test_the_codec_weighs_what_the_reference_recipe_moves_out(dotted: ReferenceDataset) -> None:
+def test_the_codec_weighs_what_the_published_augmentation_moves_out(dotted: PublishedDataset) -> None:
     batch = dotted.collate([dotted[epoch, 0] for epoch in range(20)])
     assert len(dotted) == 2
     assert batch.images.shape == (20, 3, 128, 96)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 KEYS: dict[str, str] = {f"data.{name}": f"data.sets.{name} (with format: {name})" for name in ("coco", "mpii", "posetrack")}
 """Old dotted key -> new dotted key."""
 
-VALUES: dict[str, dict[str, str]] = {}
+VALUES: dict[str, dict[str, str]] = {
+    "augment.kind": {"reference": "published"},
+}
 """Dotted key -> old value -> new value."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from poseline.artifacts import PoseTable, file_hash, read_poses
 from poseline.config import AugmentConfig, Params
 from poseline.core.skeletons import load_skeleton
-from poseline.crops.batches import CropDataset, PoseDataset, ReferenceDataset
+from poseline.crops.batches import CropDataset, PoseDataset, PublishedDataset
 from poseline.crops.shards import stored_crop_wh
 from poseline.datasets.sets import training_sets
 from poseline.errors import ArtifactError, DataError
@@ -36,8 +36,8 @@ class TrainingData:
 
     def train_dataset(self, params: Params) -> PoseDataset:
         """The training people, augmented."""
-        if params.augment.kind == "reference":
-            return ReferenceDataset(
+        if params.augment.kind == "published":
+            return PublishedDataset(
                 self.train,
                 load_skeleton(params.data.skeleton),
                 input_wh=params.model.input_wh,
