@@ -22,8 +22,8 @@ class TrainingData:
 
     Attributes:
         folder: where the shards lie.
-        train: rows to learn from.
-        val: rows that score the checkpoints.
+        train: rows to train on.
+        val: rows that validate the checkpoints.
         hash: of the index file.
         padding: extent of the stored crops over the person box.
     """
@@ -35,7 +35,7 @@ class TrainingData:
     padding: float
 
     def train_dataset(self, params: Params) -> PoseDataset:
-        """The training people, augmented."""
+        """The training people, with ``augment``."""
         if params.augment.kind == "published":
             return PublishedDataset(
                 self.train,
@@ -48,7 +48,7 @@ class TrainingData:
         return self._crops(self.train, params, augment=params.augment)
 
     def val_dataset(self, params: Params) -> CropDataset:
-        """The validation crops as prediction would cut them."""
+        """The validation crops as prediction would cut them, without augmentation."""
         return self._crops(self.val, params, augment=None)
 
     def _crops(self, rows: PoseTable, params: Params, *, augment: AugmentConfig | None) -> CropDataset:
@@ -64,11 +64,11 @@ class TrainingData:
 
 
 def load_training_data(folder: Path, params: Params) -> TrainingData:
-    """The rows of ``train.sets``, and validation people of the first enabled set.
+    """The training rows of ``train.sets``, and validation people of the first enabled set.
 
     Raises:
         DataError: no training or validation person is left.
-        ArtifactError: crops made for another skeleton.
+        ArtifactError: crops made for another skeleton or input size.
     """
     path = folder / "crops.parquet"
     index, header = read_poses(path, kind="crops", made_by="preprocess")
@@ -95,6 +95,6 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
 
 
 def pick_validation(people: PoseTable, limit: int) -> PoseTable:
-    """At most ``limit`` people, evenly spread, of the first set in the table."""
+    """At most ``limit`` people of the first set in the table, evenly spread."""
     chosen = people.where(dataset=people.rows["dataset"].iloc[0]) if len(people) else people
     return chosen.select(np.arange(0, len(chosen), max(-(-len(chosen) // limit), 1)))
