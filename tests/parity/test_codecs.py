@@ -16,10 +16,11 @@ import torch
 from poseline.codecs.base import Codec, Targets
 from poseline.codecs.build import build_codec
 from poseline.config.network import CodecConfig, HeatmapConfig, IntegralConfig, LossConfig
+from poseline.config.training import AugmentConfig
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.skeletons import load_skeleton
-from poseline.crops.published_augment import PublishedAugmentOptions, PublishedDraws, PublishedSample, augment_published
+from poseline.crops.published_augment import PublishedDraws, PublishedSample, augment_published
 from poseline.models.losses import build_loss
 from poseline.models.losses_coordinates import SymmetricExpectation
 
@@ -135,7 +136,8 @@ def augmented(figures: dict[str, np.ndarray], seed: int, *, box_noise: bool, pic
         input_wh=INPUT_WH,
         flip_permutation=FLIP,
         upper_body=tuple(range(11)),
-        options=PublishedAugmentOptions(box_noise=box_noise, **TWO_PERIOD),
+        config=AugmentConfig(box_noise=box_noise, **TWO_PERIOD),
+        padding=1.25,
     )
 
 

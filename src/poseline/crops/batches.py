@@ -18,7 +18,7 @@ from poseline.config.training import AugmentConfig
 from poseline.core.geometry import warp_points
 from poseline.core.skeletons import Skeleton
 from poseline.crops.augment import CropSample, apply_matrix, augment_sample, centred_matrix
-from poseline.crops.published_augment import PublishedAugmentOptions, PublishedDraws, augment_published
+from poseline.crops.published_augment import PublishedDraws, augment_published
 from poseline.crops.shards import CropStore, crop_matrices
 from poseline.datasets.images import read_image
 
@@ -141,14 +141,7 @@ class PublishedDataset(PoseDataset):
         self.skeleton, self.input_wh, self.seed = skeleton, input_wh, seed
         self.paths = index.rows["image_path"].tolist()
         self.boxes, self.keypoints, self.visibility = index.poses.bbox_xyxy, index.poses.keypoints, index.poses.visibility
-        self.options = PublishedAugmentOptions(
-            scale=augment.scale,
-            rotation_deg=augment.rotation_deg,
-            half_body=augment.half_body,
-            half_body_min_keypoints=augment.half_body_min_keypoints,
-            box_noise=augment.box_noise,
-            padding=padding,
-        )
+        self.augment, self.padding = augment, padding
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -164,7 +157,8 @@ class PublishedDataset(PoseDataset):
             input_wh=self.input_wh,
             flip_permutation=self.skeleton.flip_permutation,
             upper_body=self.skeleton.groups.get("upper", ()),
-            options=self.options,
+            config=self.augment,
+            padding=self.padding,
         )
         return row, CropSample(sample.image, sample.keypoints, sample.labelled.astype(np.uint8))
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from poseline.config.training import AugmentConfig
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, flip_points, warp_points
 
@@ -22,27 +23,6 @@ HALF_BODY_PADDING = 1.5
 ROTATION_PROBABILITY = 0.6
 BOX_NOISE = ((-0.0142, 0.1158), (0.0043, 0.068), (0.0154, 0.1337), (-0.0013, 0.0711))
 """Mean and deviation of a detector's error on x1, y1, x2, y2, in box sizes (the second training phase)."""
-
-
-@dataclass(frozen=True)
-class PublishedAugmentOptions:
-    """Strengths of the augmentation; the defaults are those of the 1x recipe.
-
-    Attributes:
-        scale: standard deviation of the scale factor, clipped at one standard deviation.
-        rotation_deg: standard deviation, clipped at two.
-        half_body: probability of a crop around one half of the body.
-        half_body_min_keypoints: a person with this many labelled keypoints or fewer never gets one.
-        box_noise: boxes with a detector's errors (the second training phase).
-        padding: extent of the crop over the box, before scaling.
-    """
-
-    scale: float = 0.3
-    rotation_deg: float = 40.0
-    half_body: float = 0.0
-    half_body_min_keypoints: int = 8
-    box_noise: bool = False
-    padding: float = 1.25
 
 
 @dataclass
@@ -91,7 +71,8 @@ def augment_published(
     input_wh: tuple[int, int],
     flip_permutation: Int[np.ndarray, " K"],
     upper_body: tuple[int, ...] = (),
-    options: PublishedAugmentOptions = PublishedAugmentOptions(),
+    config: AugmentConfig,
+    padding: float,
 ) -> PublishedSample:
     """One augmented crop of a person with its keypoints.
 
@@ -104,22 +85,24 @@ def augment_published(
         input_wh: the crop's width and height.
         flip_permutation: index array that swaps left and right.
         upper_body: keypoints of the upper half; the others are the lower.
-        options: strengths.
+        config: scale (standard deviation of the scale factor, clipped at one), rotation_deg (standard deviation, clipped at two),
+            half_body (for people with more than half_body_min_keypoints labelled) and box_noise are used.
+        padding: extent of the crop over the box, before scaling.
     """
     image_wh = (image.shape[1], image.shape[0])
     aspect = input_wh[0] / input_wh[1]
-    if options.box_noise:
+    if config.box_noise:
         bbox_xyxy = noise_box(bbox_xyxy, image_wh, draws=draws)
-    centres, sizes = pad_to_aspect(np.asarray(bbox_xyxy)[None], aspect, options.padding)
+    centres, sizes = pad_to_aspect(np.asarray(bbox_xyxy)[None], aspect, padding)
     centre, size_wh = centres[0], sizes[0]
-    if labelled.sum() > options.half_body_min_keypoints and draws.array.rand() < options.half_body:
+    if labelled.sum() > config.half_body_min_keypoints and draws.array.rand() < config.half_body:
         half = _half_body(keypoints, labelled, upper_body, aspect=aspect, draws=draws)
         centre, size_wh = half if half is not None else (centre, size_wh)
-    size_wh = size_wh * np.clip(draws.array.randn() * options.scale + 1, 1 - options.scale, 1 + options.scale)
+    size_wh = size_wh * np.clip(draws.array.randn() * config.scale + 1, 1 - config.scale, 1 + config.scale)
     rotation_deg = 0.0
     if draws.plain.random() <= ROTATION_PROBABILITY:
-        limit = 2 * options.rotation_deg
-        rotation_deg = float(np.clip(draws.array.randn() * options.rotation_deg, -limit, limit))
+        limit = 2 * config.rotation_deg
+        rotation_deg = float(np.clip(draws.array.randn() * config.rotation_deg, -limit, limit))
     if draws.plain.random() > 0.5:
         image = image[:, ::-1]
         keypoints, labelled = (flip_points(keypoints, image_wh[0]) * labelled[:, None])[flip_permutation], labelled[flip_permutation]
