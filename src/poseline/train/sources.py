@@ -25,14 +25,12 @@ class TrainingData:
         train: rows to train on.
         val: rows that validate the checkpoints.
         hash: of the index file.
-        padding: extent of the stored crops over the person box.
     """
 
     folder: Path
     train: PoseTable
     val: PoseTable
     hash: str
-    padding: float
 
     def train_dataset(self, params: Params) -> PoseDataset:
         """The training people, with ``augment``."""
@@ -57,7 +55,7 @@ class TrainingData:
             rows,
             load_skeleton(params.data.skeleton),
             input_wh=params.model.input_wh,
-            extent=params.model.padding / self.padding,
+            extent=params.model.padding / params.preprocess.padding,
             seed=params.seed,
             augment=augment,
         )
@@ -91,7 +89,7 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     val = pick_validation(index.where(split="val"), params.train.validate_people)
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")
-    return TrainingData(folder, train, val, file_hash(path), params.preprocess.padding)
+    return TrainingData(folder, train, val, file_hash(path))
 
 
 def pick_validation(people: PoseTable, limit: int) -> PoseTable:

@@ -29,9 +29,8 @@ class Validator:
         self.skeleton = load_skeleton(params.data.skeleton)
         self.dataset = data.val_dataset(params)
         self.people = data.val.poses
-        self.area = data.val.poses.area.astype(np.float64)
         stored_wh = stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess)
-        inner = centred_matrix(stored_wh, params.model.input_wh, params.model.padding / data.padding)
+        inner = centred_matrix(stored_wh, params.model.input_wh, params.model.padding / params.preprocess.padding)
         square = [np.vstack([matrix, [0, 0, 1]]) for matrix in crop_matrices(data.val)]
         self.to_image = [invert_matrix(inner @ matrix) for matrix in square]
         # No random draw may happen here, or a resumed run would differ.
@@ -48,11 +47,10 @@ class Validator:
             keypoints, keypoint_scores = self.codec.decode(self.model(images))
             decoded.append(keypoints.float().cpu().numpy())
             scores.append(keypoint_scores.float().cpu().numpy().mean(axis=1))
-        in_image = [warp_points(points, matrix) for points, matrix in zip(np.concatenate(decoded), self.to_image, strict=True)]
-        return self_matched_ap(self._oks(np.stack(in_image)), np.concatenate(scores))
-
-    def _oks(self, keypoints: np.ndarray) -> np.ndarray:
-        return oks_pairs(keypoints, self.people.keypoints, self.people.visibility, self.area, self.skeleton.sigma_array)
+        in_image = np.stack([warp_points(points, matrix) for points, matrix in zip(np.concatenate(decoded), self.to_image, strict=True)])
+        people, area = self.people, self.people.area.astype(np.float64)
+        oks = oks_pairs(in_image, people.keypoints, people.visibility, area, self.skeleton.sigma_array)
+        return self_matched_ap(oks, np.concatenate(scores))
 
 
 def self_matched_ap(oks: np.ndarray, scores: np.ndarray) -> float:
