@@ -16,8 +16,8 @@ from poseline.crops.batches import iterate_batches
 from poseline.crops.shards import crop_matrices, stored_crop_wh
 from poseline.metrics.average_precision import interpolate_at_recall_points
 from poseline.metrics.keypoint_types import OKS_THRESHOLDS
-from poseline.models.build import build_empty
 from poseline.models.normalise import normalise_images
+from poseline.models.pose_model import build_empty
 from poseline.train.sources import TrainingData
 
 
