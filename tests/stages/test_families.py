@@ -51,8 +51,8 @@ def test_every_codec_goes_through_the_pipeline(project: Path, tiny: tuple[str, .
     assert metrics["protocol"]["codec"] == codec  # type: ignore[index]
 
 
-def test_the_reference_augmentation_goes_through_the_pipeline(project: Path, tiny: tuple[str, ...]) -> None:
-    reference = ("augment.kind=reference", "augment.box_noise=true", "augment.half_body=0.3")
-    reference += ("codec.kind=heatmap", "codec.geometry=published")
-    metrics = run_pipeline(project, (*tiny, *reference))
+def test_the_published_augmentation_goes_through_the_pipeline(project: Path, tiny: tuple[str, ...]) -> None:
+    published = ("augment.kind=published", "augment.box_noise=true", "augment.half_body=0.3")
+    published += ("codec.kind=heatmap", "codec.geometry=published")
+    metrics = run_pipeline(project, (*tiny, *published))
     assert metrics["protocol"]["codec"] == "heatmap"  # type: ignore[index]

@@ -11,6 +11,7 @@ KEYS: dict[str, str] = {
 """Old dotted key -> new dotted key."""
 
 VALUES: dict[str, dict[str, str]] = {
+    "augment.kind": {"reference": "published"},
     "codec.geometry": {"legacy": "published"},
     "predict.score": {"reference": "published"},
 }
