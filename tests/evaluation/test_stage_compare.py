@@ -15,7 +15,8 @@ from poseline.config import load_params
 from poseline.errors import DataError
 from poseline.evaluation import comparison as compare
 from poseline.evaluation import gate
-from poseline.evaluation.runs import find_commit, find_scores
+from poseline.evaluation.runs import find_scores
+from poseline.experiments.locate import find_commit
 
 
 @pytest.fixture(scope="module")

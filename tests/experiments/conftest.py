@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poseline.artifacts import Layout
 from poseline.config import MlflowConfig, Params, parse_params
 from poseline.experiments import init_store
 
@@ -57,6 +58,25 @@ def project(tmp_path: Path, empty_store: Path) -> Path:
     mark = {"uri": f"sqlite:///{root / 'mlflow.db'}", "mlflow": version("mlflow")}
     (root / ".cache/mlflow-store.json").write_text(json.dumps(mark))
     return root
+
+
+@pytest.fixture
+def layout(project: Path) -> Layout:
+    """The project's files."""
+    return Layout(project)
+
+
+@pytest.fixture
+def score(layout: Layout) -> Callable[..., Path]:
+    """Write a score file, as a score stage does."""
+
+    def write(name: str = "coco", **values: object) -> Path:
+        layout.metrics.mkdir(parents=True, exist_ok=True)
+        path = layout.metrics / f"{name}.json"
+        path.write_text(json.dumps({"protocol": {"flip": True}, "schema_version": 1, **values}))
+        return path
+
+    return write
 
 
 @pytest.fixture

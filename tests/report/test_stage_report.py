@@ -16,7 +16,7 @@ import pytest
 from poseline.artifacts import Layout
 from poseline.config import load_params
 from poseline.errors import ArtifactError
-from poseline.experiments import NullRun
+from poseline.experiments import StageRun
 from poseline.stages import predict, report, score, track, train
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -61,7 +61,7 @@ def finished(drawn_project: Path, tiny: tuple[str, ...], tmp_path_factory: pytes
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         params, layout = load_params(folder / "params.yaml", [*tiny, *UNSURE]), Layout(Path())
-        train.run(params, layout, "cpu", NullRun())
+        train.run(params, layout, "cpu", StageRun())
         for benchmark in ("coco", "mpii", "posetrack"):
             predict.run(params, layout, "cpu", benchmark)
         track.run(params, layout)

@@ -10,14 +10,14 @@ import pytest
 from poseline.artifacts import Layout, read_table
 from poseline.config import load_params
 from poseline.evaluation import gate
-from poseline.experiments import NullRun
+from poseline.experiments import StageRun
 from poseline.stages import predict, score, track, train
 
 
 @pytest.fixture
 def finished(project: Path, tiny: tuple[str, ...]) -> Path:
     params, layout = load_params(project / "params.yaml", tiny), Layout(Path())
-    train.run(params, layout, "cpu", NullRun())
+    train.run(params, layout, "cpu", StageRun())
     for benchmark in ("coco", "mpii", "posetrack"):
         predict.run(params, layout, "cpu", benchmark)
     track.run(params, layout)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from poseline.cli.app import AsJson, BenchmarkName, Device, Overrides, ParamsFile, app, run
 
 if TYPE_CHECKING:
-    from poseline.experiments import NullRun
+    from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
 
@@ -41,8 +41,8 @@ def train(params: ParamsFile = None, overrides: Overrides = None, device: Device
     """Train one model for every benchmark; resumes a run that was cut off."""
     from poseline.stages import train as stage
 
-    def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
-        return stage.run(context.params, context.layout, context.device, tracker)
+    def work(context: Context, record: StageRun) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, context.device, record)
 
     run("train", work, params, overrides, device=device, as_json=as_json)
 
@@ -54,7 +54,7 @@ def predict(
     """Predict the poses of a benchmark's val pictures."""
     from poseline.stages import predict as stage
 
-    def work(context: Context, _: NullRun) -> Mapping[str, float]:
+    def work(context: Context, _: StageRun) -> Mapping[str, float]:
         return stage.run(context.params, context.layout, context.device, benchmark)
 
     run(f"predict@{benchmark}", work, params, overrides, device=device, as_json=as_json)

@@ -17,8 +17,11 @@ from poseline.errors import ArtifactError
 KEY = "poseline.key"
 ROLE = "poseline.role"
 PARAMS_HASH = "poseline.params_hash"
+PROCESS = "poseline.process"
+RESTORED = "poseline.mirrored"
 SESSION = "poseline.session"
 STAGE = "dvc.stage"
+WEIGHTS = "poseline.weights"
 UNRELATED_TO_CODE = ("params.yaml", "dvc.lock", "reports/")
 
 
