@@ -1,58 +1,71 @@
-"""Score files fetched back from the experiment store, by run, by name and by alias."""
+"""Score files found by path, and fetched back from the experiment store by run, by name and by alias."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
+from poseline.artifacts import Layout
 from poseline.errors import BackendError, DataError
-from poseline.experiments import fetch_scores, open_stage
-from poseline.experiments.ledger import WEIGHTS, Ledger
+from poseline.experiments import locate, locate_run, open_stage
+from poseline.experiments.mirror import Mirror
 
 
 @pytest.fixture
-def scored(project: Path, make_params) -> str:
-    """The parent run of an execution that kept a score file and its table."""
-    metrics = project / "coco.json"
-    metrics.write_text(json.dumps({"ap": 0.5, "protocol": {"benchmark": "coco"}}))
-    table = project / "matches.parquet"
-    table.write_bytes(b"table")
-    with open_stage("score@coco", make_params(), root=project, workspace=project) as run:
-        run.log_report(metrics)
-        run.log_artifact(table, "per_person/coco")
-    return run.parent_id
+def scored(layout: Layout, make_params, score, store) -> str:
+    """The parent run of an execution that kept a score file and its table, which lie no longer in the workspace."""
+    with open_stage("score@coco", make_params(), layout):
+        path = score("coco", ap=0.5)
+        table = layout.per_person / "coco/matches.parquet"
+        table.parent.mkdir(parents=True)
+        table.write_bytes(b"table")
+    path.unlink()
+    table.unlink()
+    return store.parents()[0].info.run_id
 
 
-def check(folder: Path) -> None:
-    assert json.loads((folder / "metrics/coco.json").read_text())["ap"] == 0.5
-    assert (folder / "per_person/coco/matches.parquet").read_bytes() == b"table"
+def check(found) -> None:
+    assert list(found) == ["coco"]
+    assert json.loads(found["coco"].metrics.read_text())["ap"] == 0.5
+    assert found["coco"].matches.read_bytes() == b"table"
 
 
-def test_by_run_child_and_name(project: Path, make_params, scored: str, store) -> None:
+def test_by_run_child_and_name(layout: Layout, make_params, scored: str, store) -> None:
     child, parent = store.stage("score@coco").info.run_id, store.parents()[0]
     for name in (scored, child, parent.info.run_name):
-        check(fetch_scores(make_params(), project, name, project / "fetched"))
+        check(locate.find_scores(locate.fetch_scores(make_params(), layout, name)))
 
 
-def test_the_champion(project: Path, make_params, scored: str, store) -> None:
+def test_one_name_one_place(layout: Layout, make_params, scored: str, score, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path before a revision, a revision before a run."""
+    monkeypatch.chdir(layout.root)
+    check(locate_run(scored, make_params(), layout))
+    folder = score("coco", ap=0.75).parent
+    assert json.loads(locate_run(str(folder), make_params(), layout)["coco"].metrics.read_text())["ap"] == 0.75
+    assert json.loads(locate_run("reports/metrics/coco.json", make_params(), layout)["coco"].metrics.read_text())["ap"] == 0.75
+
+
+def test_the_champion(layout: Layout, make_params, scored: str) -> None:
     params = make_params()
     with pytest.raises(DataError, match="champion: model 'poseline' has no version"):
-        fetch_scores(params, project, "champion", project / "fetched")
-    client = Ledger.open(params.mlflow, project).client
+        locate_run("champion", params, layout)
+    client = Mirror.open(params.mlflow, layout).client
     client.create_registered_model(params.mlflow.registered_model)
-    made = client.create_model_version(params.mlflow.registered_model, project.as_uri(), scored, {WEIGHTS: "x"})
+    made = client.create_model_version(params.mlflow.registered_model, layout.root.as_uri(), scored)
     client.set_registered_model_alias(params.mlflow.registered_model, "champion", made.version)
-    check(fetch_scores(params, project, "champion", project / "fetched"))
+    check(locate_run("champion", params, layout))
 
 
-def test_unknown_empty_and_off(project: Path, make_params, dead_uri: str) -> None:
+def test_unknown_empty_and_off(layout: Layout, make_params, dead_uri: str, store) -> None:
     with pytest.raises(DataError, match="no file, revision, experiment or MLflow run of that name"):
-        fetch_scores(make_params(), project, "nobody", project / "fetched")
-    with open_stage("train", make_params(), root=project, workspace=project) as run:
+        locate_run("nobody", make_params(), layout)
+    with open_stage("train", make_params(), layout):
         pass
     with pytest.raises(DataError, match="kept no score files"):
-        fetch_scores(make_params(), project, run.parent_id, project / "fetched")
+        locate_run(store.parents()[0].info.run_id, make_params(), layout)
     with pytest.raises(BackendError, match="give a folder of scores"):
-        fetch_scores(make_params(uri=dead_uri), project, "any", project / "fetched")
+        locate_run("any", make_params(uri=dead_uri), layout)
+    off = make_params().model_copy(update={"mlflow": make_params().mlflow.model_copy(update={"enabled": False})})
+    with pytest.raises(BackendError, match=r"mlflow\.enabled is false"):
+        locate_run("any", off, layout)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def write_model(folder: Path, codec: str = "heatmap") -> None:
     """A small untrained network, as the train stage leaves it."""
     torch.manual_seed(0)
-    config = ModelConfig.model_validate({"backbone": "small", "input_wh": [32, 32]})
+    config = ModelConfig.model_validate({"backbone": "resnet10", "width": 0.25, "input_wh": [32, 32]})
     choice = CodecConfig.model_validate({"kind": codec})
     folder.mkdir(parents=True)
     save_ours(folder, build_model(config, choice, 17), SavedModel(model=config, codec=choice, skeleton="coco17"))

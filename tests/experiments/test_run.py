@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,8 @@ import pytest
 
 from poseline.artifacts import Layout
 from poseline.config import Params, dump_section
-from poseline.experiments import StageRun, open_stage, run as run_module, sync
+from poseline.experiments import StageRun, open_stage, sync
+from poseline.experiments import run as run_module
 from poseline.experiments.record import HISTORY, PENDING, RecordFolder, pending_records
 
 if TYPE_CHECKING:
@@ -160,9 +163,7 @@ def test_a_running_attempt_is_neither_archived_nor_ended_by_another(
 def test_history_is_mirrored_while_the_stage_runs(
     layout: Layout, store: Store, make_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the background, once an interval; a NaN and a thousand points more than a batch arrive as they are."""
-    import time
-
+    """In the background, once an interval; a NaN and more points than a batch holds arrive as they are."""
     monkeypatch.setattr(run_module, "INTERVAL_S", 0.2)
     with open_stage("train", make_params(), layout) as run:
         for step in range(1100):
@@ -198,7 +199,12 @@ def test_refused_values_cost_a_warning_only(
 
 @pytest.mark.parametrize("role", ["stage", "parent"])
 def test_run_deleted_in_the_page_comes_back_once(
-    layout: Layout, store: Store, make_params: Callable[..., Params], capsys: pytest.CaptureFixture[str], score: Callable[..., Path], role: str
+    layout: Layout,
+    store: Store,
+    make_params: Callable[..., Params],
+    capsys: pytest.CaptureFixture[str],
+    score: Callable[..., Path],
+    role: str,
 ) -> None:
     with open_stage("score@coco", make_params(), layout) as run:
         run.log_metrics({"loss": 1.0}, step=1)
@@ -215,24 +221,23 @@ def test_run_deleted_in_the_page_comes_back_once(
     assert len(store.runs(archived=True)) == 2
 
 
-def test_store_made_anew_holds_all_of_a_running_stage(layout: Layout, make_params: Callable[..., Params], open_store, empty_store: Path) -> None:
-    """Another store, or the same after its database was thrown away: the record begins anew there."""
-    import shutil
-
-    other = layout.root / "other.db"
-    shutil.copy(empty_store, other)
+def test_another_store_gets_all_of_a_record_that_waits(
+    layout: Layout, make_params: Callable[..., Params], open_store: Callable[[str], Store], empty_store: Path
+) -> None:
+    """What one store has of a record says nothing of another."""
+    other = f"sqlite:///{layout.root / 'other.db'}"
+    shutil.copy(empty_store, layout.root / "other.db")
     with open_stage("train", make_params(), layout) as run:
         run.log_metrics({"train.loss": 1.0}, step=1)
         run.mirror()
         run.log_metrics({"train.loss": 0.5}, step=2)
-        (layout.cache / "away").touch()
-        [(folder, _)] = pending_records(layout)
-        keep = (folder.path / PENDING).read_text()
-    assert json.loads(keep)["run_id"]
-    (folder.path / PENDING).write_text(keep)  # as if the end had not arrived
-    assert sync(make_params(uri=f"sqlite:///{other}"), layout).sent == 1
-    train = open_store(f"sqlite:///{other}").stage("train")
-    assert (open_store(f"sqlite:///{other}").steps(train, "train.loss"), train.info.status) == ([1, 2], "FINISHED")
+        [folder] = pending_records(layout)
+        half_sent = (folder.path / PENDING).read_text()
+    assert json.loads(half_sent)["run_id"]
+    (folder.path / PENDING).write_text(half_sent)  # as if the end had not arrived
+    assert sync(make_params(uri=other), layout).sent == 1
+    train = open_store(other).stage("train")
+    assert (open_store(other).steps(train, "train.loss"), train.info.status) == ([1, 2], "FINISHED")
 
 
 def test_system_metrics(layout: Layout, store: Store, make_params: Callable[..., Params]) -> None:
@@ -277,8 +282,6 @@ def test_record_outlives_the_tree_of_an_experiment(
     layout: Layout, store: Store, make_params: Callable[..., Params], dead_uri: str, tmp_path: Path, score: Callable[..., Path]
 ) -> None:
     """A queued experiment works in a temporary tree, gone when the store is back: its files are in the main checkout's record."""
-    import shutil
-
     tree = tmp_path / "tree"
     shutil.copytree(layout.root, tree, ignore=shutil.ignore_patterns(".cache", "mlflow.db"))
     away = Layout(tree, layout.root)

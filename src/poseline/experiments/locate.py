@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from poseline.config import Params
 from poseline.errors import BackendError, DataError
 from poseline.evaluation.runs import RunFiles, find_scores
 from poseline.experiments.champion import CHAMPION
-from poseline.experiments.lineage import ROLE, STAGE
+from poseline.experiments.lineage import ROLE, STAGE, git_output
 from poseline.experiments.mirror import Mirror
 from poseline.experiments.store import StoreLostError, one_line, store_errors
 
@@ -39,10 +38,10 @@ def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFile
 
 def find_commit(root: Path, name: str) -> str | None:
     """The commit of a git revision or of a DVC experiment of that name, the latest of several; None where there is neither."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    commit = git_output(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if commit:
         return commit
-    for line in _git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+    for line in git_output(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
         sha, _, reference = line.partition(" ")
         if reference.rpartition("/")[2] == name and not reference.startswith("refs/exps/exec/"):
             return sha
@@ -149,11 +148,3 @@ def _download(mirror: Mirror, run_id: str, folder: Path) -> None:
     for name in FOLDERS:
         if name in kept:
             mirror.client.download_artifacts(run_id, name, str(folder))
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

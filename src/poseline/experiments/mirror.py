@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from poseline.artifacts import Layout
 from poseline.config import MlflowConfig
+from poseline.errors import ArtifactError
 from poseline.experiments.lineage import KEY, PARAMS_HASH, PROCESS, RESTORED, ROLE, SESSION, STAGE, WEIGHTS, Identity
 from poseline.experiments.model import upload_model
 from poseline.experiments.record import HISTORY, LOAD, DataSet, Process, Progress, RecordFolder, RunRecord, locked, now_ms, pending_records
@@ -26,10 +27,10 @@ from poseline.experiments.store import (
 )
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.entities import Metric, Param, Run
     from mlflow.tracking import MlflowClient
 
-Row = TypeVar("Row", "Metric", "Param", "RunTag")
+Row = TypeVar("Row", "Metric", "Param")
 METRICS_PER_BATCH, TEXTS_PER_BATCH, TEXT_LENGTH = 1000, 100, 6000
 
 
@@ -68,12 +69,19 @@ class Mirror:
             StoreLostError: the store went away; the next mirror goes on from there.
             ArtifactError: a record cannot be read; the others are written.
         """
-        done, running = [], 0
-        for folder, record in pending_records(self.layout):
-            if record.status is None and not record.process.is_gone():
+        done, running, fault = [], 0, None
+        for folder in pending_records(self.layout):
+            try:
+                alive = folder.read().is_running()
+            except ArtifactError as error:
+                fault = error
+                continue
+            if alive:
                 running += 1
             elif (progress := self.send(folder, wait=False)) is not None:
                 done.append(progress)
+        if fault is not None:
+            raise fault
         return done, running
 
     def send(self, folder: RecordFolder, *, wait: bool = True) -> Progress | None:
@@ -95,7 +103,7 @@ class Mirror:
 
     def _send(self, folder: RecordFolder, progress: Progress) -> Progress:
         record = folder.read()
-        if record.status is None and record.process.is_gone():
+        if record.status is None and not record.is_running():
             record = record.model_copy(update={"status": "KILLED", "ended_ms": folder.last_sign_ms()})
             folder.write(record)
         if progress.run_id is None:
@@ -168,7 +176,8 @@ class Mirror:
         if folder.model.is_dir():
             where = {"run_id": child.run_id, "experiment_id": self.experiment_id, "name": self.model}
             model_id = upload_model(self.client, folder.model, record, **where)
-            parent.tags({WEIGHTS: record.weights or "", "poseline.model_id": model_id})
+            for tag, value in ((WEIGHTS, record.weights), ("poseline.model_id", model_id)):
+                parent.call(tag, partial(self.client.set_tag, parent.run_id, tag, value))
         scored = self.model_id(record.weights) if record.headline and record.weights else None
         data = next(iter(record.data), None)
         rows += [_metric(key, value, ended) for key, value in record.metrics.items() if key not in record.headline]
@@ -265,13 +274,6 @@ class Writer:
 
         rows = [Param(key, value[:TEXT_LENGTH]) for key, value in values.items()]
         self._batches(rows, TEXTS_PER_BATCH, lambda part: self.client.log_batch(self.run_id, params=part))
-
-    def tags(self, values: dict[str, str]) -> None:
-        """Write tags."""
-        from mlflow.entities import RunTag
-
-        rows = [RunTag(key, value) for key, value in values.items()]
-        self._batches(rows, TEXTS_PER_BATCH, lambda part: self.client.log_batch(self.run_id, tags=part))
 
     def inputs(self, record: RunRecord) -> None:
         """Link the data sets that the stage read."""

@@ -89,7 +89,7 @@ class RunRecord(Frozen):
     """One attempt at one stage.
 
     Attributes:
-        session: unique to the attempt; finds its run in the store again.
+        session: unique to the attempt, later ones sort after it; finds its run in the store again.
         restored: DVC restored the stage's results from its cache; nothing ran.
         metrics: its counts, duration and scores, known at the end.
         headline: those of the metrics by which executions are compared.
@@ -108,6 +108,10 @@ class RunRecord(Frozen):
     headline: dict[str, float] = {}
     weights: str | None = None
     data: tuple[DataSet, ...] = ()
+
+    def is_running(self) -> bool:
+        """True while its process is at work."""
+        return self.status is None and not self.process.is_gone()
 
 
 class Progress(Frozen):
@@ -140,9 +144,9 @@ class RecordFolder:
         Raises:
             ArtifactError: the disk is full or the folder cannot be written.
         """
-        record = RunRecord(
-            session=uuid.uuid4().hex, stage=stage, identity=identity, process=Process.current(), started_ms=now_ms()
-        )
+        started_ms = now_ms()
+        session = f"{started_ms:011x}{uuid.uuid4().hex[:16]}"
+        record = RunRecord(session=session, stage=stage, identity=identity, process=Process.current(), started_ms=started_ms)
         folder = cls(records_root(layout) / identity.key / f"{stage}-{record.session}")
         folder.write(record)
         folder.write_progress(Progress())
@@ -231,14 +235,10 @@ def records_root(layout: Layout) -> Path:
     return layout.cache / "runs"
 
 
-def pending_records(layout: Layout) -> list[tuple[RecordFolder, RunRecord]]:
-    """Records that the store does not hold in whole, oldest first.
-
-    Raises:
-        ArtifactError: one of them cannot be read.
-    """
-    folders = (RecordFolder(path.parent) for path in records_root(layout).glob(f"*/*/{PENDING}"))
-    return sorted(((folder, folder.read()) for folder in folders), key=lambda pair: pair[1].started_ms)
+def pending_records(layout: Layout) -> list[RecordFolder]:
+    """Records that the store does not hold in whole, oldest first."""
+    folders = [RecordFolder(path.parent) for path in records_root(layout).glob(f"*/*/{PENDING}")]
+    return sorted(folders, key=lambda folder: folder.path.name.rpartition("-")[2])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from poseline.artifacts import Layout
@@ -40,17 +41,12 @@ class StageRun:
     folder: Path | None = None
     result: dict[str, float] = field(default_factory=dict)
     mirror: Callable[[], None] = lambda: None
-    _warned: bool = False
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Add the values of one step (an epoch) to the training history."""
         if self.folder is not None:
-            try:
+            with unstopped("train"):
                 RecordFolder(self.folder).append(HISTORY, values, step)
-            except OSError as error:
-                if not self._warned:
-                    warn("train", f"{self.folder}: cannot be written ({error.strerror or error}); points of the history are lost")
-                self._warned = True
 
 
 class Attempt:
@@ -139,8 +135,9 @@ def unstopped(stage: str) -> Iterator[None]:
         warn(stage, f"not tracked: {error}")
 
 
+@cache
 def warn(stage: str, text: str) -> None:
-    """Say on stderr what the tracking could not do."""
+    """Say on stderr what the tracking could not do; the same only once."""
     print(f"poseline: {stage}: warning: {text}", file=sys.stderr)
 
 
