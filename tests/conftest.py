@@ -46,8 +46,10 @@ def drawn_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        for stage in (mini, validate, preprocess):
-            stage.run(params, Layout(Path()))
+        mini.run(params, Layout(Path()))
+        for name in params.data.sets:
+            validate.run(params, Layout(Path()), name)
+        preprocess.run(params, Layout(Path()))
     finally:
         os.chdir(before)
     return folder

@@ -16,7 +16,7 @@ class Kinds:
 
     Args:
         group: name of the entry-point group, e.g. ``poseline.codecs``; also what an error calls the component.
-        own: kind -> ``module:attribute`` in this package.
+        own: kind -> ``module:attribute`` in this package, or ``module`` where the module itself is the implementation.
     """
 
     def __init__(self, group: str, own: Mapping[str, str]) -> None:
@@ -53,8 +53,9 @@ class Kinds:
         """
         self.check(kind)
         if kind in self.own:
-            module, _, attribute = self.own[kind].partition(":")
-            return getattr(import_module(module), attribute)
+            name, _, attribute = self.own[kind].partition(":")
+            module = import_module(name)
+            return getattr(module, attribute) if attribute else module
         try:
             return self.plugins[kind].load()
         except Exception as error:  # whatever a foreign module raises

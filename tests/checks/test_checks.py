@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from reading import read_format
 
-from poseline.checks import CheckResult, Findings, run_checks, write_html
-from poseline.checks.run import check_table, quiet_expectations
+from poseline.checks.findings import CheckResult, Findings
+from poseline.checks.pages import write_html
+from poseline.checks.run import check_table, quiet_expectations, run_checks
 from poseline.config import ValidateConfig
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco.files import read_coco
-from poseline.datasets.posetrack.annotations import read_posetrack
 
 COCO17 = load_skeleton("coco17")
 CONFIG = ValidateConfig(html=False)
@@ -59,7 +59,7 @@ def write_split(tmp_path: Path) -> Callable[..., Annotations]:
         change(people, images)
         path = tmp_path / f"{split}.json"
         path.write_text(json.dumps({"images": images, "annotations": people}))
-        return read_coco(path, tmp_path / split, split=split, skeleton=COCO17)
+        return read_format("coco", path, tmp_path / split, split=split, skeleton=COCO17)
 
     return write
 
@@ -120,7 +120,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     folder = tmp_path_factory.mktemp("faults")
     images = [{"id": i, "file_name": f"{i}.jpg", "width": 120, "height": 100} for i in range(1, 17)]
     (folder / "train.json").write_text(json.dumps({"images": images, "annotations": faulty_people()}))
-    return run_checks([read_coco(folder / "train.json", folder, split="train", skeleton=COCO17)], with_depth(CONFIG, "none"))
+    return run_checks([read_format("coco", folder / "train.json", folder, split="train", skeleton=COCO17)], with_depth(CONFIG, "none"))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_videos_missing_frames_and_head_boxes(tmp_path: Path) -> None:
     )
     for i in (0, 1, 3):
         draw(tmp_path / "v" / f"{i:06d}.jpg", seed=0)
-    findings = run_checks([read_posetrack(tmp_path, tmp_path, split="val", skeleton=load_skeleton("union21"))], CONFIG)
+    findings = run_checks([read_format("posetrack", tmp_path, tmp_path, split="val", skeleton=load_skeleton("union21"))], CONFIG)
     found = failed(findings)
     assert {name: result.ids for name, result in found.items()} == {
         "ExpectFramesConsecutive": (3,), "ExpectVideoHeadBoxPresent": (300,)
@@ -270,6 +270,6 @@ def test_write_html_removes_pages_of_other_splits(tmp_path: Path) -> None:
 
 
 def test_great_expectations_loads_only_when_a_check_runs() -> None:
-    code = "import sys, poseline.checks, poseline.datasets.read; print('great_expectations' in sys.modules)"
+    code = "import sys, poseline.checks.run, poseline.datasets.formats; print('great_expectations' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

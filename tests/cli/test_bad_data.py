@@ -59,13 +59,13 @@ def test_faults_in_the_content_are_findings(
     project: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     change: Callable[[dict], None],  # type: ignore[type-arg]
 ) -> None:  # fmt: skip
-    before = Path("data/validated/findings.json").read_bytes()
+    before = Path("data/validated/coco/findings.json").read_bytes()
     edit(change)
     assert run_validate(monkeypatch, tiny) == 1
     error = capsys.readouterr().err
     assert "coco val" in error
     assert "Traceback" not in error
-    assert Path("data/validated/findings.json").read_bytes() == before, "a failed validation must not replace its findings"
+    assert Path("data/validated/coco/findings.json").read_bytes() == before, "a failed validation must not replace its findings"
 
 
 @pytest.mark.parametrize("text", ["", '{"images": [', "[]", "not json"])
@@ -104,7 +104,7 @@ def test_missing_and_corrupt_pictures_are_findings(
 def test_a_missing_folder_says_which(
     project: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_validate(monkeypatch, tiny, "data.coco.annotations=nowhere") == 2
+    assert run_validate(monkeypatch, tiny, "data.sets.coco.annotations=nowhere") == 2
     error = capsys.readouterr().err.strip()
     assert "nowhere" in error
     assert len(error.splitlines()) == 1

@@ -15,7 +15,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 def test_the_projects_own_file_is_valid() -> None:
     params = load_params(PARAMS)
-    assert params.data.coco.enabled
+    assert params.data.sets["coco"].enabled
     assert params.model.input_wh[0] % 32 == 0
 
 

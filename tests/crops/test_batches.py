@@ -6,12 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
+from poseline.artifacts import PoseTable
 from poseline.config import AugmentConfig
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.crops.batches import ReferenceDataset
-from poseline.datasets.records import make_records
 
 SKELETON = load_skeleton("coco17")
 INPUT_WH = (96, 128)
@@ -26,21 +28,12 @@ def dotted(tmp_path: Path) -> ReferenceDataset:
         image[y - 2 : y + 3, x - 2 : x + 3] = 255
     cv2.imwrite(str(tmp_path / "a.png"), image)
     visibility = np.array([2] * 16 + [0], np.uint8)
-    row = {
-        "dataset": "coco",
-        "split": "train",
-        "image_id": 1,
-        "annotation_id": 1,
-        "image_width": 320,
-        "image_height": 300,
-        "image_path": str(tmp_path / "a.png"),
-        **dict(zip(("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"), (100.0, 70.0, 200.0, 230.0), strict=True)),
-        "keypoints": (grid * (visibility[:, None] > 0)).astype(np.float32).ravel(),
-        "visibility": visibility,
-        "num_keypoints": 16,
-        "area": 16_000.0,
-    }
-    index = make_records([row, row])
+    poses = PoseSet(
+        keypoints=(grid * (visibility[:, None] > 0))[None], keypoint_scores=visibility[None] > 0, bbox_xyxy=np.array([[100, 70, 200, 230]]),
+        visibility=visibility[None],
+    )  # fmt: skip
+    row = PoseTable(pd.DataFrame({"image_path": [str(tmp_path / "a.png")]}), poses)
+    index = PoseTable.concat([row, row])
     augment = AugmentConfig(kind="reference", rotation_deg=40, scale=0.3, half_body=0.3)
     return ReferenceDataset(index, SKELETON, input_wh=INPUT_WH, padding=1.25, seed=3, augment=augment)
 

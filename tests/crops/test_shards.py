@@ -10,25 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poseline.artifacts import read_table
+from poseline.artifacts import read_poses
 from poseline.config import load_params
 from poseline.core.geometry import warp_points
 from poseline.crops.batches import EpochSampler, iterate_batches
 from poseline.crops.shards import CropStore, crop_matrices
 from poseline.datasets.images import read_image
-from poseline.datasets.records import person_arrays
 from poseline.errors import ArtifactError
 from poseline.train.sources import load_training_data
 
 
 def test_a_crop_shows_the_picture_at_its_matrix(project: Path) -> None:
-    index, _ = read_table(Path("data/processed/crops.parquet"), kind="crops", made_by="preprocess")
+    index, _ = read_poses(Path("data/processed/crops.parquet"), kind="crops", made_by="preprocess")
     store, matrices = CropStore(Path("data/processed")), crop_matrices(index)
     differences = []
     for row in range(0, len(index), 7):
-        entry = index.iloc[row]
+        entry, box = index.rows.iloc[row], index.poses.bbox_xyxy[row]
         crop, image = store.read(entry["shard"], entry["offset"], entry["length"]), read_image(Path(entry["image_path"]))
-        centre = np.array([[(entry["bbox_x1"] + entry["bbox_x2"]) / 2, (entry["bbox_y1"] + entry["bbox_y2"]) / 2]])
+        centre = box.reshape(2, 2).mean(axis=0, keepdims=True)
         x, y = warp_points(centre, matrices[row])[0].round().astype(int)
         px, py = centre[0].round().astype(int)
         differences.append(np.abs(crop[y, x].astype(int) - image[py, px].astype(int)).mean())
@@ -36,10 +35,10 @@ def test_a_crop_shows_the_picture_at_its_matrix(project: Path) -> None:
 
 
 def test_a_shard_is_a_plain_tar(project: Path) -> None:
-    index, _ = read_table(Path("data/processed/crops.parquet"), kind="crops", made_by="preprocess")
-    with tarfile.open(Path("data/processed") / index["shard"].iloc[0]) as shard:
+    index, _ = read_poses(Path("data/processed/crops.parquet"), kind="crops", made_by="preprocess")
+    with tarfile.open(Path("data/processed") / index.rows["shard"].iloc[0]) as shard:
         names = shard.getnames()
-    assert len(names) == (index["shard"] == index["shard"].iloc[0]).sum()
+    assert len(names) == (index.rows["shard"] == index.rows["shard"].iloc[0]).sum()
 
 
 def test_damaged_shards_are_one_line(project: Path) -> None:
@@ -54,7 +53,7 @@ def test_batches_hold_the_labelled_keypoints(project: Path, tiny: tuple[str, ...
     params = load_params(project / "params.yaml", tiny)
     data = load_training_data(Path("data/processed"), params)
     dataset = data.val_dataset(params)
-    people = person_arrays(data.val, 21)
+    people = data.val.poses
     batches = list(iterate_batches(dataset, 5))
     weights = np.concatenate([batch.weights.numpy() for batch in batches])
     assert weights.shape == people.visibility.shape

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from reading import arrays, read_format, tabulate
 
+from poseline.artifacts import BBOX_COLUMNS
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco.files import read_coco, read_detections
-from poseline.datasets.records import COLUMN_TYPES, person_arrays
+from poseline.datasets.annotations import PERSON_TYPES, Annotations
+from poseline.datasets.coco_format import read_detections
 from poseline.errors import DataError
 
 COCO17 = load_skeleton("coco17")
@@ -40,35 +41,35 @@ def write(path: Path, value: object) -> Path:
 
 
 def read(tmp_path: Path, value: object, *, skeleton: str = "coco17") -> Annotations:
-    return read_coco(write(tmp_path / "a.json", value), Path("pictures"), split="train", skeleton=load_skeleton(skeleton))
+    return read_format("coco", write(tmp_path / "a.json", value), Path("pictures"), split="train", skeleton=load_skeleton(skeleton))
 
 
 def test_record_columns_and_values(tmp_path: Path) -> None:
     annotations = read(tmp_path, content([person()]), skeleton="union21")
-    row = annotations.records.iloc[0]
-    assert list(annotations.records.columns) == list(COLUMN_TYPES)
+    row = tabulate(annotations).iloc[0]
+    assert list(tabulate(annotations).columns) == [*PERSON_TYPES, *BBOX_COLUMNS, "area", "track_id"]
     assert row["image_path"] == "pictures/000000000007.jpg"
     assert (row["dataset"], row["split"], row["image_id"], row["annotation_id"]) == ("coco", "train", 7, 1)
     assert [row[c] for c in ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")] == [5, 6, 35, 46]
     assert (row["image_width"], row["image_height"], row["num_keypoints"]) == (100, 80, 17)
     assert row["area"] == pytest.approx(700.5)
-    arrays = person_arrays(annotations.records, UNION.num_keypoints)
+    found = arrays(annotations)
     nose, pelvis = UNION.index("nose"), UNION.index("pelvis")
-    assert arrays.keypoints[0, nose].tolist() == [10, 20]
-    assert arrays.visibility[0, [nose, pelvis]].tolist() == [1, 0]
-    assert (arrays.head_xyxy == -1).all()
+    assert found.keypoints[0, nose].tolist() == [10, 20]
+    assert found.visibility[0, [nose, pelvis]].tolist() == [1, 0]
+    assert (found.head_xyxy == -1).all()
 
 
 def test_boxes_are_clipped_in_records_and_kept_raw(tmp_path: Path) -> None:
     annotations = read(tmp_path, content([person(bbox=[-5, 70, 200, 20])]))
-    assert annotations.records[["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]].iloc[0].tolist() == [0, 70, 100, 80]
+    assert tabulate(annotations)[["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]].iloc[0].tolist() == [0, 70, 100, 80]
     assert annotations.raw.bbox_xyxy[0].tolist() == [-5, 70, 195, 90]
 
 
 def test_people_without_keypoints_and_crowds_stay(tmp_path: Path) -> None:
     people = [person(1), person(2, keypoints=[0] * 51, num_keypoints=0), person(3, iscrowd=1), person(4)]
     del people[3]["keypoints"]
-    records = read(tmp_path, content(people)).records
+    records = tabulate(read(tmp_path, content(people)))
     assert records["annotation_id"].tolist() == [1, 2, 3, 4]
     assert records["num_keypoints"].tolist() == [17, 0, 17, 0]
     assert records["is_crowd"].tolist() == [False, False, True, False]
@@ -80,26 +81,26 @@ def test_content_faults_are_kept_for_the_checks_and_out_of_the_records(tmp_path:
     people = [person(1, keypoints=keypoints), person(2, bbox=[1, 2, None, 4], area=None), person(3, image_id=8), person(3)]
     annotations = read(tmp_path, content(people))
     assert annotations.raw.annotation_id.tolist() == [1, 2, 3, 3]
-    assert annotations.records["annotation_id"].tolist() == [1, 2, 3]
-    arrays = person_arrays(annotations.records, 17)
-    assert np.isfinite(arrays.keypoints).all()
-    assert np.isfinite(arrays.bbox_xyxy).all()
-    assert np.isfinite(annotations.records["area"]).all()
-    assert arrays.visibility[0, :2].tolist() == [0, 0]
+    assert tabulate(annotations)["annotation_id"].tolist() == [1, 2, 3]
+    found = arrays(annotations)
+    assert np.isfinite(found.keypoints).all()
+    assert np.isfinite(found.bbox_xyxy).all()
+    assert np.isfinite(tabulate(annotations)["area"]).all()
+    assert found.visibility[0, :2].tolist() == [0, 0]
     assert np.isnan(annotations.raw.keypoints[0, 0, 0])
     assert annotations.raw.visibility[0, 1] == 9
 
 
 def test_other_categories_are_no_people(tmp_path: Path) -> None:
     categories = [{"id": 1, "name": "person"}, {"id": 18, "name": "dog"}]
-    records = read(tmp_path, content([person(1), person(2, category_id=18)], categories=categories)).records
+    records = tabulate(read(tmp_path, content([person(1), person(2, category_id=18)], categories=categories)))
     assert records["annotation_id"].tolist() == [1]
 
 
 def test_empty_data_set_is_read(tmp_path: Path) -> None:
     annotations = read(tmp_path, content([], images=[]))
-    assert (len(annotations.records), len(annotations.images), len(annotations.raw)) == (0, 0, 0)
-    assert annotations.records["keypoints"].dtype == object
+    assert (len(tabulate(annotations)), len(annotations.images), len(annotations.raw)) == (0, 0, 0)
+    assert annotations.people.poses.keypoints.shape == (0, 17, 2)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +138,13 @@ def test_unreadable_files(tmp_path: Path) -> None:
         b"\xff\xfe\x00": r"a\.json: cannot be read as JSON \(not UTF-8 text\)",
     }
     with pytest.raises(DataError, match=r"a\.json: no such file"):
-        read_coco(path, tmp_path, split="train", skeleton=COCO17)
+        read_format("coco", path, tmp_path, split="train", skeleton=COCO17)
     for data, message in faults.items():
         path.write_bytes(data)
         with pytest.raises(DataError, match=message):
-            read_coco(path, tmp_path, split="train", skeleton=COCO17)
+            read_format("coco", path, tmp_path, split="train", skeleton=COCO17)
     with pytest.raises(DataError, match="cannot be read as JSON"):
-        read_coco(tmp_path, tmp_path, split="train", skeleton=COCO17)
+        read_format("coco", tmp_path, tmp_path, split="train", skeleton=COCO17)
 
 
 def detection(**changes: object) -> dict[str, object]:
@@ -166,7 +167,7 @@ def test_detections_keep_file_order_and_people_only(tmp_path: Path) -> None:
         ([detection(), detection(score=float("nan"))], r"entry 1: expected finite box and score, got \[1, 2, 3, 4\] and nan"),
         ([detection(bbox=[1, 2, None, 4])], "entry 0: expected finite box and score"),
         ([detection(bbox=[1, 2])], "entry 0: 'bbox': expected 4 numbers, got 2"),
-        ([detection(image_id=8)], r"image 8 is not among the 1 pictures of the annotations \(1 such pictures\)"),
+        ([detection(image_id=8)], r"image 8 is not among the 1 images of the annotations \(1 such images\)"),
     ],
 )
 def test_faulty_detections(tmp_path: Path, entries: object, message: str) -> None:

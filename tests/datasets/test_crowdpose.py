@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
+from reading import arrays, read_format, tabulate
 
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.crowdpose.files import read_crowdpose
-from poseline.datasets.records import person_arrays
 from poseline.errors import DataError
 
 CROWDPOSE14 = load_skeleton("crowdpose14")
@@ -31,27 +30,27 @@ def write(tmp_path: Path, *, keypoints: int = 14, names: list[str] = NAMES) -> P
 
 
 def test_keypoints_area_and_crowd_index(tmp_path: Path) -> None:
-    annotations = read_crowdpose(write(tmp_path), tmp_path, split="val", skeleton=load_skeleton("union21"))
+    annotations = read_format("crowdpose", write(tmp_path), tmp_path, split="val", skeleton=load_skeleton("union21"))
     union = load_skeleton("union21")
-    arrays = person_arrays(annotations.records, 21)
-    assert arrays.keypoints[0, union.index("left_shoulder")].tolist() == [10, 20]
-    assert arrays.keypoints[0, union.index("head_top")].tolist() == [22, 32]
-    assert arrays.keypoints[0, union.index("upper_neck")].tolist() == [23, 33]
-    assert annotations.records["area"].tolist() == [pytest.approx(0.53 * 800)]
+    found = arrays(annotations)
+    assert found.keypoints[0, union.index("left_shoulder")].tolist() == [10, 20]
+    assert found.keypoints[0, union.index("head_top")].tolist() == [22, 32]
+    assert found.keypoints[0, union.index("upper_neck")].tolist() == [23, 33]
+    assert tabulate(annotations)["area"].tolist() == [pytest.approx(0.53 * 800)]
     assert annotations.images["crowd_index"].tolist() == [pytest.approx(0.33), pytest.approx(float("nan"), nan_ok=True)]
 
 
 def test_faults(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"annotation 1: expected 14 keypoints \(skeleton 'crowdpose14'\), got 17"):
-        read_crowdpose(write(tmp_path, keypoints=17), tmp_path, split="val", skeleton=CROWDPOSE14)
+        read_format("crowdpose", write(tmp_path, keypoints=17), tmp_path, split="val", skeleton=CROWDPOSE14)
     with pytest.raises(DataError, match="keypoint 0 is 'neck', expected 'left_shoulder'"):
-        read_crowdpose(write(tmp_path, names=NAMES[::-1]), tmp_path, split="val", skeleton=CROWDPOSE14)
+        read_format("crowdpose", write(tmp_path, names=NAMES[::-1]), tmp_path, split="val", skeleton=CROWDPOSE14)
 
 
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.is_dir(), reason="no folder of real samples (POSELINE_REAL)")
 def test_real_sample() -> None:
     folder = REAL / "formats/crowdpose"
-    annotations = read_crowdpose(folder / "test_crowdpose.json", folder, split="val", skeleton=CROWDPOSE14)
-    assert (len(annotations.records), len(annotations.images)) == (5, 2)
+    annotations = read_format("crowdpose", folder / "test_crowdpose.json", folder, split="val", skeleton=CROWDPOSE14)
+    assert (len(tabulate(annotations)), len(annotations.images)) == (5, 2)
     assert (annotations.images["crowd_index"] > 0).all()

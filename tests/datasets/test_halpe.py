@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
+from reading import arrays, read_format, tabulate
 
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.halpe.files import read_halpe
-from poseline.datasets.records import person_arrays
 from poseline.errors import DataError
 
 HALPE26 = load_skeleton("halpe26")
@@ -27,28 +26,29 @@ def write(tmp_path: Path, keypoints: list[float]) -> Path:
 @pytest.mark.parametrize("count", [26, 136])
 def test_body_keypoints_of_both_forms(tmp_path: Path, count: int) -> None:
     path = write(tmp_path, [value for k in range(count) for value in (1 + k, 2 + k, 2)])
-    annotations = read_halpe(path, tmp_path, split="val", skeleton=HALPE26)
-    arrays = person_arrays(annotations.records, 26)
-    assert arrays.keypoints[0, 25].tolist() == [26, 27]
-    assert annotations.records["num_keypoints"].tolist() == [26]
+    annotations = read_format("halpe", path, tmp_path, split="val", skeleton=HALPE26)
+    found = arrays(annotations)
+    assert found.keypoints[0, 25].tolist() == [26, 27]
+    assert tabulate(annotations)["num_keypoints"].tolist() == [26]
     assert annotations.raw.keypoints.shape == (1, 26, 2)
 
 
 def test_confidences_become_flags(tmp_path: Path) -> None:
     flags = [0, 1, 2, 0.2, 0.35, 0.9] + [0] * 20
     path = write(tmp_path, [value for k, flag in enumerate(flags) for value in (1 + k, 2, flag)])
-    arrays = person_arrays(read_halpe(path, tmp_path, split="val", skeleton=HALPE26).records, 26)
-    assert arrays.visibility[0, :6].tolist() == [0, 1, 2, 0, 2, 2]
+    found = arrays(read_format("halpe", path, tmp_path, split="val", skeleton=HALPE26))
+    assert found.visibility[0, :6].tolist() == [0, 1, 2, 0, 2, 2]
 
 
 def test_wrong_count(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"annotation 1: expected 26 keypoints \(skeleton 'halpe26'\), got 17"):
-        read_halpe(write(tmp_path, [1, 2, 2] * 17), tmp_path, split="val", skeleton=HALPE26)
+        read_format("halpe", write(tmp_path, [1, 2, 2] * 17), tmp_path, split="val", skeleton=HALPE26)
 
 
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.is_dir(), reason="no folder of real samples (POSELINE_REAL)")
 def test_real_sample_holds_the_coco_keypoints() -> None:
-    annotations = read_halpe(REAL / "formats/halpe/test_halpe.json", REAL / "formats/coco", split="val", skeleton=load_skeleton("coco17"))
-    assert len(annotations.records) == 14
-    assert annotations.records["num_keypoints"].iloc[0] == 17
+    path = REAL / "formats/halpe/test_halpe.json"
+    annotations = read_format("halpe", path, REAL / "formats/coco", split="val", skeleton=load_skeleton("coco17"))
+    assert len(tabulate(annotations)) == 14
+    assert tabulate(annotations)["num_keypoints"].iloc[0] == 17

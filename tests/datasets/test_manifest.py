@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from reading import read_format
 
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco.files import read_coco
 from poseline.datasets.manifest import build_manifest, hash_path
 
 
@@ -22,7 +22,7 @@ def annotations(tmp_path: Path) -> Annotations:
     images = [{"id": 1, "file_name": "1.jpg", "width": 20, "height": 20}]
     (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": people}))
     (tmp_path / "1.jpg").write_bytes(b"12345")
-    return read_coco(tmp_path / "a.json", tmp_path, split="train", skeleton=load_skeleton("union21"))
+    return read_format("coco", tmp_path / "a.json", tmp_path, split="train", skeleton=load_skeleton("union21"))
 
 
 def test_counts_and_hashes(annotations: Annotations) -> None:

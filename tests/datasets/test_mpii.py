@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+from reading import arrays, read_format, tabulate
 
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.mpii.annotations import read_mpii
-from poseline.datasets.records import person_arrays
 from poseline.errors import DataError
 
 MPII16 = load_skeleton("mpii16")
@@ -41,44 +40,44 @@ def write_heads(tmp_path: Path, count: int = 1, **changes: object) -> Path:
 
 def test_json_counts_from_one_and_the_box_is_the_fields(tmp_path: Path) -> None:
     visible = [1] * 15 + [0]
-    annotations = read_mpii(write_json(tmp_path, [entry(joints_vis=visible)]), tmp_path, split="val", skeleton=MPII16)
-    row = annotations.records.iloc[0]
-    arrays = person_arrays(annotations.records, 16)
+    annotations = read_format("mpii", write_json(tmp_path, [entry(joints_vis=visible)]), tmp_path, split="val", skeleton=MPII16)
+    row = tabulate(annotations).iloc[0]
+    found = arrays(annotations)
     assert (row["image_id"], row["annotation_id"], row["image_width"], row["image_height"]) == (42, 1, 120, 90)
-    assert arrays.keypoints[0, 0].tolist() == [10, 20]
-    assert arrays.visibility[0].tolist() == [2] * 15 + [0]
+    assert found.keypoints[0, 0].tolist() == [10, 20]
+    assert found.visibility[0].tolist() == [2] * 15 + [0]
     # centre (50, 40) from 0, moved down by 15 x 0.25; side 50
-    assert arrays.bbox_xyxy[0].tolist() == [25, 18.75, 75, 68.75]
+    assert found.bbox_xyxy[0].tolist() == [25, 18.75, 75, 68.75]
     assert row["area"] == pytest.approx(0.53 * 28 * 42)
     assert not annotations.has_head_boxes
 
 
 def test_head_boxes_and_missing_joints(tmp_path: Path) -> None:
     path = write_json(tmp_path, [entry(), entry()])
-    annotations = read_mpii(path, tmp_path, split="val", skeleton=MPII16, head_boxes=write_heads(tmp_path, 2))
-    arrays = person_arrays(annotations.records, 16)
+    annotations = read_format("mpii", path, tmp_path, split="val", skeleton=MPII16, head_boxes=write_heads(tmp_path, 2))
+    found = arrays(annotations)
     assert annotations.has_head_boxes
-    assert arrays.head_xyxy.tolist() == [[10, 20, 30, 50]] * 2
-    assert arrays.visibility[:, 3].tolist() == [0, 0]
-    assert annotations.records["annotation_id"].tolist() == [1, 2]
+    assert found.head_xyxy.tolist() == [[10, 20, 30, 50]] * 2
+    assert found.visibility[:, 3].tolist() == [0, 0]
+    assert tabulate(annotations)["annotation_id"].tolist() == [1, 2]
 
 
 def test_one_head_box_is_not_squeezed_away(tmp_path: Path) -> None:
     heads = write_heads(tmp_path)
-    annotations = read_mpii(write_json(tmp_path, [entry()]), tmp_path, split="val", skeleton=MPII16, head_boxes=heads)
-    assert person_arrays(annotations.records, 16).head_xyxy.tolist() == [[10, 20, 30, 50]]
+    annotations = read_format("mpii", write_json(tmp_path, [entry()]), tmp_path, split="val", skeleton=MPII16, head_boxes=heads)
+    assert arrays(annotations).head_xyxy.tolist() == [[10, 20, 30, 50]]
 
 
 def test_test_list_without_joints(tmp_path: Path) -> None:
     people = [{key: value for key, value in entry().items() if not key.startswith("joints")}]
-    annotations = read_mpii(write_json(tmp_path, people), tmp_path, split="val", skeleton=MPII16)
-    assert annotations.records["num_keypoints"].tolist() == [0]
+    annotations = read_format("mpii", write_json(tmp_path, people), tmp_path, split="val", skeleton=MPII16)
+    assert tabulate(annotations)["num_keypoints"].tolist() == [0]
 
 
 def test_missing_picture_leaves_the_size_open(tmp_path: Path) -> None:
     path = write_json(tmp_path, [entry(image="gone.jpg", center=[-1.0, 5.0])])
-    annotations = read_mpii(path, tmp_path, split="val", skeleton=MPII16)
-    row = annotations.records.iloc[0]
+    annotations = read_format("mpii", path, tmp_path, split="val", skeleton=MPII16)
+    row = tabulate(annotations).iloc[0]
     assert (row["image_width"], row["image_height"], row["bbox_x1"]) == (0, 0, -27)
 
 
@@ -94,14 +93,14 @@ def test_missing_picture_leaves_the_size_open(tmp_path: Path) -> None:
 )
 def test_structural_faults(tmp_path: Path, entries: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_mpii(write_json(tmp_path, entries), tmp_path, split="val", skeleton=MPII16)
+        read_format("mpii", write_json(tmp_path, entries), tmp_path, split="val", skeleton=MPII16)
 
 
 def test_faulty_head_box_files(tmp_path: Path) -> None:
     path = write_json(tmp_path, [entry()])
 
     def read(heads: Path) -> None:
-        read_mpii(path, tmp_path, split="val", skeleton=MPII16, head_boxes=heads)
+        read_format("mpii", path, tmp_path, split="val", skeleton=MPII16, head_boxes=heads)
 
     with pytest.raises(DataError, match="2 head boxes and 2 columns of missing joints for 1 people"):
         read(write_heads(tmp_path, 2))
@@ -133,29 +132,29 @@ def write_release(path: Path) -> Path:
 
 def test_release_mat(tmp_path: Path) -> None:
     path = write_release(tmp_path / "release.mat")
-    train = read_mpii(path, tmp_path, split="train", skeleton=MPII16)
-    arrays = person_arrays(train.records, 16)
-    assert train.records["image_id"].tolist() == [40, 40]
-    assert arrays.visibility[:, [0, 9]].tolist() == [[1, 2], [1, 0]]
-    assert arrays.keypoints[0, 9].tolist() == [30, 60]
-    assert arrays.bbox_xyxy[0].tolist() == [25, 18.75, 75, 68.75]
-    assert arrays.head_xyxy[0].tolist() == [10, 20, 30, 50]
-    val = read_mpii(path, tmp_path, split="val", skeleton=MPII16)
-    assert val.records[["image_id", "num_keypoints"]].to_numpy().tolist() == [[41, 0]]
+    train = read_format("mpii", path, tmp_path, split="train", skeleton=MPII16)
+    found = arrays(train)
+    assert tabulate(train)["image_id"].tolist() == [40, 40]
+    assert found.visibility[:, [0, 9]].tolist() == [[1, 2], [1, 0]]
+    assert found.keypoints[0, 9].tolist() == [30, 60]
+    assert found.bbox_xyxy[0].tolist() == [25, 18.75, 75, 68.75]
+    assert found.head_xyxy[0].tolist() == [10, 20, 30, 50]
+    val = read_format("mpii", path, tmp_path, split="val", skeleton=MPII16)
+    assert tabulate(val)[["image_id", "num_keypoints"]].to_numpy().tolist() == [[41, 0]]
     scipy.io.savemat(tmp_path / "other.mat", {"x": 1})
     with pytest.raises(DataError, match="expected a struct RELEASE"):
-        read_mpii(tmp_path / "other.mat", tmp_path, split="val", skeleton=MPII16)
+        read_format("mpii", tmp_path / "other.mat", tmp_path, split="val", skeleton=MPII16)
 
 
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.is_dir(), reason="no folder of real samples (POSELINE_REAL)")
 def test_real_sample_lies_on_its_pictures() -> None:
-    annotations = read_mpii(REAL / "formats/mpii/test_mpii.json", REAL / "formats/mpii", split="val", skeleton=MPII16)
-    arrays = person_arrays(annotations.records, 16)
-    sizes = annotations.records[["image_width", "image_height"]].to_numpy()
-    assert len(annotations.records) == len(annotations.images) == 5
-    assert (arrays.keypoints >= 0).all()
-    assert (arrays.keypoints <= sizes[:, None]).all()
-    assert arrays.keypoints[0, 0].tolist() == [803, 710]
-    inside = (arrays.keypoints >= arrays.bbox_xyxy[:, None, :2]) & (arrays.keypoints <= arrays.bbox_xyxy[:, None, 2:])
-    assert inside.all(axis=2)[arrays.visibility > 0].mean() > 0.95
+    annotations = read_format("mpii", REAL / "formats/mpii/test_mpii.json", REAL / "formats/mpii", split="val", skeleton=MPII16)
+    found = arrays(annotations)
+    sizes = tabulate(annotations)[["image_width", "image_height"]].to_numpy()
+    assert len(tabulate(annotations)) == len(annotations.images) == 5
+    assert (found.keypoints >= 0).all()
+    assert (found.keypoints <= sizes[:, None]).all()
+    assert found.keypoints[0, 0].tolist() == [803, 710]
+    inside = (found.keypoints >= found.bbox_xyxy[:, None, :2]) & (found.keypoints <= found.bbox_xyxy[:, None, 2:])
+    assert inside.all(axis=2)[found.visibility > 0].mean() > 0.95

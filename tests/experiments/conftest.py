@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 DATASET = {
+    "format": "coco",
     "annotations": "data/mini",
     "train": {"annotations": "train.json", "images": "train"},
     "val": {"annotations": "val.json", "images": "val"},
@@ -85,7 +86,7 @@ def make_params() -> Callable[..., Params]:
 
     def make(seed: int = 1, uri: str | None = None, *, system_metrics: bool = False) -> Params:
         mlflow = {"uri": uri, "system_metrics": system_metrics}
-        data = {"coco": DATASET, "mpii": DATASET, "posetrack": DATASET}
+        data = {"sets": {"coco": DATASET}}
         return parse_params({"seed": seed, "data": data, "mlflow": mlflow}, source="test")
 
     return make

@@ -64,8 +64,8 @@ def finished(drawn_project: Path, tiny: tuple[str, ...], tmp_path_factory: pytes
         train.run(params, layout, "cpu", StageRun())
         for benchmark in ("coco", "mpii", "posetrack"):
             predict.run(params, layout, "cpu", benchmark)
-        track.run(params, layout)
-        for name in SCORES:
+        track.run(params, layout, "posetrack")
+        for name in params.data.sets:
             score.run(params, layout, name)
     return folder
 

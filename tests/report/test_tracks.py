@@ -6,21 +6,26 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from poseline.artifacts import PoseTable
+from poseline.core.poses import PoseSet
 from poseline.infer.draw import track_hex
 from poseline.report.tracks import VideoFrames, draw_switches, draw_timelines
 
 BOXES = {1: (0.0, 0.0, 10.0, 30.0), 2: (50.0, 0.0, 60.0, 30.0)}
 
 
-def table(rows: list[tuple[int, int, tuple[float, float, float, float]]], **columns: object) -> pd.DataFrame:
-    made = pd.DataFrame([{"frame_index": frame, "image_id": 100 + frame, "track_id": own, "box": box} for frame, own, box in rows])
-    made[["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]] = np.array(made.pop("box").tolist())
-    return made.assign(video_id="v", **columns)
+def table(rows: list[tuple[int, int, tuple[float, float, float, float]]], **columns: object) -> PoseTable:
+    made = pd.DataFrame([{"frame_index": frame, "image_id": 100 + frame} for frame, _, _ in rows])
+    poses = PoseSet(
+        keypoints=np.zeros((len(rows), 17, 2)), keypoint_scores=np.ones((len(rows), 17)), bbox_xyxy=np.array([box for _, _, box in rows]),
+        track_ids=np.array([own for _, own, _ in rows]),
+    )  # fmt: skip
+    return PoseTable(made.assign(video_id="v", **columns), poses)
 
 
-def truth(frames: range) -> pd.DataFrame:
+def truth(frames: range, **columns: object) -> PoseTable:
     rows = [(frame, person, box) for frame in frames for person, box in BOXES.items()]
-    return table(rows, dataset="posetrack", split="val", is_crowd=False)
+    return table(rows, dataset="posetrack", split="val", is_crowd=False, **columns)
 
 
 def links(*rows: tuple[int, int, int]) -> pd.DataFrame:
@@ -44,7 +49,7 @@ def test_a_lane_has_its_spans_its_gap_and_its_switch() -> None:
 
 
 def test_nobody_is_followed_in_an_empty_video() -> None:
-    (video,) = draw_timelines(links((0, 1, -1), (0, 2, -1), (1, 1, -1)), table([(0, 1, BOXES[1])])[:0])
+    (video,) = draw_timelines(links((0, 1, -1), (0, 2, -1), (1, 1, -1)), table([(0, 1, BOXES[1])]).select(np.zeros(1, dtype=bool)))
     assert [lane.spans for lane in video.lanes] == [(), ()]
     assert video.lanes[0].words == "person 1: followed by no id"
     assert [lane.present for lane in video.lanes] == [((0, 1),), ((0, 0),)]
@@ -52,10 +57,8 @@ def test_nobody_is_followed_in_an_empty_video() -> None:
 
 def test_every_switch_is_shown_with_its_two_frames(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((120, 160, 3), 200, np.uint8))
-    people = truth(range(4)).assign(image_path=str(tmp_path / "a.png"))
-    tracks = table([(frame, 7, BOXES[1]) for frame in range(4)]).assign(
-        keypoints=[np.zeros(34, np.float32)] * 4, keypoint_scores=[np.ones(17, np.float32)] * 4
-    )
+    people = truth(range(4), image_path=str(tmp_path / "a.png"))
+    tracks = table([(frame, 7, BOXES[1]) for frame in range(4)])
     followed = links((0, 1, 7), (1, 1, 7), (3, 1, 9), (0, 2, 8), (1, 2, 6))
     timelines = draw_timelines(followed, tracks)
     frames = VideoFrames.of(people, people, (tracks, "coco17"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from poseline.datasets.json_files import Json
@@ -13,6 +14,7 @@ Status: TypeAlias = Literal["passed", "failed", "crashed"]
 Sample: TypeAlias = float | int | str | bool
 
 SCHEMA_VERSION = 1
+MAX_LINES = 8
 MAX_IDS = 20
 
 
@@ -127,3 +129,13 @@ class Findings:
             {**asdict(result), "ids": list(result.ids), "samples": list(result.samples)} for result in self.results
         ]
         return {"schema_version": SCHEMA_VERSION, "summary": summary, **(counts or {}), "results": results}
+
+
+def describe_errors(findings: Findings, page: Path) -> str:
+    """One line a failed check, with the first ids, and where the whole list is."""
+    lines = [f"  {result.line()}" for result in findings.errors[:MAX_LINES]]
+    more = len(findings.errors) - MAX_LINES
+    if more > 0:
+        lines.append(f"  and {more} more checks")
+    count = len(findings.errors)
+    return f"validate: {count} check{'s' * (count > 1)} failed; see {page.as_posix()}:\n" + "\n".join(lines)

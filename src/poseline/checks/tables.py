@@ -41,7 +41,7 @@ def people_table(annotations: Annotations) -> pd.DataFrame:
             "image_id": raw.image_id,
             "image_listed": listed,
             "bbox_min_side_px": np.where(finite, side.min(axis=1), -1.0),
-            "bbox_outside_px": _where(good_box & (annotations.dataset != "mpii"), beyond.max(axis=1)),
+            "bbox_outside_px": _where(good_box & (~np.bool(annotations.loose_boxes)), beyond.max(axis=1)),
             "bbox_inside_share": _where(good_box & np.isfinite(size_wh).all(axis=1), inside),
             "area_px2": _areas(raw),
             "nonfinite_keypoints": (~np.isfinite(raw.keypoints)).any(axis=2).sum(axis=1),
@@ -91,7 +91,7 @@ def picture_table(
 
 def split_table(annotations: Annotations, *, share_with_warnings: float) -> pd.DataFrame:
     """One row for the split as a whole."""
-    people = int((annotations.records["num_keypoints"] > 0).sum())
+    people = int((annotations.people.rows["num_keypoints"] > 0).sum())
     return pd.DataFrame(
         {
             "num_images": [len(annotations.images)],

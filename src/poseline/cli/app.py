@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,7 +30,7 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="Parameter fil
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override one value: --set train.epochs=5. May be repeated.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-BenchmarkName = Annotated[Literal["coco", "mpii", "posetrack"], typer.Argument(help="The benchmark.")]
+SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set: a key of data.sets.")]
 
 
 def main() -> None:
@@ -71,3 +71,22 @@ def run(
     context = make_context(params, overrides or [], device)
     result = run_stage(name, context, lambda record: work(context, record))
     show(result, as_json=as_json, title=name, started=started)
+
+
+def run_each(
+    name: str,
+    choose: Callable[[Context], Sequence[str]],
+    work: Callable[[Context, str], Mapping[str, float]],
+    params: Path | None,
+    overrides: list[str] | None,
+    *,
+    as_json: bool = False,
+) -> None:
+    """One stage of several data sets, one after another, each under the tracker."""
+    from poseline.stages.runner import make_context, run_stage
+
+    context = make_context(params, overrides or [], "cpu")
+    for item in choose(context):
+        started = time.perf_counter()
+        result = run_stage(f"{name}@{item}", context, lambda _, item=item: work(context, item))  # type: ignore[misc]
+        show(result, as_json=as_json, title=f"{name}@{item}", started=started)

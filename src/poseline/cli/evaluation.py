@@ -17,9 +17,7 @@ RESAMPLES = 1000
 
 @app.command()
 def score(
-    name: Annotated[
-        Literal["coco", "coco_detections", "mpii", "posetrack"] | None, typer.Argument(help="A score of the pipeline's predictions.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="A data set: score the pipeline's predictions of it.")] = None,
     protocol: Annotated[
         Literal["coco", "coco-wholebody", "halpe", "crowdpose", "mpii", "mpii-multi", "posetrack", "mot"] | None,
         typer.Option("--protocol", help="Score official files by this protocol."),
@@ -46,7 +44,7 @@ def score(
         print(json.dumps(result.metrics, allow_nan=False) if as_json else format_scores(result.metrics))
         return
     if name is None:
-        raise ConfigError("score: name one of coco, coco_detections, mpii, posetrack; or give --protocol, --truth and --predictions.")
+        raise ConfigError("score: name a data set (a key of data.sets), or give --protocol, --truth and --predictions.")
     if truth is not None or predictions is not None or out is not None:
         raise ConfigError(f"score {name}: --truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage

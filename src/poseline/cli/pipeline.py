@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from poseline.cli.app import AsJson, BenchmarkName, Device, Overrides, ParamsFile, app, run
+import typer
+
+from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, SetName, app, run, run_each
 
 if TYPE_CHECKING:
     from poseline.experiments import StageRun
@@ -21,16 +23,25 @@ def mini(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson
 
 
 @app.command()
-def validate(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def validate(
+    name: Annotated[str | None, typer.Argument(metavar="[SET]", help="One data set; default: every one that is enabled.")] = None,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Check the annotations; errors stop here with exit code 1."""
+    from poseline.datasets.sets import enabled_sets
     from poseline.stages import validate as stage
 
-    run("validate", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)
+    def choose(context: Context) -> list[str]:
+        return [name] if name else enabled_sets(context.params.data)
+
+    run_each("validate", choose, lambda context, one: stage.run(context.params, context.layout, one), params, overrides, as_json=as_json)
 
 
 @app.command()
 def preprocess(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Write person records and crops."""
+    """Write the tables of people and images, and the crops."""
     from poseline.stages import preprocess as stage
 
     run("preprocess", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)
@@ -49,12 +60,12 @@ def train(params: ParamsFile = None, overrides: Overrides = None, device: Device
 
 @app.command()
 def predict(
-    benchmark: BenchmarkName, params: ParamsFile = None, overrides: Overrides = None, device: Device = "auto", as_json: AsJson = False
+    name: SetName, params: ParamsFile = None, overrides: Overrides = None, device: Device = "auto", as_json: AsJson = False
 ) -> None:
-    """Predict the poses of a benchmark's val pictures."""
+    """Predict the poses of a data set's val images."""
     from poseline.stages import predict as stage
 
     def work(context: Context, _: StageRun) -> Mapping[str, float]:
-        return stage.run(context.params, context.layout, context.device, benchmark)
+        return stage.run(context.params, context.layout, context.device, name)
 
-    run(f"predict@{benchmark}", work, params, overrides, device=device, as_json=as_json)
+    run(f"predict@{name}", work, params, overrides, device=device, as_json=as_json)

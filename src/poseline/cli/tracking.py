@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
+from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run_each, show
 from poseline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from poseline.stages.runner import Context
 
 track_app = typer.Typer(
     name="track",
@@ -30,6 +34,7 @@ Kind = Annotated[KindName | None, typer.Option("--kind", help="The tracker; defa
 @track_app.callback()
 def track(
     context: typer.Context,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="One data set of videos; default: all of track.sets.")] = None,
     kind: Kind = None,
     predictions: Annotated[
         Path | None, typer.Option("--predictions", help="Track these instead: PoseTrack file or folder, or a COCO result list of poses.")
@@ -47,7 +52,7 @@ def track(
     """Track the predicted PoseTrack videos, or with --predictions any prediction files."""
     options = [f"track.kind={kind}"] * (kind is not None) + ["track.video=true"] * video
     if context.invoked_subcommand is not None:
-        if predictions or frames or out or options or params or overrides or as_json:
+        if dataset or predictions or frames or out or options or params or overrides or as_json:
             raise ConfigError(f"track: options of `{context.invoked_subcommand}` come after its name.")
         return
     if predictions is not None:
@@ -57,7 +62,13 @@ def track(
         raise ConfigError("track: --frames and --out go with --predictions FILE or DIR.")
     from poseline.stages import track as stage
 
-    run("track", lambda known, _: stage.run(known.params, known.layout), params, [*(overrides or []), *options], as_json=as_json)
+    def choose(known: Context) -> list[str]:
+        return [dataset] if dataset else list(known.params.track.sets)
+
+    def work(known: Context, name: str) -> Mapping[str, float]:
+        return stage.run(known.params, known.layout, name)
+
+    run_each("track", choose, work, params, [*(overrides or []), *options], as_json=as_json)
 
 
 def track_predictions(
@@ -78,6 +89,7 @@ def track_predictions(
 
 @track_app.command()
 def tune(
+    dataset: Annotated[str | None, typer.Option("--dataset", help="A data set of videos; default: the first of track.sets.")] = None,
     kind: Kind = None,
     candidates: Annotated[int, typer.Option("--candidates", min=1, help="Configurations drawn, beside the present one.")] = 27,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws, the order of videos and the simulated detections.")] = 0,
@@ -90,14 +102,21 @@ def tune(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Search tracker parameters on the PoseTrack training videos, and print the best as --set lines."""
+    """Search tracker parameters on the training videos, and print the best as --set lines."""
     from poseline.stages.runner import make_context
-    from poseline.track import tune_videos as track_tune
+    from poseline.track import tune_videos
 
     found = None if detections is None else detections.resolve()
     context = make_context(params, [*(overrides or []), *([f"track.kind={kind}"] if kind else [])], device)
-    result = track_tune.run(
-        context.params, context.layout, context.device, candidates=candidates, seed=seed, metric=metric, detections=found
+    result = tune_videos.run(
+        context.params,
+        context.layout,
+        context.device,
+        dataset or context.params.track.sets[0],
+        candidates=candidates,
+        seed=seed,
+        metric=metric,
+        detections=found,
     )
     if as_json:
         print(json.dumps(result.summary))

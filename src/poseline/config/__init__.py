@@ -1,7 +1,7 @@
 """The frozen, typed mirror of params.yaml."""
 
 from poseline.config.base import Section
-from poseline.config.dataset import Benchmark, DataConfig, DatasetConfig, MiniConfig, PreprocessConfig, SplitConfig, ValidateConfig
+from poseline.config.dataset import FORMATS, DataConfig, DatasetConfig, MiniConfig, PreprocessConfig, Split, SplitConfig, ValidateConfig
 from poseline.config.evaluation import GateConfig, NmsConfig, PredictConfig, ReportConfig, ScoreConfig
 from poseline.config.network import CodecConfig, LossConfig, ModelConfig, NormaliseConfig
 from poseline.config.params import Params, config_hash, dump_section, flatten, load_params, parse_params
@@ -9,8 +9,8 @@ from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, ScheduleConfig, TrainConfig
 
 __all__ = [
+    "FORMATS",
     "AugmentConfig",
-    "Benchmark",
     "CodecConfig",
     "DataConfig",
     "DatasetConfig",
@@ -28,6 +28,7 @@ __all__ = [
     "ScheduleConfig",
     "ScoreConfig",
     "Section",
+    "Split",
     "SplitConfig",
     "TrackConfig",
     "TrainConfig",

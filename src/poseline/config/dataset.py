@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from poseline.config.base import Section
+from poseline.kinds import Kinds
 
-Benchmark = Literal["coco", "mpii", "posetrack"]
+Split = Literal["train", "val"]
+
+MiniSet = Literal["coco", "mpii", "posetrack"]
+FORMATS = Kinds(
+    "poseline.formats",
+    {
+        "coco": "poseline.datasets.coco.files",
+        "coco-wholebody": "poseline.datasets.wholebody.files",
+        "crowdpose": "poseline.datasets.crowdpose.files",
+        "halpe": "poseline.datasets.halpe.files",
+        "mpii": "poseline.datasets.mpii.annotations",
+        "posetrack": "poseline.datasets.posetrack.annotations",
+    },
+)
+"""Format of a data set -> the module that reads its annotations (see ``datasets/formats.py``)."""
+DETECTIONS = "_detections"
+"""What the name of a set's score under detected boxes ends in."""
 
 
 class MiniConfig(Section):
     """The embedded data sets that are drawn from a seed, in the official formats."""
 
     seed: int = Field(default=20, ge=0)
-    sets: tuple[Benchmark, ...] = ("coco", "mpii", "posetrack")
+    sets: tuple[MiniSet, ...] = ("coco", "mpii", "posetrack")
     image_wh: tuple[int, int] = (320, 240)
     coco_train_images: int = Field(default=1400, ge=1)
     coco_val_images: int = Field(default=200, ge=1)
@@ -37,23 +55,48 @@ class SplitConfig(Section):
 
 
 class DatasetConfig(Section):
-    """One benchmark's official files. ``annotations`` is the folder (or file) whose content DVC watches."""
+    """One data set in the files of its format. ``annotations`` is the folder (or file) whose content DVC watches."""
 
+    format: str
     enabled: bool = True
     annotations: Path
-    train: SplitConfig
-    val: SplitConfig
-    detections: str | None = Field(default=None, description="detector results on val, COCO result form")
+    train: SplitConfig | None = Field(default=None, description="null: nothing to train on")
+    val: SplitConfig | None = Field(default=None, description="null: nothing to score")
+    detections: str | None = Field(default=None, description="detector results on val, COCO result format")
     head_boxes: str | None = Field(default=None, description="MPII: .mat with the head boxes of val (PCKh needs them)")
+    skeleton: str | None = Field(default=None, description="keypoints of the files, a name or YAML file; null: the format's own")
+    results: str = Field(default="", description="what is scored: data/predictions/NAME, or data/tracks/NAME for videos")
+    code: str = Field(default="", description="what DVC watches of the format's code")
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return FORMATS.check(name)
+
+    @model_validator(mode="after")
+    def _any_split(self) -> DatasetConfig:
+        if self.train is None and self.val is None:
+            raise ValueError("train, val: both are null. Name the files of at least one split")
+        return self
+
+    def split(self, name: Split) -> SplitConfig | None:
+        """The files of a split; None where the set has none."""
+        return self.train if name == "train" else self.val
 
 
 class DataConfig(Section):
-    """Where the benchmarks lie, and the skeleton that one model learns for all of them."""
+    """The data sets by name, and the skeleton that one model learns for all of them."""
 
     skeleton: str = "union21"
-    coco: DatasetConfig
-    mpii: DatasetConfig
-    posetrack: DatasetConfig
+    sets: dict[str, DatasetConfig]
+
+    @field_validator("sets")
+    @classmethod
+    def _names(cls, sets: dict[str, DatasetConfig]) -> dict[str, DatasetConfig]:
+        for name in sets:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.endswith(DETECTIONS):
+                raise ValueError(f"'{name}': a set's name has letters, digits, _ and - only, and does not end in {DETECTIONS}")
+        return sets
 
 
 class ValidateConfig(Section):

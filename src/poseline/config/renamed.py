@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KEYS: dict[str, str] = {}
+KEYS: dict[str, str] = {f"data.{name}": f"data.sets.{name} (with format: {name})" for name in ("coco", "mpii", "posetrack")}
 """Old dotted key -> new dotted key."""
 
 VALUES: dict[str, dict[str, str]] = {}

@@ -134,8 +134,9 @@ class SmoothingConfig(Section):
 
 
 class TrackConfig(Section):
-    """Tracking of predicted PoseTrack videos."""
+    """Tracking of predicted poses in videos."""
 
+    sets: tuple[str, ...] = Field(default=("posetrack",), description="names of the data.sets of videos to track")
     kind: Literal["bytepose", "poseflow", "poseflow_released"] = "bytepose"
     min_pose_score: float = Field(default=0.2, ge=0, description="poses below are not given to any tracker")
     min_keypoint_score: float = Field(default=0.2, ge=0, description="keypoints below are left out of the tracking submission")

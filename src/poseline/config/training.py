@@ -54,7 +54,7 @@ class TrainConfig(Section):
     clip_norm: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights that are validated and kept")
     schedule: ScheduleConfig = ScheduleConfig()
-    sets: tuple[Literal["coco", "mpii", "posetrack"], ...] = ("coco", "mpii", "posetrack")
+    sets: tuple[str, ...] | None = Field(default=None, description="names of data.sets to learn from; null: all that have a train split")
     init_from: Path | None = Field(default=None, description="folder of a trained model to start from")
     processes: int | Literal["auto"] = 1
     nodes: int = Field(default=1, ge=1)

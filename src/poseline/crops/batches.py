@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from poseline.artifacts import PoseTable
 from poseline.config.training import AugmentConfig
 from poseline.core.geometry import warp_points
 from poseline.core.skeletons import Skeleton
@@ -20,7 +20,6 @@ from poseline.crops.augment import CropSample, apply_matrix, augment_sample, cen
 from poseline.crops.published_augment import LegacyAugmentOptions, LegacyDraws, augment_legacy
 from poseline.crops.shards import CropStore, crop_matrices
 from poseline.datasets.images import read_image
-from poseline.datasets.records import person_arrays
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class CropDataset(PoseDataset):
     def __init__(
         self,
         folder: Path,
-        index: pd.DataFrame,
+        index: PoseTable,
         skeleton: Skeleton,
         *,
         input_wh: tuple[int, int],
@@ -90,12 +89,11 @@ class CropDataset(PoseDataset):
         self.store = CropStore(folder)
         self.skeleton, self.input_wh, self.extent = skeleton, input_wh, extent
         self.seed, self.augment = seed, augment
-        people = person_arrays(index, skeleton.num_keypoints)
         matrices = crop_matrices(index)
-        warped = [warp_points(points, matrix) for points, matrix in zip(people.keypoints, matrices, strict=True)]
-        self.keypoints = np.stack(warped) if warped else people.keypoints
-        self.visibility = people.visibility
-        self.places = list(zip(index["shard"], index["offset"].to_list(), index["length"].to_list(), strict=True))
+        warped = [warp_points(points, matrix) for points, matrix in zip(index.poses.keypoints, matrices, strict=True)]
+        self.keypoints = np.stack(warped) if warped else index.poses.keypoints
+        self.visibility = index.poses.visibility
+        self.places = list(zip(index.rows["shard"], index.rows["offset"].to_list(), index.rows["length"].to_list(), strict=True))
 
     def __len__(self) -> int:
         return len(self.places)
@@ -126,12 +124,11 @@ class ReferenceDataset(PoseDataset):
     drops_outside = False
 
     def __init__(
-        self, index: pd.DataFrame, skeleton: Skeleton, *, input_wh: tuple[int, int], padding: float, seed: int, augment: AugmentConfig
+        self, index: PoseTable, skeleton: Skeleton, *, input_wh: tuple[int, int], padding: float, seed: int, augment: AugmentConfig
     ) -> None:
-        people = person_arrays(index, skeleton.num_keypoints)
         self.skeleton, self.input_wh, self.seed = skeleton, input_wh, seed
-        self.paths = index["image_path"].tolist()
-        self.boxes, self.keypoints, self.visibility = people.bbox_xyxy, people.keypoints, people.visibility
+        self.paths = index.rows["image_path"].tolist()
+        self.boxes, self.keypoints, self.visibility = index.poses.bbox_xyxy, index.poses.keypoints, index.poses.visibility
         self.options = LegacyAugmentOptions(
             scale=augment.scale,
             rotation_deg=augment.rotation_deg,

@@ -133,9 +133,7 @@ def augment_legacy(
     )
 
 
-def noise_box(
-    bbox_xyxy: Float[np.ndarray, " 4"], picture_wh: tuple[int, int], *, draws: LegacyDraws
-) -> Float[np.ndarray, " 4"]:
+def noise_box(bbox_xyxy: Float[np.ndarray, " 4"], picture_wh: tuple[int, int], *, draws: LegacyDraws) -> Float[np.ndarray, " 4"]:
     """A box as a detector might have given it: a part of the true one (15 in 100), or its sides moved."""
     x1, y1, x2, y2 = (float(side) for side in bbox_xyxy)
     width, height = x2 - x1, y2 - y1

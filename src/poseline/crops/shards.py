@@ -12,20 +12,19 @@ import os
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, UInt8
 
+from poseline.artifacts import PoseTable
 from poseline.config.dataset import PreprocessConfig
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix
 from poseline.datasets.images import read_image
-from poseline.datasets.records import BBOX_COLUMNS
 from poseline.errors import ArtifactError
 
 MATRIX_COLUMNS = tuple(f"crop_m{i}" for i in range(6))
@@ -67,16 +66,17 @@ def _encode_image(job: _ImageJob) -> tuple[list[bytes], np.ndarray]:
     return [cv2.imencode(".jpg", crop[..., ::-1], options)[1].tobytes() for crop in crops], matrices
 
 
-def write_crops(records: pd.DataFrame, folder: Path, config: PreprocessConfig, *, crop_wh: tuple[int, int]) -> pd.DataFrame:
-    """Cut one crop a record into ``folder/crops-*.tar``.
+def write_crops(people: PoseTable, folder: Path, config: PreprocessConfig, *, crop_wh: tuple[int, int]) -> PoseTable:
+    """Cut one crop a person into ``folder/crops-*.tar``.
 
     Returns:
-        The records with columns shard, offset, length (bytes of the JPEG) and the six entries of the crop matrix.
+        The people, those of one image together, with columns shard, offset, length (bytes of the JPEG) and the six entries of the
+        crop matrix.
     """
     positions: list[np.ndarray] = []
     jobs: list[_ImageJob] = []
-    boxes = records[list(BBOX_COLUMNS)].to_numpy(np.float32)
-    for path, rows in records.reset_index(drop=True).groupby("image_path", sort=False).indices.items():
+    boxes = people.poses.bbox_xyxy
+    for path, rows in people.rows.groupby("image_path", sort=False).indices.items():
         positions.append(np.asarray(rows))
         jobs.append(_ImageJob(str(path), boxes[rows], crop_wh, config.padding, config.jpeg_quality))
     order = np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64)
@@ -87,11 +87,9 @@ def write_crops(records: pd.DataFrame, folder: Path, config: PreprocessConfig, *
             matrices.extend(image_matrices.reshape(-1, 6))
             for jpeg in encoded:
                 writer.add(jpeg)
-    index = records.iloc[order].reset_index(drop=True)
-    index["shard"], index["offset"], index["length"] = writer.shards, writer.offsets, writer.lengths
-    for column, values in zip(MATRIX_COLUMNS, np.asarray(matrices, dtype=np.float64).reshape(-1, 6).T, strict=True):
-        index[column] = values
-    return index
+    index = people.select(order)
+    entries = dict(zip(MATRIX_COLUMNS, np.asarray(matrices, dtype=np.float64).reshape(-1, 6).T, strict=True))
+    return replace(index, rows=index.rows.assign(shard=writer.shards, offset=writer.offsets, length=writer.lengths, **entries))
 
 
 def _map_jobs(jobs: list[_ImageJob], processes: int) -> Iterator[tuple[list[bytes], np.ndarray]]:
@@ -173,8 +171,6 @@ class CropStore:
         return image
 
 
-def crop_matrices(index: pd.DataFrame) -> Float[np.ndarray, "N 2 3"]:
-    """The matrices (picture to stored crop) of a crop index."""
-    return index[list(MATRIX_COLUMNS)].to_numpy(np.float64).reshape(-1, 2, 3)
-
-
+def crop_matrices(index: PoseTable) -> Float[np.ndarray, "N 2 3"]:
+    """The matrices (image to stored crop) of a crop index."""
+    return index.rows[list(MATRIX_COLUMNS)].to_numpy(np.float64).reshape(-1, 2, 3)

@@ -1,4 +1,4 @@
-"""What the readers of official files hand over: person records, pictures, and the values as the file gave them."""
+"""What the readers of annotation files return: people, images, and the values as the file gave them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,31 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from poseline.artifacts import PoseTable
 from poseline.core.boxes import box_area
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.datasets.records import BBOX_COLUMNS, COLUMN_TYPES, HEAD_COLUMNS, convert_keypoints
 
 AREA_OF_BOX = 0.53
 """Person area over box area where a data set has no masks: the field's convention for OKS."""
+
+HEAD_COLUMNS = ("head_x1", "head_y1", "head_x2", "head_y2")
+PERSON_TYPES = {
+    "dataset": "str",
+    "split": "str",
+    "image_id": "int64",
+    "image_path": "str",
+    "image_width": "int32",
+    "image_height": "int32",
+    "annotation_id": "int64",
+    "is_crowd": "bool",
+    "num_keypoints": "int32",
+    **dict.fromkeys(HEAD_COLUMNS, "float32"),
+    "video_id": "str",
+    "frame_index": "int32",
+}
+"""The rows of a table of people: image_id and annotation_id are unique within (dataset, split); num_keypoints counts the labelled
+ones; head boxes are pixels, -1 where the data set has none; video_id is empty and frame_index 0 for stills."""
 
 IMAGE_TYPES = {
     "dataset": "str",
@@ -30,11 +49,11 @@ IMAGE_TYPES = {
 
 @dataclass(frozen=True)
 class RawPeople:
-    """Every person of a file, faults included: in pixels from 0, but neither clipped nor cleaned. N people, K keypoints.
+    """Every person of a file, errors included: in pixels from 0, neither clipped nor cleaned. N people, K keypoints.
 
     Attributes:
         annotation_id: [N].
-        image_id: [N]; may name a picture that the file does not list.
+        image_id: [N]; may name an image that the file does not list.
         bbox_xyxy: [N, 4]; NaN where the file has no number.
         area: [N] px²; NaN where the file has none.
         is_crowd: [N].
@@ -65,16 +84,17 @@ class Annotations:
     """One split of one data set.
 
     Attributes:
-        dataset: name of the data set.
+        dataset: the data set's name in the parameters.
         split: train or val.
         source: the annotation file or folder.
         skeleton: the file's own keypoints (those of ``raw``).
-        records: person table (data/records.py) in the target skeleton; people of pictures that the file does not list are
+        people: poses in the target skeleton, rows as :data:`PERSON_TYPES`; people of images that the file does not list are
             only in ``raw``, where the checks report them.
-        images: one row a picture: dataset, split, image_id, image_path, width, height, video_id, frame_index.
+        images: one row an image: dataset, split, image_id, image_path, width, height, video_id, frame_index.
         raw: every person as the file gave it.
         has_head_boxes: whether the data set brings head boxes at all.
-        labelled_images: ids of the pictures on which people are labelled; all of them but for PoseTrack.
+        loose_boxes: whether person boxes may by the format's nature reach outside the image (MPII's squares).
+        labelled_images: ids of the images on which people are labelled; all of them but for PoseTrack.
         ignore_regions: image_id -> polygons [P, 2] in pixels where detections do not count.
     """
 
@@ -82,22 +102,23 @@ class Annotations:
     split: str
     source: Path
     skeleton: Skeleton
-    records: pd.DataFrame
+    people: PoseTable
     images: pd.DataFrame
     raw: RawPeople
     has_head_boxes: bool = False
+    loose_boxes: bool = False
     labelled_images: frozenset[int] = frozenset()
     ignore_regions: dict[int, list[Float[np.ndarray, "P 2"]]] = field(default_factory=dict)
 
 
 def image_table(dataset: str, split: str, rows: list[dict[str, object]]) -> pd.DataFrame:
-    """The pictures of a split as a typed table; ``rows`` hold image_id, image_path, width, height and, for videos, the frame."""
+    """The images of a split as a typed table; ``rows`` hold image_id, image_path, width, height and, for videos, the frame."""
     defaults: dict[str, object] = {"dataset": dataset, "split": split, "video_id": "", "frame_index": 0}
     return pd.DataFrame([{**defaults, **row} for row in rows], columns=list(IMAGE_TYPES)).astype(IMAGE_TYPES)
 
 
-def build_records(raw: RawPeople, images: pd.DataFrame, *, source: Skeleton, target: Skeleton) -> pd.DataFrame:
-    """The record table of the people whose picture is listed: keypoints by name, boxes clipped to the picture, no NaN.
+def tabulate_people(raw: RawPeople, images: pd.DataFrame, *, source: Skeleton, target: Skeleton) -> PoseTable:
+    """The people whose image is listed: keypoints by name in the target skeleton, boxes clipped to the image, no NaN.
 
     A keypoint that is not finite counts as unlabelled; a box that is not finite becomes empty; a missing area is 0.53 of the box.
     The checks report all three.
@@ -106,9 +127,17 @@ def build_records(raw: RawPeople, images: pd.DataFrame, *, source: Skeleton, tar
     listed = np.isin(raw.image_id, by_id.index.to_numpy())
     rows = by_id.loc[raw.image_id[listed]]
     keypoints, visibility = clean_keypoints(raw.keypoints[listed], raw.visibility[listed])
-    keypoints, visibility = convert_keypoints(keypoints, visibility, source, target)
-    bbox = clip_to_pictures(np.nan_to_num(raw.bbox_xyxy[listed], nan=0.0, posinf=0.0, neginf=0.0), rows)
+    bbox = clip_to_images(np.nan_to_num(raw.bbox_xyxy[listed], nan=0.0, posinf=0.0, neginf=0.0), rows)
     area = raw.area[listed]
+    poses = PoseSet(
+        keypoints=keypoints,
+        keypoint_scores=visibility > 0,
+        bbox_xyxy=bbox,
+        pose_scores=np.ones(len(bbox)),
+        visibility=visibility,
+        area=np.where(np.isfinite(area), area, AREA_OF_BOX * box_area(bbox)),
+        track_ids=raw.track_id[listed],
+    ).convert(source, target)
     head = np.where(np.isfinite(raw.head_xyxy[listed]).all(axis=1, keepdims=True), raw.head_xyxy[listed], -1.0)
     columns: dict[str, object] = {
         "dataset": rows["dataset"].to_numpy(),
@@ -118,18 +147,13 @@ def build_records(raw: RawPeople, images: pd.DataFrame, *, source: Skeleton, tar
         "image_width": rows["width"].to_numpy(),
         "image_height": rows["height"].to_numpy(),
         "annotation_id": raw.annotation_id[listed],
-        **{name: bbox[:, i] for i, name in enumerate(BBOX_COLUMNS)},
-        "area": np.where(np.isfinite(area), area, AREA_OF_BOX * box_area(bbox)),
         "is_crowd": raw.is_crowd[listed],
-        "num_keypoints": (visibility > 0).sum(axis=1),
-        "keypoints": pd.Series(list(keypoints.reshape(len(keypoints), 2 * target.num_keypoints)), dtype="object"),
-        "visibility": pd.Series(list(visibility), dtype="object"),
+        "num_keypoints": (poses.visibility > 0).sum(axis=1),
         **{name: head[:, i] for i, name in enumerate(HEAD_COLUMNS)},
         "video_id": rows["video_id"].to_numpy(),
         "frame_index": rows["frame_index"].to_numpy(),
-        "track_id": raw.track_id[listed],
     }
-    return pd.DataFrame(columns, columns=list(COLUMN_TYPES)).astype(COLUMN_TYPES)
+    return PoseTable(pd.DataFrame(columns, columns=list(PERSON_TYPES)).astype(PERSON_TYPES), poses)
 
 
 def clean_keypoints(keypoints: Float[np.ndarray, "N K 2"], visibility: Float[np.ndarray, "N K"]) -> tuple[np.ndarray, np.ndarray]:
@@ -138,8 +162,8 @@ def clean_keypoints(keypoints: Float[np.ndarray, "N K 2"], visibility: Float[np.
     return np.where(known[..., None], keypoints, 0), np.where(known, visibility, 0).astype(np.int64)
 
 
-def clip_to_pictures(bbox_xyxy: Float[np.ndarray, "N 4"], rows: pd.DataFrame) -> Float[np.ndarray, "N 4"]:
-    """Boxes clipped to their pictures; as they are where the picture's size is not known (0)."""
+def clip_to_images(bbox_xyxy: Float[np.ndarray, "N 4"], rows: pd.DataFrame) -> Float[np.ndarray, "N 4"]:
+    """Boxes clipped to their images; unchanged where the image's size is not known (0)."""
     size = rows[["width", "height"]].to_numpy(np.float64)
     clipped = np.clip(bbox_xyxy, 0, np.tile(size, 2)) if len(bbox_xyxy) else bbox_xyxy
     return np.where((size > 0).all(axis=1, keepdims=True), clipped, bbox_xyxy)

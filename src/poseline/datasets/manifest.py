@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from poseline.artifacts import PoseTable, read_json
+from poseline.config import DataConfig
 from poseline.datasets.annotations import Annotations
 from poseline.datasets.json_files import Json
+from poseline.datasets.sets import enabled_sets
 
 
 def build_manifest(annotations: Sequence[Annotations]) -> dict[str, Json]:
@@ -16,9 +20,19 @@ def build_manifest(annotations: Sequence[Annotations]) -> dict[str, Json]:
     return {f"{split.dataset}/{split.split}": split_entry(split) for split in annotations}
 
 
+def hash_manifests(validated: Path, data: DataConfig) -> str:
+    """Sixteen hex digits over the manifests of every enabled set.
+
+    Raises:
+        ArtifactError: one is missing or damaged.
+    """
+    manifests = {name: read_json(validated / name / "manifest.json", made_by=f"validate {name}") for name in enabled_sets(data)}
+    return hashlib.sha256(json.dumps(manifests, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def split_entry(annotations: Annotations) -> dict[str, Json]:
     """One split: pictures, videos, people, keypoints, and the hashes of the annotation files and of the pictures' paths and sizes."""
-    records, images = annotations.records, annotations.images
+    people, images = annotations.people, annotations.images
     return {
         "annotations": annotations.source.as_posix(),
         "annotations_sha256": hash_path(annotations.source),
@@ -27,10 +41,15 @@ def split_entry(annotations: Annotations) -> dict[str, Json]:
         "num_videos": int(images.loc[images["video_id"] != "", "video_id"].nunique()),
         "num_people": len(annotations.raw),
         "num_crowds": int(annotations.raw.is_crowd.sum()),
-        "num_labelled_people": int((records["num_keypoints"] > 0).sum()),
-        "num_keypoints": int(records["num_keypoints"].sum()),
-        "num_tracks": len(records.loc[records["track_id"] >= 0, ["video_id", "track_id"]].drop_duplicates()),
+        "num_labelled_people": int((people.rows["num_keypoints"] > 0).sum()),
+        "num_keypoints": int(people.rows["num_keypoints"].sum()),
+        "num_tracks": _count_tracks(people),
     }
+
+
+def _count_tracks(people: PoseTable) -> int:
+    tracks = people.rows[["video_id"]].assign(track_id=people.poses.track_ids)
+    return len(tracks[tracks["track_id"] >= 0].drop_duplicates())
 
 
 def hash_path(path: Path) -> str:

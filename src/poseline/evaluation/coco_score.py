@@ -7,18 +7,17 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import Layout, read_table
+from poseline.artifacts import BBOX_COLUMNS, Layout, read_poses
 from poseline.config import DatasetConfig, Params
 from poseline.config.params import Yaml
 from poseline.core.boxes import xyxy_to_xywh
+from poseline.core.poses import PoseSet
 from poseline.core.similarity import oks_pairs
 from poseline.core.skeletons import Skeleton, load_skeleton
-from poseline.datasets.coco.files import read_detections
+from poseline.datasets.boxes import BoxSource
 from poseline.datasets.coco.scoring_files import read_truth
-from poseline.datasets.predictions import BoxSource, pose_set
-from poseline.datasets.read import annotation_path
-from poseline.datasets.records import BBOX_COLUMNS
-from poseline.datasets.sets import dataset_config
+from poseline.datasets.coco_format import read_detections
+from poseline.datasets.sets import annotation_path, dataset_config, split_files
 from poseline.evaluation.bootstrap import bootstrap_ap
 from poseline.evaluation.diagnosis import diagnose_results
 from poseline.evaluation.match_tables import matches_to_frame
@@ -29,20 +28,20 @@ from poseline.metrics.keypoint_ap import score_coco
 from poseline.metrics.keypoint_types import RECALL_POINTS, CocoResults, CocoScore, CocoTruth
 
 
-def score(params: Params, layout: Layout, boxes: BoxSource) -> ScoreFiles:
+def score(params: Params, layout: Layout, name: str, boxes: BoxSource) -> ScoreFiles:
     """The score of the predictions under one kind of boxes; says so where the benchmark has none of that kind.
 
     Detections in which no pose was found are scored, with AP 0.
     """
-    config = dataset_config(params, "coco")
-    about = read_about(layout, "predictions/coco", made_by="predict coco")
+    config = dataset_config(params.data, name)
+    about = read_about(layout, f"predictions/{name}", made_by=f"predict {name}")
     if not about["enabled"] or (boxes == "detections" and config.detections is None):
         return not_enabled("coco")
-    table, header = read_table(layout.predictions / "coco/poses.parquet", kind="predictions", made_by="predict coco")
-    rows = table[table["boxes"] == boxes].reset_index(drop=True)
+    table, header = read_poses(layout.predictions / name / "poses.parquet", kind="predictions", made_by=f"predict {name}")
+    found_poses = table.where(boxes=boxes)
     skeleton = load_skeleton(header.skeleton)
-    truth = read_truth(annotation_path(config, config.val.annotations))
-    results = to_results(rows, truth, skeleton)
+    truth = read_truth(split_files(config, "val", name=name)[1])
+    results = to_results(found_poses.rows["image_id"], found_poses.poses, truth)
     found = score_coco(truth, results, engine=params.score.engine)
     matches = match_slices(truth, results)
     metrics = cast("dict[str, Yaml]", dict(found.metrics))
@@ -53,7 +52,7 @@ def score(params: Params, layout: Layout, boxes: BoxSource) -> ScoreFiles:
     if params.score.diagnosis:
         metrics |= diagnose_results(truth, results, skeleton)
     protocol = stamp(
-        params, about, benchmark="coco", boxes=boxes, data_hash=truth_hash(layout, "coco"),
+        params, about, benchmark="coco", boxes=boxes, data_hash=truth_hash(layout, name),
         box_ap=detector_ap(config, truth) if boxes == "detections" else None,
         num_images=len(truth.image_ids), num_people=int((~truth.ignored).sum()),
     )  # fmt: skip
@@ -61,12 +60,11 @@ def score(params: Params, layout: Layout, boxes: BoxSource) -> ScoreFiles:
     return ScoreFiles(metrics, found_people(truth, results, found, skeleton), matches_to_frame(matches), pr_rows(found))
 
 
-def to_results(rows: pd.DataFrame, truth: CocoTruth, skeleton: Skeleton) -> CocoResults:
-    """Prediction rows as detected poses; their boxes give the area that COCO's size slices look at."""
-    poses = pose_set(rows, skeleton.num_keypoints)
+def to_results(image_ids: pd.Series, poses: PoseSet, truth: CocoTruth) -> CocoResults:
+    """Predicted poses as detected poses; their keypoints give the area that COCO's size slices look at."""
     return CocoResults.from_arrays(
         truth,
-        rows["image_id"].to_numpy(np.int64),
+        image_ids.to_numpy(np.int64),
         keypoints=poses.keypoints,
         keypoint_scores=poses.keypoint_scores,
         scores=poses.pose_scores,

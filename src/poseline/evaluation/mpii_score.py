@@ -7,12 +7,11 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import Layout, read_table
+from poseline.artifacts import Layout, PoseTable, read_poses
 from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.predictions import pose_set
-from poseline.datasets.records import convert_keypoints, person_arrays
+from poseline.datasets.annotations import HEAD_COLUMNS
 from poseline.datasets.sets import target_skeleton
 from poseline.errors import DataError
 from poseline.evaluation.bootstrap import DistanceTable, bootstrap_metrics
@@ -23,20 +22,22 @@ from poseline.metrics.pckh import PckhScore, head_size_from_box, mean_pckh, scor
 CURVE = np.linspace(0, 0.5, 26)
 
 
-def score(params: Params, layout: Layout) -> ScoreFiles:
+def score(params: Params, layout: Layout, name: str) -> ScoreFiles:
     """PCKh@0.5 per joint and mean, PCKh@0.1 and AUC.
 
     Raises:
         DataError: a person lacks its head box.
     """
-    about = read_about(layout, "predictions/mpii", made_by="predict mpii")
+    about = read_about(layout, f"predictions/{name}", made_by=f"predict {name}")
     if not about["enabled"]:
         return not_enabled("mpii")
-    table, header = read_table(layout.predictions / "mpii/poses.parquet", kind="predictions", made_by="predict mpii")
-    people, _ = read_table(layout.processed / "people.parquet", kind="people", made_by="preprocess")
-    truth = people[(people["dataset"] == "mpii") & (people["split"] == "val") & (people["num_keypoints"] > 0)]
-    truth = truth.set_index("annotation_id").loc[table["annotation_id"]].reset_index()
-    found = score_people(truth, table, header.skeleton, params)
+    table, _ = read_poses(layout.predictions / name / "poses.parquet", kind="predictions", made_by=f"predict {name}")
+    people, _ = read_poses(layout.processed / "people.parquet", kind="people", made_by="preprocess")
+    people = people.where(dataset=name, split="val")
+    place = pd.Series(np.arange(len(people)), index=people.rows["annotation_id"])
+    known = people.select(place.loc[table.rows["annotation_id"]].to_numpy())
+    truth = known.rows
+    found = score_people(known, table, params)
     distances = DistanceTable.from_people(truth["image_id"].to_numpy(np.int64), found.distances)
     metrics = cast("dict[str, Yaml]", dict(found.metrics))
     if params.score.bootstrap:
@@ -44,7 +45,7 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
         metrics["pckh_interval"] = [low, high]
     metrics["joints"] = cast("Yaml", found.joints)
     protocol = stamp(
-        params, about, benchmark="mpii", boxes="ground_truth", data_hash=truth_hash(layout, "mpii"),
+        params, about, benchmark="mpii", boxes="ground_truth", data_hash=truth_hash(layout, name),
         num_images=truth["image_id"].nunique(), num_people=len(truth),
     )  # fmt: skip
     metrics["protocol"] = cast("Yaml", protocol.to_dict())
@@ -61,21 +62,19 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
     return ScoreFiles(metrics, rows, distances_to_frame(distances), curve)
 
 
-def score_people(truth: pd.DataFrame, table: pd.DataFrame, predicted_skeleton: str, params: Params) -> PckhScore:
-    """PCKh of prediction rows against the record rows of the same people.
+def score_people(truth: PoseTable, predicted: PoseTable, params: Params) -> PckhScore:
+    """PCKh of predicted poses against the same people.
 
     Raises:
         DataError: a person lacks its head box.
     """
-    union, mpii = target_skeleton(params), load_skeleton("mpii16")
-    records = person_arrays(truth, union.num_keypoints)
-    keypoints, visibility = convert_keypoints(records.keypoints, records.visibility, union, mpii)
-    size = head_size_from_box(records.head_xyxy)
-    if not (records.head_xyxy[:, 2] > records.head_xyxy[:, 0]).all():
-        person = int(np.argmin(records.head_xyxy[:, 2] > records.head_xyxy[:, 0]))
+    poses = truth.poses.convert(target_skeleton(params.data), load_skeleton("mpii16"))
+    heads = truth.rows[list(HEAD_COLUMNS)].to_numpy(np.float32)
+    size = head_size_from_box(heads)
+    if not (heads[:, 2] > heads[:, 0]).all():
+        person = int(np.argmin(heads[:, 2] > heads[:, 0]))
         raise DataError(
-            f"mpii val: annotation {truth['annotation_id'].iloc[person]} has no head box, which PCKh needs. "
-            "Give data.mpii.head_boxes (gt_valid.mat) or the official release .mat."
+            f"mpii val: annotation {truth.rows['annotation_id'].iloc[person]} has no head box, which PCKh needs. "
+            "Give data.sets.mpii.head_boxes (gt_valid.mat) or the official release .mat."
         )
-    poses = pose_set(table, load_skeleton(predicted_skeleton).num_keypoints)
-    return score_pckh(poses.keypoints, keypoints, visibility == 0, size)
+    return score_pckh(predicted.poses.keypoints, poses.keypoints, poses.visibility == 0, size)

@@ -12,8 +12,7 @@ from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.datasets.posetrack.files import PoseTrackSequence, read_folder
 from poseline.datasets.posetrack.frames import scored_frames
-from poseline.datasets.read import annotation_path
-from poseline.datasets.sets import dataset_config
+from poseline.datasets.sets import dataset_config, split_files
 from poseline.evaluation.bootstrap import bootstrap_metrics, list_metrics
 from poseline.evaluation.match_tables import videos_to_frame
 from poseline.evaluation.scores import ScoreFiles, not_enabled, read_about, stamp, truth_hash
@@ -28,21 +27,21 @@ OKS_THRESHOLD = 0.5
 HOTA_NAMES = {"hota": "hota", "deta": "det_a", "assa": "ass_a", "loca": "loc_a"}
 
 
-def score(params: Params, layout: Layout) -> ScoreFiles:
+def score(params: Params, layout: Layout, name: str) -> ScoreFiles:
     """The PoseTrack figures by ``score.posetrack_mode``, and beside them what other protocols say of the same tracks.
 
     Two submissions are scored, as the benchmark's two tasks are: ``map`` is of every predicted pose; ``mota``, ``motp``,
     ``precision``, ``recall``, ``hota`` and ``idf1`` are of the tracked poses without unsure keypoints, whose own mAP is
     ``map_tracked``. ``tracking`` holds the strict figures, HOTA and identity on OKS, keypoint HOTA, and every switch.
     """
-    config = dataset_config(params, "posetrack")
-    about = read_about(layout, "tracks", made_by="track")
+    config = dataset_config(params.data, name)
+    about = read_about(layout, f"tracks/{name}", made_by="track")
     if not about["enabled"]:
         return not_enabled("posetrack")
-    truth, found = read_folder(annotation_path(config, config.val.annotations)), read_folder(layout.tracks / "tracked")
+    truth, found = read_folder(split_files(config, "val", name=name)[1]), read_folder(layout.tracks / name / "tracked")
     mode = params.score.posetrack_mode
     tracked = score_posetrack(truth, found, mode=mode)
-    poses = score_posetrack(truth, read_folder(layout.tracks / "poses"), mode=mode)
+    poses = score_posetrack(truth, read_folder(layout.tracks / name / "poses"), mode=mode)
     people = score_pose_tracking(truth, found, threshold=OKS_THRESHOLD)
     metrics: dict[str, Yaml] = {"map": poses.metrics["map"], "map_tracked": tracked.metrics["map"]}
     metrics |= {key: tracked.metrics[key] for key in ("mota", "motp", "precision", "recall")}
@@ -57,7 +56,7 @@ def score(params: Params, layout: Layout) -> ScoreFiles:
     metrics["tracked"] = cast("Yaml", tracked.as_dict())
     metrics["poses"] = cast("Yaml", poses.as_dict())
     protocol = stamp(
-        params, about, benchmark="posetrack", boxes=str(about["boxes"]), data_hash=truth_hash(layout, "posetrack"),
+        params, about, benchmark="posetrack", boxes=str(about["boxes"]), data_hash=truth_hash(layout, name),
         num_images=sum(len(sequence.frames) for sequence in truth.values()), num_people=count_people(truth),
     )  # fmt: skip
     metrics["protocol"] = cast("Yaml", {**protocol.to_dict(), "mode": mode, "tracker": about["tracker"]})

@@ -8,24 +8,24 @@ from typing import cast
 
 import numpy as np
 
-from poseline.artifacts import Layout, read_table, write_json
+from poseline.artifacts import Layout, read_poses, write_json
 from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.core.skeletons import load_skeleton
+from poseline.datasets.boxes import ground_truth_boxes
 from poseline.datasets.coco.scoring_files import read_truth
-from poseline.datasets.predictions import truth_boxes
-from poseline.datasets.read import annotation_path
-from poseline.datasets.sets import dataset_config
+from poseline.datasets.sets import dataset_config, split_files
 from poseline.errors import ConfigError, DataError
 from poseline.evaluation.calibration import compare_rescoring, fit_expected_oks
 from poseline.evaluation.coco_score import to_results
 from poseline.infer.estimator import estimate_boxes
 from poseline.infer.expected_oks import ExpectedOks
+from poseline.infer.predict import convert_predictions, settle_rule
+from poseline.infer.rescoring import calibration_terms, rescore
 from poseline.infer.runtime import load_estimator
 from poseline.metrics.keypoint_ap import score_coco
 from poseline.metrics.keypoint_types import CocoTruth
 from poseline.models.device import resolve_device
-from poseline.stages.predict import calibration_terms, convert_predictions, rescore, settle_rule
 
 
 def run(params: Params, layout: Layout, device: str, *, share: float = 0.2) -> dict[str, float]:
@@ -41,22 +41,22 @@ def run(params: Params, layout: Layout, device: str, *, share: float = 0.2) -> d
         ConfigError: COCO is not enabled.
         DataError: too few people to learn from.
     """
-    config = dataset_config(params, "coco")
+    config = dataset_config(params.data, "coco")
     if not config.enabled:
         raise ConfigError("data.coco.enabled: false, but expected-OKS rescoring is fitted to COCO's training people. Enable it.")
     skeleton = load_skeleton("coco17")
-    table, _ = read_table(layout.processed / "people.parquet", kind="people", made_by="preprocess")
-    people = table[(table["dataset"] == "coco") & (table["split"] == "train")]
-    pictures = np.sort(people["image_id"].unique())
+    table, _ = read_poses(layout.processed / "people.parquet", kind="people", made_by="preprocess")
+    people = table.where(dataset="coco", split="train")
+    pictures = np.sort(people.rows["image_id"].unique())
     chosen = np.random.default_rng(params.seed).permutation(pictures)[: max(1, round(share * len(pictures)))]
-    boxes = truth_boxes(people[people["image_id"].isin(chosen)])
+    boxes = ground_truth_boxes(people.select(people.rows["image_id"].isin(chosen)))
     if not len(boxes):
         raise DataError(f"calibrate: no labelled person among {len(chosen)} training pictures. Give a larger --share.")
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
     params = settle_rule(params, estimator.saved)
     rows = convert_predictions(estimate_boxes(estimator, boxes, score=params.predict.rule), estimator.skeleton, skeleton, params.predict)
-    truth = read_truth(annotation_path(config, config.train.annotations))
-    results = to_results(rows, truth, skeleton)
+    truth = read_truth(split_files(config, "train", name="coco")[1])
+    results = to_results(rows.rows["image_id"], rows.poses, truth)
     model = fit_expected_oks(truth, results)
     content = {**calibration_terms(params, layout), "num_people": len(rows), **cast("dict[str, Yaml]", model.to_dict())}
     write_json(Path(params.predict.calibration), content)
@@ -78,12 +78,12 @@ def _judge_val(params: Params, layout: Layout, model: ExpectedOks) -> dict[str, 
     path = layout.predictions / "coco/poses.parquet"
     if not path.is_file():
         return {}
-    config = dataset_config(params, "coco")
-    poses, header = read_table(path, kind="predictions", made_by="predict coco")
-    truth = read_truth(annotation_path(config, config.val.annotations))
+    config = dataset_config(params.data, "coco")
+    poses, _ = read_poses(path, kind="predictions", made_by="predict coco")
+    truth = read_truth(split_files(config, "val", name="coco")[1])
     found: dict[str, float | None] = {}
-    for boxes, rows in poses.groupby("boxes"):
-        for name, table in (("before", rows), ("after", rescore(rows, model, params.predict))):
-            results = to_results(table, truth, load_skeleton(header.skeleton))
+    for boxes, part in poses.groups("boxes"):
+        for name, found_poses in (("before", part.poses), ("after", rescore(part.poses, model, params.predict))):
+            results = to_results(part.rows["image_id"], found_poses, truth)
             found[f"val_{boxes}_{name}"] = score_coco(truth, results).metrics["ap"]
     return found

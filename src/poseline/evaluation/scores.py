@@ -70,7 +70,7 @@ def read_about(layout: Layout, folder: str, *, made_by: str) -> dict[str, Yaml]:
 
 def truth_hash(layout: Layout, benchmark: str) -> str:
     """Hash of a benchmark's val annotations, as the validation's manifest has it."""
-    manifest = read_json(layout.validated / "manifest.json", made_by="validate")
+    manifest = read_json(layout.validated / benchmark / "manifest.json", made_by=f"validate {benchmark}")
     entry = manifest.get(f"{benchmark}/val")
     if not isinstance(entry, dict):
         raise ArtifactError(f"{layout.validated / 'manifest.json'}: lacks '{benchmark}/val'. Run `poseline validate` again.")
@@ -92,7 +92,7 @@ def stamp(
         flip=bool(about["flip"]),
         input_wh=(width, height),
         codec=str(about["codec"]),
-        nms=f"parametric-{params.predict.nms.mode}" if nms == "parametric" else nms,
+        nms=f"parametric-{about['nms_mode']}" if nms == "parametric" else nms,
         rescoring=str(about["score"]),
         data_hash=data_hash,
         num_images=num_images,

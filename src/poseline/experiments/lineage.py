@@ -111,8 +111,9 @@ def read_lock(workspace: Path) -> dict[str, LockStage]:
 
 def data_entries(lock: dict[str, LockStage]) -> dict[str, LockEntry]:
     """The data sets of a lock by path: what is drawn or preprocessed, and the folders of annotations that are checked."""
-    made = [entry for name in ("mini", "preprocess") if name in lock for entry in lock[name].outs]
-    read = [entry for name in ("validate", "preprocess") if name in lock for entry in lock[name].deps]
+    kinds = [(name.partition("@")[0], stage) for name, stage in lock.items()]
+    made = [entry for kind, stage in kinds if kind in ("mini", "preprocess") for entry in stage.outs]
+    read = [entry for kind, stage in kinds if kind in ("validate", "preprocess") for entry in stage.deps]
     entries = [*made, *(entry for entry in read if not entry.path.startswith("src/"))]
     return {entry.path: entry for entry in entries if entry.md5 is not None}
 

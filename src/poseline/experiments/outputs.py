@@ -9,6 +9,7 @@ from pathlib import Path
 
 from poseline.artifacts import Layout, file_hash, read_json
 from poseline.config import flatten
+from poseline.config.dataset import DETECTIONS
 from poseline.config.params import Yaml
 from poseline.errors import ArtifactError
 from poseline.experiments.lineage import data_entries, read_lock
@@ -27,13 +28,13 @@ def collect(record: RunRecord, folder: RecordFolder, layout: Layout) -> RunRecor
     stage, execution = folder.files / "stage", folder.files / "execution"
     match kind:
         case "score":
-            path, table = layout.metrics / f"{name}.json", layout.per_person / name / "matches.parquet"
-            _keep(path, stage / "metrics")
-            _keep(table, stage / "per_person" / name)
-            if not path.is_file():
-                return record
-            headline = headline_metrics(path)
-            found = {"headline": headline, "metrics": {**record.metrics, **report_metrics(path)}, "data": _data(layout, "evaluation")}
+            paths = score_files(layout, name)
+            for path in paths:
+                _keep(path, stage / "metrics")
+                _keep(layout.per_person / path.stem / "matches.parquet", stage / "per_person" / path.stem)
+            headline = {key: value for path in paths for key, value in headline_metrics(path).items()}
+            scores = {key: value for path in paths for key, value in report_metrics(path).items()}
+            found = {"headline": headline, "metrics": {**record.metrics, **scores}, "data": _data(layout, "evaluation")}
         case "train":
             _keep(layout.model, stage / "model_folder")
             found = {"data": _data(layout, "training")}
@@ -45,6 +46,11 @@ def collect(record: RunRecord, folder: RecordFolder, layout: Layout) -> RunRecor
             return record
     weights = layout.model / "model.safetensors"
     return record.model_copy(update={**found, "weights": file_hash(weights) if weights.is_file() else None})
+
+
+def score_files(layout: Layout, name: str) -> list[Path]:
+    """The score files that a data set has: under ground-truth boxes, and of its detections."""
+    return [path for path in (layout.metrics / f"{name}.json", layout.metrics / f"{name}{DETECTIONS}.json") if path.is_file()]
 
 
 def report_metrics(path: Path) -> dict[str, float]:

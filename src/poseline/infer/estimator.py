@@ -16,14 +16,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from poseline.artifacts import BBOX_COLUMNS, PoseTable
 from poseline.codecs.base import Codec, Outputs
 from poseline.codecs.scores import ScoreRule, pose_score
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
+from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
-from poseline.datasets.records import BBOX_COLUMNS
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel
 
@@ -124,32 +125,36 @@ class PoseEstimator:
             yield np.stack(in_picture) if in_picture else keypoints[rows], scores[rows]
 
 
-def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: ScoreRule) -> pd.DataFrame:
-    """The box table with columns keypoints, keypoint_scores (flat lists) and pose_score; rows keep their order.
+def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: ScoreRule) -> PoseTable:
+    """The poses in these boxes, in the order of the boxes.
 
     Args:
         estimator: the network.
-        boxes: columns image_path, bbox_x1..bbox_y2, bbox_score.
-        score: how an instance is scored.
+        boxes: see ``datasets/boxes.py``.
+        score: how a pose is scored.
     """
     boxes = boxes.reset_index(drop=True)
     corners = boxes[list(BBOX_COLUMNS)].to_numpy(np.float32)
-    pictures = [(Path(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
+    images = [(Path(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
     num_keypoints = estimator.skeleton.num_keypoints
     keypoints = np.zeros((len(boxes), num_keypoints, 2), np.float32)
     scores = np.zeros((len(boxes), num_keypoints), np.float32)
 
-    def cut_picture(path: Path, rows: np.ndarray) -> CropBatch:
+    def cut_image(path: Path, rows: np.ndarray) -> CropBatch:
         return estimator.cut(read_image(path), corners[rows])
 
-    groups = read_ahead(partial(cut_picture, path, rows) for path, rows in pictures)
-    for (_, rows), (found, found_scores) in zip(pictures, estimator.run(groups), strict=True):
+    groups = read_ahead(partial(cut_image, path, rows) for path, rows in images)
+    for (_, rows), (found, found_scores) in zip(images, estimator.run(groups), strict=True):
         keypoints[rows], scores[rows] = found, found_scores
-    return boxes.assign(
-        keypoints=list(keypoints.reshape(len(boxes), 2 * num_keypoints)),
-        keypoint_scores=list(scores),
-        pose_score=pose_score(scores, boxes["bbox_score"].to_numpy(np.float32), score),
+    box_scores = boxes["bbox_score"].to_numpy(np.float32)
+    poses = PoseSet(
+        keypoints=keypoints,
+        keypoint_scores=scores,
+        bbox_xyxy=corners,
+        bbox_scores=box_scores,
+        pose_scores=pose_score(scores, box_scores, score),
     )
+    return PoseTable(boxes[list(BOX_ROWS)], poses)
 
 
 def read_ahead(jobs: Iterable[Callable[[], CropBatch]], *, threads: int = 2, depth: int = 64) -> Iterator[CropBatch]:

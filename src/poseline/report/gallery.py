@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from poseline.artifacts import PoseTable
 from poseline.core.geometry import warp_points
 from poseline.core.similarity import oks_pairs
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.datasets.images import read_image
-from poseline.datasets.records import convert_keypoints, person_arrays, stack_column
 from poseline.infer.draw import PREDICTED, TRUTH, crop_to_box, draw_pose, picture_uri
 
 TILE_WH = (264, 330)
@@ -37,12 +37,12 @@ class Cases:
     """People with their true and predicted poses in one skeleton, the predictions made in their true boxes.
 
     Attributes:
-        rows: the people's records.
+        people: the people.
         truth, visibility, predicted: [N, K, 2] pixels, [N, K], [N, K, 2] pixels.
         oks: [N].
     """
 
-    rows: pd.DataFrame
+    people: PoseTable
     truth: np.ndarray
     visibility: np.ndarray
     predicted: np.ndarray
@@ -50,22 +50,23 @@ class Cases:
     skeleton: Skeleton
 
 
-def collect_cases(people: pd.DataFrame, poses: pd.DataFrame, *, source: Skeleton, target: Skeleton) -> Cases:
+def collect_cases(people: PoseTable, poses: PoseTable, *, source: Skeleton, target: Skeleton) -> Cases:
     """Every COCO val person of enough keypoints beside the pose that was predicted in its own true box.
 
     A person that no pose matches at OKS 0.5 has no pose in the score's table; here it keeps the one made in its box, so that
     the worst cases can be seen.
     """
-    own = people[(people["dataset"] == "coco") & (people["split"] == "val") & ~people["is_crowd"]]
-    made = poses[poses["boxes"] == "ground_truth"].drop_duplicates("annotation_id").set_index("annotation_id")
-    own = own[own["annotation_id"].isin(made.index)].reset_index(drop=True)
-    records = person_arrays(own, source.num_keypoints)
-    truth, visibility = convert_keypoints(records.keypoints, records.visibility, source, target)
-    kept = (visibility > 0).sum(axis=1) >= MIN_KEYPOINTS
-    own, truth, visibility = own[kept].reset_index(drop=True), truth[kept], visibility[kept]
-    points = stack_column(made.loc[own["annotation_id"], "keypoints"], np.float32).reshape(len(own), target.num_keypoints, 2)
-    oks = oks_pairs(points, truth, visibility, own["area"].to_numpy(np.float64), target.sigma_array)
-    return Cases(own, truth, visibility, points, oks, target)
+    made = poses.where(boxes="ground_truth")
+    place = pd.Series(np.arange(len(made)), index=made.rows["annotation_id"])
+    place = place[~place.index.duplicated()]
+    own = people.where(dataset="coco", split="val", is_crowd=False)
+    own = own.select(own.rows["annotation_id"].isin(place.index))
+    known = own.poses.convert(source, target)
+    kept = (known.visibility > 0).sum(axis=1) >= MIN_KEYPOINTS
+    own, known = own.select(kept), known.select(kept)
+    points = made.poses.keypoints[place.loc[own.rows["annotation_id"]].to_numpy()]
+    oks = oks_pairs(points, known.keypoints, known.visibility, known.area.astype(np.float64), target.sigma_array)
+    return Cases(own, known.keypoints, known.visibility, points, oks, target)
 
 
 def choose_cases(oks: np.ndarray, count: int) -> dict[str, list[int]]:
@@ -82,7 +83,7 @@ def choose_cases(oks: np.ndarray, count: int) -> dict[str, list[int]]:
     return dict(zip(GROUPS, (best.tolist(), median.tolist(), worst.tolist()), strict=True))
 
 
-def draw_gallery(people: pd.DataFrame, poses: tuple[pd.DataFrame, str], *, skeleton: str, count: int) -> Mapping[str, list[Picture]]:
+def draw_gallery(people: PoseTable, poses: tuple[PoseTable, str], *, skeleton: str, count: int) -> Mapping[str, list[Picture]]:
     """Group -> pictures; empty groups where there are too few people.
 
     Args:
@@ -98,8 +99,8 @@ def draw_gallery(people: pd.DataFrame, poses: tuple[pd.DataFrame, str], *, skele
 
 def draw_case(cases: Cases, place: int) -> Picture:
     """One person's surroundings with the true pose in white and the predicted one in colours."""
-    row = cases.rows.iloc[place]
-    box = row[["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]].to_numpy(np.float32)
+    row = cases.people.rows.iloc[place]
+    box = cases.people.poses.bbox_xyxy[place]
     canvas, matrix = crop_to_box(read_image(Path(row["image_path"])), box, TILE_WH)
     shown = cases.visibility[place] > 0
     draw_pose(canvas, warp_points(cases.predicted[place], matrix), shown, cases.skeleton, PREDICTED)

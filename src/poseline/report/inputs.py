@@ -11,7 +11,7 @@ from typing import cast
 
 import pandas as pd
 
-from poseline.artifacts import Layout, read_json, read_table
+from poseline.artifacts import Layout, PoseTable, read_json, read_poses, read_table
 from poseline.config.params import Yaml
 from poseline.errors import ArtifactError
 
@@ -40,10 +40,10 @@ class ReportFiles:
 
     metrics: dict[str, Json]
     left_out: tuple[str, ...]
-    people: pd.DataFrame
+    people: PoseTable
     per_person: dict[str, pd.DataFrame]
-    poses: dict[str, tuple[pd.DataFrame, str]]
-    tracks: tuple[pd.DataFrame, str] | None
+    poses: dict[str, tuple[PoseTable, str]]
+    tracks: tuple[PoseTable, str] | None
     followed: pd.DataFrame | None
     plots: dict[str, list[dict[str, float | str]]]
     history: list[dict[str, float]]
@@ -62,21 +62,21 @@ def read_files(layout: Layout) -> ReportFiles:
     every: dict[str, Json] = {name: read_json(layout.metrics / f"{name}.json", made_by=f"score {name}") for name in SCORES}
     metrics = {name: values for name, values in every.items() if values.get("enabled", True)}
     benchmarks = sorted({name.split("_")[0] for name in metrics})
-    people, _ = read_table(layout.processed / "people.parquet", kind="people", made_by="preprocess")
+    people, _ = read_poses(layout.processed / "people.parquet", kind="people", made_by="preprocess")
     return ReportFiles(
         metrics=metrics,
         left_out=tuple(name for name in SCORES if name not in metrics),
         people=people,
         per_person={name: read_person_scores(layout, name) for name in metrics},
-        poses={name: read_poses(layout, name) for name in benchmarks},
+        poses={name: read_predictions(layout, name) for name in benchmarks},
         tracks=read_tracks(layout) if "posetrack" in metrics else None,
         followed=read_followed(layout) if "posetrack" in metrics else None,
         plots={name: read_rows(layout.plots / f"{name}.json", made_by=f"score {name}") for name in metrics if name != "posetrack"},
         history=read_history(layout.model / "history.jsonl"),
         model=read_json(layout.model / "model.json", made_by="train"),
         num_weights=count_weights(layout.model / "model.safetensors"),
-        findings=read_json(layout.validated / "findings.json", made_by="validate"),
-        manifest=read_json(layout.validated / "manifest.json", made_by="validate"),
+        findings=read_findings(layout),
+        manifest=read_manifests(layout),
     )
 
 
@@ -86,15 +86,15 @@ def read_person_scores(layout: Layout, name: str) -> pd.DataFrame:
     return table
 
 
-def read_poses(layout: Layout, benchmark: str) -> tuple[pd.DataFrame, str]:
+def read_predictions(layout: Layout, benchmark: str) -> tuple[PoseTable, str]:
     """The predicted poses of a benchmark and their skeleton's name."""
-    table, header = read_table(layout.predictions / benchmark / "poses.parquet", kind="predictions", made_by=f"predict {benchmark}")
+    table, header = read_poses(layout.predictions / benchmark / "poses.parquet", kind="predictions", made_by=f"predict {benchmark}")
     return table, header.skeleton
 
 
-def read_tracks(layout: Layout) -> tuple[pd.DataFrame, str]:
+def read_tracks(layout: Layout) -> tuple[PoseTable, str]:
     """The tracked poses and their skeleton's name."""
-    table, header = read_table(layout.tracks / "tracks.parquet", kind="tracks", made_by="track")
+    table, header = read_poses(layout.tracks / "posetrack/tracks.parquet", kind="tracks", made_by="track")
     return table, header.skeleton
 
 
@@ -155,3 +155,23 @@ def count_weights(path: Path) -> int | None:
             count *= length
         total += count
     return total
+
+
+def read_findings(layout: Layout) -> Json:
+    """The findings of every set as one."""
+    every = [read_json(path, made_by="validate") for path in sorted(layout.validated.glob("*/findings.json"))]
+    if not every:
+        raise ArtifactError(f"{layout.validated}: no findings. Run `poseline validate` first.")
+    summaries = [cast("dict[str, int]", findings["summary"]) for findings in every]
+    summary = {key: sum(entry[key] for entry in summaries) for key in summaries[0] if key != "valid"}
+    results = [entry for findings in every for entry in cast("list[Yaml]", findings["results"])]
+    return {"summary": {**summary, "valid": all(entry["valid"] for entry in summaries)}, "results": results}
+
+
+def read_manifests(layout: Layout) -> Json:
+    """The splits of every set."""
+    return {
+        name: entry
+        for path in sorted(layout.validated.glob("*/manifest.json"))
+        for name, entry in read_json(path, made_by="validate").items()
+    }

@@ -7,6 +7,7 @@ from typing import cast
 
 from poseline.config import Params
 from poseline.config.params import Yaml
+from poseline.datasets.sets import training_sets
 from poseline.report.inputs import Json, ReportFiles
 
 
@@ -62,13 +63,12 @@ def describe_model(files: ReportFiles, tags: Mapping[str, str]) -> list[tuple[st
 
 def uses_mini(params: Params) -> bool:
     """Whether any benchmark in use is the embedded, drawn data."""
-    sections = [params.data.coco, params.data.mpii, params.data.posetrack]
-    return any(section.enabled and "data/mini" in section.annotations.as_posix() for section in sections)
+    return any(section.enabled and "data/mini" in section.annotations.as_posix() for section in params.data.sets.values())
 
 
 def data_note(params: Params) -> str:
     """What the model learned from."""
-    sets = ", ".join(params.train.sets)
+    sets = ", ".join(training_sets(params.data, params.train.sets))
     if uses_mini(params):
         return (
             f"Trained on the train splits of {sets} as poseline's `mini` draws them: synthetic people, posed as a 3D skeleton, projected "

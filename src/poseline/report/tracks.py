@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from poseline.artifacts import PoseTable
 from poseline.core.geometry import warp_points
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.images import read_image
-from poseline.datasets.records import BBOX_COLUMNS, stack_column
 from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, picture_uri, track_hex, track_look
 from poseline.report.gallery import Picture
 
@@ -68,7 +68,7 @@ class Timeline:
         return sum(len(lane.switches) for lane in self.lanes)
 
 
-def draw_timelines(followed: pd.DataFrame, tracks: pd.DataFrame) -> list[Timeline]:
+def draw_timelines(followed: pd.DataFrame, tracks: PoseTable) -> list[Timeline]:
     """A timeline a video, in the order of their names.
 
     Args:
@@ -77,11 +77,11 @@ def draw_timelines(followed: pd.DataFrame, tracks: pd.DataFrame) -> list[Timelin
     """
     timelines = []
     for name, own in followed.groupby("video_id", sort=True):
-        tracked = tracks[tracks["video_id"] == name]
+        tracked = tracks.where(video_id=name)
         persons = sorted(set(own["person"].tolist()))
         lanes = tuple(make_lane(person, own[own["person"] == person]) for person in persons)
-        last = max(int(own["frame_index"].max()), int(tracked["frame_index"].max()) if len(tracked) else 0)
-        stray = len(set(tracked["track_id"]) - set(own["track_id"]))
+        last = max(int(own["frame_index"].max()), int(tracked.rows["frame_index"].max()) if len(tracked) else 0)
+        stray = len(set(tracked.poses.track_ids.tolist()) - set(own["track_id"].tolist()))
         timelines.append(Timeline(str(name), last + 1, lanes, stray))
     return timelines
 
@@ -128,15 +128,15 @@ class VideoFrames:
         paths: (video, frame) -> picture.
     """
 
-    tracks: pd.DataFrame
+    tracks: PoseTable
     skeleton: str
     paths: dict[tuple[str, int], Path]
 
     @classmethod
-    def of(cls, people: pd.DataFrame, poses: pd.DataFrame, tracks: tuple[pd.DataFrame, str]) -> VideoFrames:
+    def of(cls, people: PoseTable, poses: PoseTable, tracks: tuple[PoseTable, str]) -> VideoFrames:
         """The frames that the truth or the predictions name."""
-        own = people[(people["dataset"] == "posetrack") & (people["split"] == "val")]
-        known = pd.concat([table[["video_id", "frame_index", "image_path"]] for table in (own, poses)]).drop_duplicates()
+        own = people.where(dataset="posetrack", split="val")
+        known = pd.concat([table.rows[["video_id", "frame_index", "image_path"]] for table in (own, poses)]).drop_duplicates()
         columns = (known["video_id"].tolist(), known["frame_index"].tolist(), known["image_path"].tolist())
         paths = {(video_id, frame): Path(path) for video_id, frame, path in zip(*columns, strict=True)}
         return cls(tracks[0], tracks[1], paths)
@@ -155,11 +155,10 @@ class VideoFrames:
 
     def _draw_people(self, canvas: np.ndarray, matrix: np.ndarray, video_id: str, frame: int) -> None:
         skeleton = load_skeleton(self.skeleton)
-        rows = self.tracks[(self.tracks["video_id"] == video_id) & (self.tracks["frame_index"] == frame)]
-        points = stack_column(rows["keypoints"], np.float32).reshape(len(rows), skeleton.num_keypoints, 2)
-        scores = stack_column(rows["keypoint_scores"], np.float32).reshape(len(rows), skeleton.num_keypoints)
-        corners = rows[list(BBOX_COLUMNS)].to_numpy(np.float64).reshape(-1, 2, 2)
-        for place, track_id in enumerate(rows["track_id"].tolist()):
+        poses = self.tracks.where(video_id=video_id, frame_index=frame).poses
+        points, scores = poses.keypoints, poses.keypoint_scores
+        corners = poses.bbox_xyxy.astype(np.float64).reshape(-1, 2, 2)
+        for place, track_id in enumerate(poses.track_ids.tolist()):
             look = track_look(track_id)
             draw_pose(canvas, warp_points(points[place], matrix), scores[place] >= MIN_SCORE, skeleton, look)
             x, y = warp_points(corners[place], matrix)[0]
@@ -176,8 +175,8 @@ def draw_strip(frames: VideoFrames, timeline: Timeline, *, count: int = 6) -> li
         if (timeline.video_id, frame) in frames.paths:
             canvas = frames.draw(timeline.video_id, frame)
             height, width = canvas.shape[:2]
-            seen = frames.tracks[(frames.tracks["video_id"] == timeline.video_id) & (frames.tracks["frame_index"] == frame)]
-            ids = ", ".join(str(own) for own in sorted(seen["track_id"].tolist())) or "none"
+            seen = frames.tracks.where(video_id=timeline.video_id, frame_index=frame)
+            ids = ", ".join(str(own) for own in sorted(seen.poses.track_ids.tolist())) or "none"
             alt = f"Video {timeline.video_id}, frame {frame}: tracked ids {ids}"
             pictures.append(Picture(picture_uri(canvas, quality=74), width, height, alt, f"frame {frame}"))
     return pictures
@@ -192,20 +191,20 @@ class Switch:
 
 
 def draw_switches(
-    frames: VideoFrames, people: pd.DataFrame, timelines: list[Timeline], *, most: int | None = None
+    frames: VideoFrames, people: PoseTable, timelines: list[Timeline], *, most: int | None = None
 ) -> list[Switch]:
     """The first ``most`` changes of id (all, where None), video by video."""
     found = [(timeline.video_id, lane, switch) for timeline in timelines for lane in timeline.lanes for switch in lane.switches]
-    own = people[(people["dataset"] == "posetrack") & (people["split"] == "val")]
+    own = people.where(dataset="posetrack", split="val")
     switches = []
     for video_id, lane, pair in found[:most]:
         person = int(lane.name.removeprefix("person "))
-        rows = own[(own["video_id"] == video_id) & (own["track_id"] == person)].set_index("frame_index")
+        chosen = own.select((own.rows["video_id"] == video_id).to_numpy() & (own.poses.track_ids == person))
+        boxes = dict(zip(chosen.rows["frame_index"].tolist(), chosen.poses.bbox_xyxy, strict=True))
         pictures = []
         for frame in pair:
-            box = rows.loc[frame, list(BBOX_COLUMNS)].to_numpy(np.float32)
             followed = next(span.track_id for span in lane.spans if span.start <= frame <= span.stop)
-            canvas = frames.draw_around(video_id, frame, box)
+            canvas = frames.draw_around(video_id, frame, boxes[frame])
             alt = f"{lane.name} of video {video_id} in frame {frame}, followed by id {followed}"
             pictures.append(Picture(picture_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {frame}: id {followed}"))
         switches.append(Switch(f"Video {video_id}, {lane.name}", (pictures[0], pictures[1])))

@@ -1,36 +1,36 @@
-"""Stage score: one benchmark's metrics from its predictions, in seconds and without the network."""
+"""Stage score: one data set's metrics from its predictions, in seconds and without the network."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from poseline.artifacts import Layout
 from poseline.config import Params
-from poseline.evaluation import coco_score as score_coco
-from poseline.evaluation import mpii_score as score_mpii
-from poseline.evaluation import posetrack_score as score_posetrack
-from poseline.evaluation.scores import ScoreFiles, headline, read_about, write_scores
-
-ScoreName = Literal["coco", "coco_detections", "mpii", "posetrack"]
+from poseline.config.dataset import DETECTIONS
+from poseline.datasets.sets import dataset_config
+from poseline.evaluation import coco_score, mpii_score, posetrack_score
+from poseline.evaluation.scores import ScoreFiles, headline, not_enabled, read_about, write_scores
 
 
-def run(params: Params, layout: Layout, name: ScoreName) -> dict[str, float]:
-    """Write reports/metrics/<name>.json, reports/per_person/<name> and reports/plots/<name>.json; the headline numbers."""
-    scores = compute(params, layout, name)
-    source = "tracks" if name == "posetrack" else f"predictions/{name.split('_')[0]}"
-    about = read_about(layout, source, made_by="predict")
-    write_scores(layout, name, scores, source_hash=str(about.get("model_hash", "")))
-    return headline(scores.metrics)
+def run(params: Params, layout: Layout, name: str) -> dict[str, float]:
+    """Write reports/metrics/NAME.json, reports/per_person/NAME, reports/plots/NAME.json, and NAME_detections likewise; headline numbers."""
+    source = "tracks" if dataset_config(params.data, name).format == "posetrack" else "predictions"
+    about = read_about(layout, f"{source}/{name}", made_by="predict")
+    found: dict[str, float] = {}
+    for key, scores in compute(params, layout, name).items():
+        write_scores(layout, key, scores, source_hash=str(about.get("model_hash", "")))
+        prefix = "" if key == name else "detections_"
+        found |= {prefix + metric: value for metric, value in headline(scores.metrics).items()}
+    return found
 
 
-def compute(params: Params, layout: Layout, name: ScoreName) -> ScoreFiles:
-    """The score of that name."""
-    match name:
-        case "coco":
-            return score_coco.score(params, layout, "ground_truth")
-        case "coco_detections":
-            return score_coco.score(params, layout, "detections")
+def compute(params: Params, layout: Layout, name: str) -> dict[str, ScoreFiles]:
+    """The scores of a set under ground-truth boxes, and of its detections."""
+    match dataset_config(params.data, name).format:
         case "mpii":
-            return score_mpii.score(params, layout)
+            return {name: mpii_score.score(params, layout, name), name + DETECTIONS: not_enabled(name)}
         case "posetrack":
-            return score_posetrack.score(params, layout)
+            return {name: posetrack_score.score(params, layout, name), name + DETECTIONS: not_enabled(name)}
+        case _:
+            return {
+                name: coco_score.score(params, layout, name, "ground_truth"),
+                name + DETECTIONS: coco_score.score(params, layout, name, "detections"),
+            }

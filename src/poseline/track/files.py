@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,18 @@ from poseline.config.params import Yaml, apply_override, describe_validation_err
 from poseline.config.tracking import TrackConfig
 from poseline.core.boxes import box_area
 from poseline.core.poses import Frame, PoseSet
-from poseline.core.skeletons import Skeleton, load_skeleton, map_keypoints
+from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import write_sequence
 from poseline.errors import ConfigError, DataError
 from poseline.infer.video import write_video
 from poseline.project import workspace_root
-from poseline.stages.track import submit
 from poseline.track.base import index_only
 from poseline.track.build import needs_pictures
 from poseline.track.input_videos import PoseVideo, open_videos
 from poseline.track.sequences import track_and_smooth
+from poseline.track.submission import track_submission
+
+POSETRACK = load_skeleton("posetrack17")
 
 
 def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
@@ -76,7 +77,7 @@ def track_files(
         kept = [poses.select(np.flatnonzero(_usable(poses))) for poses in video.poses]
         indices = [frame.frame_index for frame in video.sequence.frames]
         tracked = track_and_smooth(config, video.skeleton, kept, frame_indices=indices, frames=_frames(config, video, indices))
-        submission, renamed = submit(video.sequence, [to_posetrack(poses, video.skeleton) for poses in tracked], config)
+        submission, renamed = track_submission(video.sequence, [poses.convert(video.skeleton, POSETRACK) for poses in tracked], config)
         write_sequence(out / f"{submission.name}.json", submission)
         if config.video and video.pictures is not None:
             write_video(out / "videos" / f"{submission.name}.mp4", renamed, video.pictures(), load_skeleton("posetrack17"))
@@ -87,21 +88,6 @@ def track_files(
         counts["tracks"] += len(np.unique(ids))
         counts["left_out"] += sum(map(len, video.poses)) - len(ids)
     return counts
-
-
-def to_posetrack(poses: PoseSet, skeleton: Skeleton) -> PoseSet:
-    """The poses with PoseTrack's keypoints, matched by name; what the skeleton lacks is not annotated."""
-    target = load_skeleton("posetrack17")
-    if skeleton.name == target.name:
-        return poses
-    index = map_keypoints(skeleton, target)
-    known = index >= 0
-    return replace(
-        poses,
-        keypoints=np.where(known[None, :, None], poses.keypoints[:, index], 0),
-        keypoint_scores=np.where(known, poses.keypoint_scores[:, index], 0),
-        visibility=np.where(known, poses.visibility[:, index], 0),
-    )
 
 
 def _usable(poses: PoseSet) -> np.ndarray:

@@ -10,29 +10,28 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import Layout, write_json
+from poseline.artifacts import BBOX_COLUMNS, Layout, write_json
 from poseline.config import Params, config_hash
 from poseline.config.params import Yaml
 from poseline.config.tracking import TrackConfig
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.coco.files import read_detections
+from poseline.datasets.boxes import detected_boxes
+from poseline.datasets.coco_format import read_detections
 from poseline.datasets.images import read_image_size
 from poseline.datasets.posetrack.files import read_folder
-from poseline.datasets.predictions import detected_boxes
-from poseline.datasets.read import annotation_path
-from poseline.datasets.records import BBOX_COLUMNS
-from poseline.datasets.sets import dataset_config
+from poseline.datasets.sets import dataset_config, split_files
 from poseline.errors import DataError
+from poseline.infer.predict import predict_boxes, settle_rule
 from poseline.infer.runtime import load_estimator
 from poseline.metrics.posetrack import score_posetrack
 from poseline.metrics.tracking_score import score_pose_tracking
 from poseline.mini.detector import SimulatedDetector
 from poseline.mini.scene import Person
 from poseline.models.device import resolve_device
-from poseline.stages.predict import predict_boxes, settle_rule
-from poseline.stages.track import Video, frame_poses, list_videos, submit, track_poses
+from poseline.track.submission import track_submission
 from poseline.track.tune import TuneResult, check_apart, tune
+from poseline.track.videos import Video, frame_poses, list_videos, track_poses
 
 Metric = Literal["hota", "mota", "idf1"]
 SCORED_JOINTS = 15
@@ -58,7 +57,15 @@ class Tuning:
 
 
 def run(
-    params: Params, layout: Layout, device: str, *, candidates: int, seed: int, metric: Metric = "hota", detections: Path | None = None
+    params: Params,
+    layout: Layout,
+    device: str,
+    name: str,
+    *,
+    candidates: int,
+    seed: int,
+    metric: Metric = "hota",
+    detections: Path | None = None,
 ) -> Tuning:
     """Write reports/track_tuning.json; the parameters that raise ``metric`` most on the training videos.
 
@@ -69,11 +76,11 @@ def run(
         DataError: training and val share a video, or annotations are missing.
         ArtifactError: there is no trained model.
     """
-    config = dataset_config(params, "posetrack")
-    train, val = annotation_path(config, config.train.annotations), annotation_path(config, config.val.annotations)
+    config = dataset_config(params.data, name)
+    (part, train), (_, val) = split_files(config, "train", name=name), split_files(config, "val", name=name)
     if train.resolve() == val.resolve():
-        raise DataError(f"{train}: data.posetrack.train and val are the same. Tune on other videos than those reported.")
-    videos = {video.sequence.name: video for video in list_videos(train, config.train.images)}
+        raise DataError(f"{train}: data.sets.{name}.train and val are the same. Tune on other videos than those reported.")
+    videos = {video.sequence.name: video for video in list_videos(train, part.images)}
     reported = list(read_folder(val))
     check_apart(list(videos), reported)
     skeleton = load_skeleton("posetrack17")
@@ -81,7 +88,7 @@ def run(
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
     params = settle_rule(params, estimator.saved)
     table = predict_boxes(estimator, boxes, skeleton, params.predict)
-    poses = {name: frame_poses(video, table, skeleton) for name, video in videos.items()}
+    poses = {name: frame_poses(video, table) for name, video in videos.items()}
 
     def objective(track: TrackConfig, names: Sequence[str]) -> float:
         return score_config(track, {name: videos[name] for name in names}, poses, metric)
@@ -98,7 +105,8 @@ def score_config(config: TrackConfig, videos: Mapping[str, Video], poses: Mappin
     skeleton = load_skeleton("posetrack17")
     truth = {name: video.sequence for name, video in videos.items()}
     tracked = {
-        name: submit(video.sequence, track_poses(config, video, poses[name], skeleton), config)[0] for name, video in videos.items()
+        name: track_submission(video.sequence, track_poses(config, video, poses[name], skeleton), config)[0]
+        for name, video in videos.items()
     }
     if metric == "mota":
         return score_posetrack(truth, tracked, mode="strict").metrics["mota"]
@@ -137,7 +145,7 @@ def simulate_boxes(videos: Sequence[Video], seed: int) -> pd.DataFrame:
     """
     rows: list[dict[str, object]] = []
     for place, video in enumerate(videos):
-        detector = SimulatedDetector(np.random.default_rng([seed, place]), read_image_size(video.pictures[0]))
+        detector = SimulatedDetector(np.random.default_rng([seed, place]), read_image_size(video.images[0]))
         for frame, picture in zip(video.sequence.frames, _picture_rows(video), strict=True):
             for one in detector.detect(_visible_people(frame.people)):
                 x, y, width, height = one.bbox_xywh
@@ -149,7 +157,7 @@ def simulate_boxes(videos: Sequence[Video], seed: int) -> pd.DataFrame:
 def _picture_rows(video: Video) -> list[dict[str, object]]:
     return [
         {"image_id": image_id, "image_path": path.as_posix(), "video_id": video.sequence.name, "frame_index": index}
-        for image_id, path, index in zip(video.image_ids, video.pictures, video.frame_indices, strict=True)
+        for image_id, path, index in zip(video.image_ids, video.images, video.frame_indices, strict=True)
     ]
 
 

@@ -97,9 +97,7 @@ def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: R
             for row in trainer.progress.history:
                 report({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]) - 1)
     dataset = data.train_dataset(params)
-    sampler = EpochSampler(
-        len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size
-    )
+    sampler = EpochSampler(len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
     loader = train_loader(dataset, sampler, params.train.workers)
     network = wrap_model(trainer.model, rank)
     validator = Validator(data, params, codec, rank.device)
@@ -173,9 +171,7 @@ def train_epoch(
     return {"loss": mean_loss, "acc": mean_acc, "learning_rate": rate, "seconds": seconds, "images_per_second": images / seconds}
 
 
-def train_step(
-    network: nn.Module, trainer: Trainer, batch: PoseBatch, codec: Codec, params: Params, rank: Rank
-) -> tuple[float, float]:
+def train_step(network: nn.Module, trainer: Trainer, batch: PoseBatch, codec: Codec, params: Params, rank: Rank) -> tuple[float, float]:
     """One optimiser step; its loss and training accuracy.
 
     Raises:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
-from poseline.artifacts import file_hash, read_table
+from poseline.artifacts import PoseTable, file_hash, read_poses
 from poseline.config import AugmentConfig, Params
 from poseline.core.skeletons import load_skeleton
 from poseline.crops.batches import CropDataset, PoseDataset, ReferenceDataset
 from poseline.crops.shards import stored_crop_wh
+from poseline.datasets.sets import training_sets
 from poseline.errors import ArtifactError, DataError
 
 
@@ -28,8 +29,8 @@ class TrainingData:
     """
 
     folder: Path
-    train: pd.DataFrame
-    val: pd.DataFrame
+    train: PoseTable
+    val: PoseTable
     hash: str
     padding: float
 
@@ -50,7 +51,7 @@ class TrainingData:
         """The validation crops as prediction would cut them."""
         return self._crops(self.val, params, augment=None)
 
-    def _crops(self, rows: pd.DataFrame, params: Params, *, augment: AugmentConfig | None) -> CropDataset:
+    def _crops(self, rows: PoseTable, params: Params, *, augment: AugmentConfig | None) -> CropDataset:
         return CropDataset(
             self.folder,
             rows,
@@ -63,18 +64,17 @@ class TrainingData:
 
 
 def load_training_data(folder: Path, params: Params) -> TrainingData:
-    """The rows of ``train.sets``, and validation rows of the first enabled benchmark.
+    """The rows of ``train.sets``, and validation people of the first enabled set.
 
     Raises:
         DataError: no training or validation person is left.
         ArtifactError: crops made for another skeleton.
     """
     path = folder / "crops.parquet"
-    index, header = read_table(path, kind="crops", made_by="preprocess")
+    index, header = read_poses(path, kind="crops", made_by="preprocess")
     if header.skeleton != params.data.skeleton:
         raise ArtifactError(
-            f"{path}: crops have skeleton '{header.skeleton}', data.skeleton is '{params.data.skeleton}'. "
-            "Run `poseline preprocess` again."
+            f"{path}: crops have skeleton '{header.skeleton}', data.skeleton is '{params.data.skeleton}'. Run `poseline preprocess` again."
         )
     wanted = "{}x{}".format(*stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess))
     if header.config_hash != wanted:
@@ -82,23 +82,19 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
             f"{path}: crops are {header.config_hash} pixels, model.input_wh and preprocess ask for {wanted}. "
             "Run `poseline preprocess` again."
         )
-    trainable = (index["split"] == "train") & index["dataset"].isin(params.train.sets)
-    train = index[trainable].reset_index(drop=True)
+    train = index.where(split="train")
+    if params.train.sets is not None:
+        train = train.select(train.rows["dataset"].isin(params.train.sets))
     if not len(train):
-        raise DataError(
-            f"{path}: nobody to train on in {list(params.train.sets)}. Enable a set under data or change train.sets."
-        )
-    val = pick_validation(index[index["split"] == "val"], params.train.validate_people)
+        sets = training_sets(params.data, params.train.sets)
+        raise DataError(f"{path}: no person to train on in {sets}. Enable a set under data.sets or change train.sets.")
+    val = pick_validation(index.where(split="val"), params.train.validate_people)
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")
     return TrainingData(folder, train, val, file_hash(path), params.preprocess.padding)
 
 
-def pick_validation(rows: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """At most ``limit`` people, evenly spread, of the first benchmark present."""
-    for dataset in ("coco", "mpii", "posetrack"):
-        chosen = rows[rows["dataset"] == dataset]
-        if len(chosen):
-            step = -(-len(chosen) // limit)
-            return chosen.iloc[::step].reset_index(drop=True)
-    return rows
+def pick_validation(people: PoseTable, limit: int) -> PoseTable:
+    """At most ``limit`` people, evenly spread, of the first set in the table."""
+    chosen = people.where(dataset=people.rows["dataset"].iloc[0]) if len(people) else people
+    return chosen.select(np.arange(0, len(chosen), max(-(-len(chosen) // limit), 1)))

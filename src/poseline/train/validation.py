@@ -14,7 +14,6 @@ from poseline.core.skeletons import load_skeleton
 from poseline.crops.augment import centred_matrix
 from poseline.crops.batches import iterate_batches
 from poseline.crops.shards import crop_matrices, stored_crop_wh
-from poseline.datasets.records import person_arrays
 from poseline.models.build import build_empty
 from poseline.models.normalise import normalise_images
 from poseline.train.sources import TrainingData
@@ -27,8 +26,8 @@ class Validator:
         self.params, self.codec, self.device = params, codec, device
         self.skeleton = load_skeleton(params.data.skeleton)
         self.dataset = data.val_dataset(params)
-        self.people = person_arrays(data.val, self.skeleton.num_keypoints)
-        self.area = data.val["area"].to_numpy(np.float64)
+        self.people = data.val.poses
+        self.area = data.val.poses.area.astype(np.float64)
         stored_wh = stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess)
         inner = centred_matrix(stored_wh, params.model.input_wh, params.model.padding / data.padding)
         square = [np.vstack([matrix, [0, 0, 1]]) for matrix in crop_matrices(data.val)]

@@ -1,38 +1,38 @@
-"""Halpe full body -> person records: COCO's form with 136 keypoints, of which the first 26 are the body."""
+"""Halpe full body: COCO's format with 136 keypoints, of which the first 26 are the body."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from poseline.core.skeletons import Skeleton, load_skeleton
+from poseline.config import DatasetConfig, Split
+from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco.files import read_coco_form
-from poseline.datasets.json_files import Json, expect_mapping, read_json, section
+from poseline.datasets.coco_format import read_file, to_annotations
+from poseline.datasets.json_files import Json, expect_mapping, section
+from poseline.datasets.sets import split_files
 
+SKELETON = "halpe26"
 FULL_BODY = 136
 MIN_CONFIDENCE = 0.35
 
 
-def read_halpe(annotations: Path, images: Path, *, split: str, skeleton: Skeleton) -> Annotations:
-    """Halpe people by their 26 body keypoints, from files of 26 or of 136 keypoints a person.
+def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: Skeleton, target: Skeleton) -> Annotations:
+    """People of a split by their 26 body keypoints (or all, with ``skeleton: halpe136``), from files of 26 or 136 keypoints a person.
 
     Some releases give a confidence in place of the flag: below 0.35 counts as unlabelled, as in AlphaPose, above as visible.
 
     Raises:
-        DataError: the file is missing, cut short, not JSON, or not in Halpe's form.
+        DataError: the file is missing, cut short, not JSON, or not in Halpe's format.
     """
-    source = load_skeleton("halpe26")
-    content = expect_mapping(read_json(annotations), where=str(annotations))
-    entries = section(content, "annotations", where=str(annotations))
-    people = [expect_mapping(entry, where=f"{annotations}: annotations[{i}]") for i, entry in enumerate(entries)]
+    part, path = split_files(config, split, name=name)
+    content = read_file(path)
+    entries = section(content, "annotations", where=str(path))
+    people = [expect_mapping(entry, where=f"{path}: annotations[{i}]") for i, entry in enumerate(entries)]
     lengths = {len(values) for entry in people if isinstance(values := entry.get("keypoints"), list)}
     num_given = FULL_BODY if 3 * FULL_BODY in lengths else source.num_keypoints
-    content = {**content, "annotations": [{**entry, "keypoints": _flags(entry.get("keypoints"))} for entry in people]}
-    return read_coco_form(
-        content, images, path=annotations, dataset="halpe", split=split, source=source, target=skeleton, num_given=num_given
-    )
+    flagged: list[Json] = [{**entry, "keypoints": _flags(entry.get("keypoints"))} for entry in people]
+    content = {**content, "annotations": flagged}
+    return to_annotations(content, part, path=path, name=name, split=split, source=source, target=target, num_given=num_given)
 
 
 def _flags(values: Json) -> Json:

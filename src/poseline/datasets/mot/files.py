@@ -67,8 +67,11 @@ def read_mot(path: Path, *, truth: bool = False) -> MotTracks:
         frame, track = keys[counts > 1][0].astype(int)
         raise DataError(f"{path}: track id {track} occurs twice in frame {frame}. Give each box of a frame its own id.")
     return MotTracks(
-        frames=rows[:, 0].astype(np.int64), track_ids=rows[:, 1].astype(np.int64), bbox_xyxy=xywh_to_xyxy(rows[:, 2:6]),
-        confidence=rows[:, 6], classes=rows[:, 7].astype(np.int64) if truth else np.full(len(rows), -1),
+        frames=rows[:, 0].astype(np.int64),
+        track_ids=rows[:, 1].astype(np.int64),
+        bbox_xyxy=xywh_to_xyxy(rows[:, 2:6]),
+        confidence=rows[:, 6],
+        classes=rows[:, 7].astype(np.int64) if truth else np.full(len(rows), -1),
     )
 
 

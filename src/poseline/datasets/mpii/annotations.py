@@ -1,6 +1,6 @@
-"""MPII Human Pose -> person records, from the field's JSON lists or from the official release .mat.
+"""MPII Human Pose, from the field's JSON lists or from the official release .mat.
 
-Both count pixels from 1, as MATLAB does; records count from 0, so 1 is taken off every joint, centre and head box.
+Both count pixels from 1, as MATLAB does; our tables count from 0, so 1 is taken off every joint, centre and head box.
 
 The person box is the square that the benchmark gives: 200 px times the scale (about the person's height) around the centre,
 moved down by 15 px times the scale as the published estimators do, for the given centre lies at the upper body. Cropped with a
@@ -14,51 +14,52 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from poseline.core.skeletons import Skeleton, load_skeleton
-from poseline.datasets.annotations import AREA_OF_BOX, Annotations, RawPeople, build_records, image_table
+from poseline.config import DatasetConfig, Split
+from poseline.core.skeletons import Skeleton
+from poseline.datasets.annotations import AREA_OF_BOX, Annotations, RawPeople, image_table, tabulate_people
 from poseline.datasets.images import probe_images
 from poseline.datasets.mpii.files import MpiiPerson, add_head_boxes, read_people_json, read_people_release
+from poseline.datasets.sets import annotation_path, split_files
 
+SKELETON = "mpii16"
 SCALE_PX = 200.0
 CENTRE_SHIFT_PX = 15.0
 
 
-def read_mpii(annotations: Path, images: Path, *, split: str, skeleton: Skeleton, head_boxes: Path | None = None) -> Annotations:
-    """MPII people in the keypoints of ``skeleton``, in file order (predictions of other methods refer to it).
+def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: Skeleton, target: Skeleton) -> Annotations:
+    """People of a split in file order (predictions of other methods refer to it).
 
-    Args:
-        annotations: a JSON list of {image, joints, joints_vis, center, scale}, or the release's .mat.
-        images: folder of the pictures; their sizes are read from it, for the files have none (0 where a picture is missing).
-        split: train or val; of the release, val is the part without labels.
-        skeleton: the keypoints of the records.
-        head_boxes: .mat with the head boxes of a JSON list's people, which PCKh needs; the release brings its own.
+    The annotations are a JSON list of {image, joints, joints_vis, center, scale}, or the release's .mat, of which val is the part
+    without labels. Image sizes are read from the images, for the files have none (0 where an image is missing). ``head_boxes`` names
+    the .mat with the head boxes of val's JSON list, which PCKh needs; the release brings its own.
 
     Raises:
-        DataError: a file is missing, cut short or of another form; head boxes of another number of people.
+        DataError: a file is missing, cut short or of another format; head boxes of another number of people.
     """
-    source = load_skeleton("mpii16")
-    people = read_people_release(annotations, split=split) if annotations.suffix == ".mat" else read_people_json(annotations)
+    part, path = split_files(config, split, name=name)
+    head_boxes = annotation_path(config, config.head_boxes) if config.head_boxes and split == "val" else None
+    people = read_people_release(path, split=split) if path.suffix == ".mat" else read_people_json(path)
     if head_boxes is not None:
         people = add_head_boxes(people, head_boxes)
     names = list(dict.fromkeys(person.image for person in people))
     ids = image_ids(names)
-    probes = probe_images([images / name for name in names])
+    probes = probe_images([part.images / image for image in names])
     rows: list[dict[str, object]] = [
-        {"image_id": ids[name], "image_path": (images / name).as_posix(), "width": probe.width, "height": probe.height}
-        for name, probe in zip(names, probes, strict=True)
+        {"image_id": ids[image], "image_path": (part.images / image).as_posix(), "width": probe.width, "height": probe.height}
+        for image, probe in zip(names, probes, strict=True)
     ]
-    pictures = image_table("mpii", split, rows)
+    images = image_table(name, split, rows)
     raw = _raw_people(people, ids)
     return Annotations(
-        dataset="mpii", split=split, source=annotations, skeleton=source, images=pictures, raw=raw,
-        records=build_records(raw, pictures, source=source, target=skeleton),
-        has_head_boxes=head_boxes is not None or annotations.suffix == ".mat",
+        dataset=name, split=split, source=path, skeleton=source, images=images, raw=raw,
+        people=tabulate_people(raw, images, source=source, target=target),
+        has_head_boxes=head_boxes is not None or path.suffix == ".mat", loose_boxes=True,
         labelled_images=frozenset(ids.values()),
     )  # fmt: skip
 
 
 def image_ids(names: list[str]) -> dict[str, int]:
-    """An integer for each picture: its name's number where all names are different numbers, as MPII's are, else 1, 2, 3, ...
+    """An integer for each image: its name's number where all names are different numbers, as MPII's are, else 1, 2, 3, ...
 
     >>> image_ids(["015601864.jpg", "000000007.jpg"])
     {'015601864.jpg': 15601864, '000000007.jpg': 7}

@@ -132,9 +132,7 @@ def read_people_release(path: Path, *, split: str) -> list[MpiiPerson]:
     people = []
     for image, is_train in zip(np.atleast_1d(release.annolist), np.atleast_1d(release.img_train), strict=True):
         if int(is_train) == wanted:
-            people += [
-                person for rect in _structs(getattr(image, "annorect", None)) if (person := _release_person(image.image.name, rect))
-            ]
+            people += [person for rect in _structs(getattr(image, "annorect", None)) if (person := _release_person(image.image.name, rect))]
     return people
 
 

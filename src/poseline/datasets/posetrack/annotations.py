@@ -1,6 +1,6 @@
-"""PoseTrack folders (2017, 2018 and 2021 forms) -> person records, one row a person and frame.
+"""PoseTrack folders (2017, 2018 and 2021 formats), one row a person and frame.
 
-The files of form 2018 give person boxes; where there is none it is the joints' extent grown by 15 % a side (the official
+The files of 2018 give person boxes; where there is none it is the joints' extent grown by 15 % a side (the official
 converter's rule), and the head box where no joint is annotated. The area, which PoseTrack lacks, is 0.53 of the box.
 """
 
@@ -13,11 +13,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from poseline.config import DatasetConfig, Split
 from poseline.core.boxes import box_area
-from poseline.core.skeletons import Skeleton, load_skeleton
-from poseline.datasets.annotations import Annotations, RawPeople, build_records, image_table
+from poseline.core.skeletons import Skeleton
+from poseline.datasets.annotations import Annotations, RawPeople, image_table, tabulate_people
 from poseline.datasets.images import probe_images
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence, read_folder
+from poseline.datasets.sets import split_files
+
+SKELETON = "posetrack17"
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,17 @@ class _Row:
     frame: PoseTrackFrame
 
 
-def read_posetrack(annotations: Path, images: Path, *, split: str, skeleton: Skeleton) -> Annotations:
-    """PoseTrack people in the keypoints of ``skeleton``; ``video_id`` is the sequence's name, every frame is in ``images``.
+def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: Skeleton, target: Skeleton) -> Annotations:
+    """People of a split; ``video_id`` is the sequence's name, every frame is in ``images``.
 
-    Args:
-        annotations: folder of one JSON file a video, or one such file.
-        images: folder that holds the video folders; the longest tail of a frame's file name that exists in it is taken.
-        split: train or val.
-        skeleton: the keypoints of the records.
+    The annotations are a folder of one JSON file a video, or one such file. The image folder holds the video folders; the longest
+    tail of a frame's file name that exists in it is taken.
 
     Raises:
-        DataError: a missing folder, or a file that is cut short or against the PoseTrack form.
+        DataError: a missing folder, or a file that is cut short or not in a PoseTrack format.
     """
-    source = load_skeleton("posetrack17")
-    rows = frame_rows(read_folder(annotations), images)
+    part, path = split_files(config, split, name=name)
+    rows = frame_rows(read_folder(path), part.images)
     probes = probe_images([row.path for row in rows])
     table: list[dict[str, object]] = [
         {
@@ -52,11 +53,11 @@ def read_posetrack(annotations: Path, images: Path, *, split: str, skeleton: Ske
         }
         for row, probe in zip(rows, probes, strict=True)
     ]  # fmt: skip
-    pictures = image_table("posetrack", split, table)
+    images = image_table(name, split, table)
     raw = _raw_people(rows, source.num_keypoints)
     return Annotations(
-        dataset="posetrack", split=split, source=annotations, skeleton=source, images=pictures, raw=raw,
-        records=build_records(raw, pictures, source=source, target=skeleton),
+        dataset=name, split=split, source=path, skeleton=source, images=images, raw=raw,
+        people=tabulate_people(raw, images, source=source, target=target),
         has_head_boxes=True,
         labelled_images=frozenset(row.image_id for row in rows if row.frame.is_labeled),
         ignore_regions={row.image_id: list(row.frame.ignore_regions) for row in rows if row.frame.ignore_regions},

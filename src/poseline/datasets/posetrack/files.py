@@ -138,8 +138,13 @@ def _check_order(sequence: PoseTrackSequence, path: Path) -> None:
 
 def _image_entry(frame: PoseTrackFrame, sequence: PoseTrackSequence) -> dict[str, object]:
     entry: dict[str, object] = {
-        "id": frame.image_id, "file_name": frame.file_name, "frame_id": frame.image_id, "vid_id": sequence.name.split("_")[0],
-        "nframes": len(sequence.frames), "is_labeled": frame.is_labeled, "has_labeled_person": len(frame.people) > 0,
+        "id": frame.image_id,
+        "file_name": frame.file_name,
+        "frame_id": frame.image_id,
+        "vid_id": sequence.name.split("_")[0],
+        "nframes": len(sequence.frames),
+        "is_labeled": frame.is_labeled,
+        "has_labeled_person": len(frame.people) > 0,
     }
     if frame.ignore_regions:
         entry["ignore_regions_x"] = [region[:, 0].tolist() for region in frame.ignore_regions]
@@ -162,8 +167,12 @@ def _annotation_entries(frame: PoseTrackFrame, path: Path) -> list[dict[str, obj
     for i in range(len(people)):
         x1, y1, x2, y2 = people.bbox_xyxy[i].astype(np.float64).tolist()
         entry: dict[str, object] = {
-            "id": frame.image_id * 100 + i, "image_id": frame.image_id, "category_id": 1, "track_id": int(people.track_ids[i]),
-            "bbox": [x1, y1, x2 - x1, y2 - y1], "score": float(people.pose_scores[i]),
+            "id": frame.image_id * 100 + i,
+            "image_id": frame.image_id,
+            "category_id": 1,
+            "track_id": int(people.track_ids[i]),
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": float(people.pose_scores[i]),
             "keypoints": triples[i].ravel().tolist(),
         }
         if not np.all(frame.exact_scores[i, annotated[i]] == MISSING_SCORE):
