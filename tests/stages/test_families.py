@@ -9,7 +9,7 @@ import pytest
 
 from poseline.artifacts import Layout
 from poseline.config import load_params
-from poseline.experiments import NullRun
+from poseline.experiments import StageRun
 from poseline.stages import predict, preprocess, score, train
 
 FAMILIES = {
@@ -30,7 +30,7 @@ CODECS["combined"] = ("codec.kind=combined", "codec.combined.integral_last=6")
 def run_pipeline(project: Path, overrides: tuple[str, ...]) -> dict[str, object]:
     params, layout = load_params(project / "params.yaml", overrides), Layout(Path())
     preprocess.run(params, layout)
-    train.run(params, layout, "cpu", NullRun())
+    train.run(params, layout, "cpu", StageRun())
     predict.run(params, layout, "cpu", "coco")
     score.run(params, layout, "coco")
     metrics: dict[str, object] = json.loads((project / "reports/metrics/coco.json").read_text())
