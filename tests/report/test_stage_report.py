@@ -22,7 +22,7 @@ from poseline.stages import predict, report, score, track, train
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 SCORES = ("coco", "coco_detections", "mpii", "posetrack")
 # A network of one epoch is sure of no keypoint: with the default thresholds no detected pose and no track would be left.
-UNSURE = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.sure_score=0")
+UNSURE = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.high_score=0")
 MAX_BYTES = 3_000_000
 
 
@@ -118,7 +118,7 @@ def test_every_score_stands_beside_its_protocol(copied: Path, tiny: tuple[str, .
         assert "flip test" in card
     pckh = json.loads((copied / "reports/metrics/mpii.json").read_text())["pckh"]
     assert f"{100 * pckh:.1f}<small>%</small>" in text
-    for section in ("scores", "learning", "coco", "pictures", "mpii", "posetrack", "data", "lineage", "reproduce"):
+    for section in ("scores", "learning", "coco", "images", "mpii", "posetrack", "data", "lineage", "reproduce"):
         assert f'<section id="{section}"' in text
     weights = json.loads((copied / "data/model/model.json").read_text())["weights_hash"]
     assert weights in text
@@ -142,7 +142,7 @@ def test_the_commit_is_named(copied: Path, tiny: tuple[str, ...]) -> None:
 def test_what_the_parameters_left_out_is_left_out_with_a_word(copied: Path, tiny: tuple[str, ...]) -> None:
     for name in ("mpii", "posetrack"):
         (copied / f"reports/metrics/{name}.json").write_text(json.dumps({"enabled": False, "protocol": {"benchmark": name}}))
-    text = write_page(copied, tiny, "report.pictures=0")
+    text = write_page(copied, tiny, "report.images=0")
     assert "without poses of that kind: mpii, posetrack" in text
     assert '<section id="mpii"' not in text
     assert not Page(text).of("img")
@@ -228,10 +228,10 @@ def test_a_screenshot_shows_a_page_and_dark_is_dark(browser: str, copied: Path, 
     assert choice in text
     brightness = {}
     for theme in ("light", "dark"):
-        page, picture = copied / f"{theme}.html", copied / f"{theme}.png"
+        page, image = copied / f"{theme}.html", copied / f"{theme}.png"
         page.write_text(text.replace(choice, f'var theme = "{theme}";'), encoding="utf-8")
-        browse(browser, page, f"--screenshot={picture}", "--window-size=1280,2000")
-        pixels = cv2.imread(str(picture))
+        browse(browser, page, f"--screenshot={image}", "--window-size=1280,2000")
+        pixels = cv2.imread(str(image))
         assert pixels.std() > 15
         brightness[theme] = pixels.mean()
     assert brightness["light"] > 180

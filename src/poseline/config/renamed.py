@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KEYS: dict[str, str] = {f"data.{name}": f"data.sets.{name} (with format: {name})" for name in ("coco", "mpii", "posetrack")}
+KEYS: dict[str, str] = {
+    **{f"data.{name}": f"data.sets.{name} (with format: {name})" for name in ("coco", "mpii", "posetrack")},
+    "track.bytepose.sure_score": "track.bytepose.high_score",
+    "track.bytepose.unsure_match_threshold": "track.bytepose.low_match_threshold",
+    "track.bytepose.relink.min_likeness": "track.bytepose.relink.min_similarity",
+    "track.poseflow_released": "track.poseflow_published",
+}
 """Old dotted key -> new dotted key."""
 
-VALUES: dict[str, dict[str, str]] = {}
+VALUES: dict[str, dict[str, str]] = {
+    "predict.nms.mode": {"reference": "published"},
+    "track.kind": {"poseflow_released": "poseflow_published"},
+}
 """Dotted key -> old value -> new value."""
 
 

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from poseline.artifacts import Layout, read_poses, write_json
+from poseline.codecs.scores import ScoreRule
 from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.core.skeletons import load_skeleton
@@ -20,7 +21,7 @@ from poseline.evaluation.calibration import compare_rescoring, fit_expected_oks
 from poseline.evaluation.coco_score import to_results
 from poseline.infer.estimator import estimate_boxes
 from poseline.infer.expected_oks import ExpectedOks
-from poseline.infer.predict import convert_predictions, settle_rule
+from poseline.infer.predict import convert_predictions
 from poseline.infer.rescoring import calibration_terms, rescore
 from poseline.infer.runtime import load_estimator
 from poseline.metrics.keypoint_ap import score_coco
@@ -53,18 +54,18 @@ def run(params: Params, layout: Layout, device: str, *, share: float = 0.2) -> d
     if not len(boxes):
         raise DataError(f"calibrate: no labelled person among {len(chosen)} training pictures. Give a larger --share.")
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
-    params = settle_rule(params, estimator.saved)
-    rows = convert_predictions(estimate_boxes(estimator, boxes, score=params.predict.rule), estimator.skeleton, skeleton, params.predict)
+    rows = convert_predictions(estimate_boxes(estimator, boxes), estimator.skeleton, skeleton, estimator.score)
     truth = read_truth(split_files(config, "train", name="coco")[1])
     results = to_results(rows.rows["image_id"], rows.poses, truth)
     model = fit_expected_oks(truth, results)
-    content = {**calibration_terms(params, layout), "num_people": len(rows), **cast("dict[str, Yaml]", model.to_dict())}
-    write_json(Path(params.predict.calibration), content)
+    terms = calibration_terms(params.predict, layout, estimator.score)
+    write_json(Path(params.predict.calibration), {**terms, "num_people": len(rows), **cast("dict[str, Yaml]", model.to_dict())})
     # Nobody in the other training pictures is asked for.
     asked = truth.image_ids[truth.image_index]
     part = _only(truth, np.isin(asked, chosen))
     before, after = compare_rescoring(part, results, model)
-    measured = {"people": float(len(rows)), "train_before": before, "train_after": after, **_judge_val(params, layout, model)}
+    measured = {"people": float(len(rows)), "train_before": before, "train_after": after}
+    measured |= _judge_val(params, layout, model, estimator.score)
     return {name: value for name, value in measured.items() if value is not None}
 
 
@@ -73,7 +74,7 @@ def _only(truth: CocoTruth, kept: np.ndarray) -> CocoTruth:
     return replace(truth, num_keypoints=np.where(kept, truth.num_keypoints, 0))
 
 
-def _judge_val(params: Params, layout: Layout, model: ExpectedOks) -> dict[str, float | None]:
+def _judge_val(params: Params, layout: Layout, model: ExpectedOks, rule: ScoreRule) -> dict[str, float | None]:
     """AP of the present val predictions before and after, by kind of boxes."""
     path = layout.predictions / "coco/poses.parquet"
     if not path.is_file():
@@ -83,7 +84,7 @@ def _judge_val(params: Params, layout: Layout, model: ExpectedOks) -> dict[str, 
     truth = read_truth(split_files(config, "val", name="coco")[1])
     found: dict[str, float | None] = {}
     for boxes, part in poses.groups("boxes"):
-        for name, found_poses in (("before", part.poses), ("after", rescore(part.poses, model, params.predict))):
+        for name, found_poses in (("before", part.poses), ("after", rescore(part.poses, model, rule))):
             results = to_results(part.rows["image_id"], found_poses, truth)
             found[f"val_{boxes}_{name}"] = score_coco(truth, results).metrics["ap"]
     return found
