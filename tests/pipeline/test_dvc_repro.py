@@ -24,10 +24,10 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def repository(tmp_path: Path, tiny: tuple[str, ...]) -> Path:
-    """A fresh git and DVC repository with this project's pipeline and tiny parameters."""
-    folder = tmp_path / "repository"
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, tiny: tuple[str, ...]) -> Path:
+    """A fresh git and DVC repository with this project's pipeline and tiny parameters, in which `dvc repro` has run."""
+    folder = tmp_path_factory.mktemp("pipeline") / "repository"
     folder.mkdir()
     shutil.copytree(REPOSITORY / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
@@ -36,13 +36,21 @@ def repository(tmp_path: Path, tiny: tuple[str, ...]) -> Path:
     (folder / "params.yaml").write_text(yaml.safe_dump(dump_section(params), sort_keys=False))
     assert run(folder, "git", "init", "-q").returncode == 0
     assert run(folder, "dvc", "init", "-q").returncode == 0
+    first = run(folder, "dvc", "repro")
+    assert first.returncode == 0, first.stdout + first.stderr
     return folder
+
+
+def stale_stages(repository: Path) -> set[str]:
+    """The stages that `dvc status` calls changed."""
+    from dvc.repo import Repo
+
+    with Repo(str(repository)) as repo:
+        return {stage.rpartition("dvc.yaml:")[2] for stage in repo.status()}
 
 
 @pytest.mark.timeout(600)
 def test_the_whole_graph_runs_once_and_then_has_nothing_to_do(repository: Path) -> None:
-    first = run(repository, "dvc", "repro")
-    assert first.returncode == 0, first.stdout + first.stderr
     shown = json.loads(run(repository, "dvc", "metrics", "show", "--json").stdout)
     metrics = {Path(name).stem: entry["data"] for name, entry in next(iter(shown.values()))["data"].items()}
     assert {"coco", "coco_detections", "mpii", "posetrack"} <= set(metrics)
@@ -54,6 +62,62 @@ def test_the_whole_graph_runs_once_and_then_has_nothing_to_do(repository: Path) 
     assert "up to date" in second.stdout + second.stderr
     changed = run(repository, "dvc", "repro", "--dry", "score@coco", "--force", "--single-item")
     assert "poseline score coco" in changed.stdout
+
+
+SETS = ("coco", "mpii", "posetrack")
+EACH = {name: {f"{name}@{item}" for item in SETS} for name in ("validate", "predict", "score")}
+# A module that a stage executes -> every stage that executes it.
+EXECUTED = {
+    "mini/face.py": {"mini"},
+    "stages/mini.py": {"mini"},
+    "checks/tables.py": EACH["validate"],
+    "datasets/annotations.py": EACH["validate"] | {"preprocess"},
+    "crops/preprocess.py": {"preprocess"},
+    "stages/preprocess.py": {"preprocess"},
+    "train/loop.py": {"train"},
+    "crops/augment.py": {"train"},
+    "stages/predict.py": EACH["predict"],
+    "infer/predict.py": EACH["predict"],
+    "core/nms.py": EACH["predict"],
+    "track/bytepose.py": {"track@posetrack"},
+    "stages/track.py": {"track@posetrack"},
+    "metrics/pckh.py": EACH["score"],
+    "stages/score.py": EACH["score"],
+    "report/page.py": {"report"},
+    "stages/report.py": {"report"},
+}
+# Code that decides no result.
+NOT_EXECUTED = ("experiments/store.py", "cli/pipeline.py", "doctor.py", "stage_code.py")
+
+
+@pytest.mark.timeout(600)
+def test_exactly_the_stages_that_execute_a_changed_line_are_stale(repository: Path) -> None:
+    assert stale_stages(repository) == set()
+    source = repository / "src/poseline"
+    for name, expected in EXECUTED.items():
+        path = source / name
+        before = path.read_bytes()
+        path.write_bytes(before + b"\nCHANGED_CONSTANT = 1\n")
+        assert stale_stages(repository) == expected, name
+        path.write_bytes(before)
+    for name in NOT_EXECUTED:
+        path = source / name
+        before = path.read_bytes()
+        path.write_bytes(before + b"\n# a comment\nCHANGED_CONSTANT = 1\n")
+        assert stale_stages(repository) == set(), name
+        path.write_bytes(before)
+    assert stale_stages(repository) == set()
+
+
+@pytest.mark.timeout(600)
+def test_a_changed_parameter_of_one_set_concerns_that_set(repository: Path) -> None:
+    params = repository / "params.yaml"
+    before = params.read_text()
+    raw = yaml.safe_load(before)
+    raw["data"]["sets"]["mpii"]["head_boxes"] = None
+    params.write_text(yaml.safe_dump(raw, sort_keys=False))
+    assert stale_stages(repository) == {"validate@mpii", "preprocess", "predict@mpii", "score@mpii", "report"}
+    params.write_text(before)
 
 
 def test_every_value_of_the_configuration_stands_in_params_yaml() -> None:

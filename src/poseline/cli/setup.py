@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Annotated
 
 import typer
 
 from poseline.cli.app import AsJson, Overrides, ParamsFile, app, show
-from poseline.errors import ConfigError
+from poseline.errors import ConfigError, FindingsError
 
 
 @app.command()
@@ -53,3 +54,21 @@ def sync(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson
     report = bring_up_to_date(context.params, context.main, workspace=context.layout.root.resolve())
     result = {**vars(report), "mirrored": len(report.mirrored), "out_of_date": ", ".join(report.out_of_date) or 0}
     show(result, as_json=as_json, title="sync", started=started)
+
+
+@app.command()
+def code(check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where dvc.yaml is out of date.")] = False) -> None:
+    """Write into dvc.yaml which code each stage executes, after a change of imports."""
+    from poseline.artifacts import write_text
+    from poseline.project import workspace_root
+    from poseline.stage_code import PREFIX, write_code
+
+    root = workspace_root()
+    path = root / "dvc.yaml"
+    before = path.read_text(encoding="utf-8")
+    after = write_code(before, root / PREFIX)
+    if after != before and check:
+        raise FindingsError("dvc.yaml: the deps of its stages are not the code that they execute. Run: poseline code")
+    if after != before:
+        write_text(path, after)
+    print(f"code: dvc.yaml {'was up to date' if after == before else 'written'}")

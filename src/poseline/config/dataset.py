@@ -66,7 +66,6 @@ class DatasetConfig(Section):
     head_boxes: str | None = Field(default=None, description="MPII: .mat with the head boxes of val (PCKh needs them)")
     skeleton: str | None = Field(default=None, description="keypoints of the files, a name or YAML file; null: the format's own")
     results: str = Field(default="", description="what is scored: data/predictions/NAME, or data/tracks/NAME for videos")
-    code: str = Field(default="", description="what DVC watches of the format's code")
 
     @field_validator("format")
     @classmethod
