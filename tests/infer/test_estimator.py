@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -35,9 +37,8 @@ def test_one_image_gives_the_same_as_a_table(bright_estimator, dots) -> None:
     own = boxes[boxes["image_id"] == 1]
     estimator = bright_estimator(score="mean")
     table = estimate_boxes(estimator, own).poses
-    single = estimator.estimate(
-        read_image(own["image_path"].iloc[0]), own[list(BBOX_COLUMNS)].to_numpy(), own["bbox_score"].to_numpy()
-    )
+    image = read_image(Path(own["image_path"].iloc[0]))
+    single = estimator.estimate(image, own[list(BBOX_COLUMNS)].to_numpy(), own["bbox_score"].to_numpy())
     np.testing.assert_array_equal(single.keypoints, table.keypoints)
     np.testing.assert_array_equal(single.pose_scores, table.pose_scores)
     np.testing.assert_allclose(single.pose_scores, single.keypoint_scores.mean(axis=1) * own["bbox_score"], rtol=1e-6)
