@@ -251,3 +251,21 @@ def test_the_configuration_is_the_projects_or_the_default(tmp_path: Path, monkey
         read_config(None, ["train.epochs=3"])
     with pytest.raises(ConfigError, match="track: kind"):
         read_config(None, ["track.kind=nearest"])
+
+
+@pytest.mark.parametrize("project", [False, True])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("track.bytepose.sure_score=0.3", r"track\.bytepose\.sure_score: renamed, write track\.bytepose\.high_score"),
+        ("track.bytepose.relink.min_likeness=0.3", r"renamed, write track\.bytepose\.relink\.min_similarity"),
+        ("track.poseflow_released.window_px=9", r"renamed, write track\.poseflow_published"),
+        ("track.kind=poseflow_released", r"track\.kind: value 'poseflow_released' was renamed, write 'poseflow_published'"),
+    ],
+)
+def test_an_old_name_names_the_new_one(project: bool, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if project:
+        (tmp_path / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
+    with pytest.raises(ConfigError, match=new):
+        read_config(None, [old])
