@@ -25,9 +25,8 @@ from poseline.config.tracking import PoseflowConfig, PoseflowPublishedConfig, Tr
 from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import read_folder
+from poseline.datasets.posetrack.scoring import score_pose_tracking, score_posetrack
 from poseline.datasets.posetrack.video import PoseTrackSequence
-from poseline.metrics.posetrack import score_posetrack
-from poseline.metrics.tracking_score import score_pose_tracking
 from poseline.track.build import build_tracker
 from poseline.track.tune import search
 

@@ -10,12 +10,15 @@ KEYS: dict[str, str] = {
     "track.bytepose.unsure_match_threshold": "track.bytepose.low_match_threshold",
     "track.bytepose.relink.min_likeness": "track.bytepose.relink.min_similarity",
     "track.poseflow_released": "track.poseflow_published",
+    "report.pictures": "report.images",
 }
 """Old dotted key -> new dotted key."""
 
 VALUES: dict[str, dict[str, str]] = {
     "predict.nms.mode": {"reference": "published"},
     "track.kind": {"poseflow_released": "poseflow_published"},
+    "codec.geometry": {"legacy": "published"},
+    "predict.score": {"reference": "published"},
 }
 """Dotted key -> old value -> new value."""
 
