@@ -13,7 +13,7 @@ import numpy as np
 
 from poseline.core.nms import parametric_pose_nms
 
-# (detections, joints, copies of each person, side of the picture in px)
+# (detections, joints, copies of each person, side of the image in px)
 CASES = [
     (10, 17, 2, 1000), (50, 17, 2, 1000), (200, 17, 1, 1000), (200, 17, 4, 1000), (200, 17, 4, 100), (200, 17, 200, 100),
     (50, 26, 2, 1000), (10, 136, 2, 1000), (50, 136, 2, 1000),
@@ -21,7 +21,7 @@ CASES = [
 
 
 def draw_detections(count: int, joints: int, copies: int, side: int) -> tuple[np.ndarray, ...]:
-    """People in a square picture, each detected ``copies`` times."""
+    """People in a square image, each detected ``copies`` times."""
     rng = np.random.default_rng(0)
     people = rng.uniform(0, side, (count // copies, 1, 2)) + rng.normal(0, 40, (count // copies, joints, 2))
     keypoints = np.repeat(people, copies, axis=0) + rng.normal(0, 3, (count // copies * copies, joints, 2))

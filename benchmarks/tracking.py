@@ -1,11 +1,11 @@
 """Trackers measured: frames per second, and PoseTrack scores of the kinds side by side.
 
     python benchmarks/tracking.py speed
-    python benchmarks/tracking.py quality --truth DIR [--images DIR] [--predictions DIR] [--tune DIR]
+    python benchmarks/tracking.py quality --ground-truth DIR [--images DIR] [--predictions DIR] [--tune DIR]
 
 ``--predictions`` is the pipeline's data/predictions/posetrack, or a folder of PoseTrack files. Without it a simulated estimator makes
-poses from the truth: noise, misses, doubles and false alarms, from a seed. ``--tune`` names a folder of other truth on which
-parameters are searched first.
+poses from the ground truth: noise, misses, duplicates and false positives, from a seed. ``--tune`` names a folder of other ground truth
+on which parameters are searched first.
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poseline.artifacts import read_table
-from poseline.config.tracking import PoseflowConfig, ReleasedConfig, TrackConfig
+from poseline.artifacts import read_poses
+from poseline.config.tracking import PoseflowConfig, PoseflowPublishedConfig, TrackConfig
 from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import read_folder
 from poseline.datasets.posetrack.scoring import score_pose_tracking, score_posetrack
 from poseline.datasets.posetrack.video import PoseTrackSequence
-from poseline.datasets.predictions import pose_set
 from poseline.track.build import build_tracker
-from poseline.track.tune import tune
+from poseline.track.tune import search
 
 OUT = Path("reports/benchmarks/tracking.json")
 Videos = Mapping[str, list[PoseSet]]
 
 
-def draw_crowd(num_people: int, num_frames: int, *, pictures: bool) -> tuple[list[PoseSet], list[Frame] | None]:
-    """People on straight walks over a textured 640x360 picture."""
+def draw_crowd(num_people: int, num_frames: int, *, images: bool) -> tuple[list[PoseSet], list[Frame] | None]:
+    """People on straight walks over a textured 640x360 image."""
     rng = np.random.default_rng(0)
     bodies = rng.normal(size=(num_people, 17, 2)) * 20
     centres, speed = rng.uniform((60, 80), (580, 280), (num_people, 2)), rng.normal(size=(num_people, 2)) * 2
@@ -47,7 +46,7 @@ def draw_crowd(num_people: int, num_frames: int, *, pictures: bool) -> tuple[lis
         boxes = np.concatenate([keypoints.min(axis=1) - 3, keypoints.max(axis=1) + 3], axis=1)
         poses.append(PoseSet(keypoints=keypoints, keypoint_scores=np.full((num_people, 17), 0.9), bbox_xyxy=boxes))
         frames.append(Frame(np.ascontiguousarray(texture[t % 60 : t % 60 + 360, t % 100 : t % 100 + 640]), t))
-    return poses, frames if pictures else None
+    return poses, frames if images else None
 
 
 def measure_speed() -> list[dict[str, object]]:
@@ -55,14 +54,14 @@ def measure_speed() -> list[dict[str, object]]:
     flow = {name: TrackConfig(kind="poseflow", poseflow=PoseflowConfig(correspondence=name)) for name in ("lk", "dis", "orb")}
     cases: list[tuple[str, TrackConfig, int, bool]] = []
     for people in (5, 20, 50):
-        cases += [(kind, TrackConfig(kind=kind), people, False) for kind in ("bytepose", "poseflow", "poseflow_released")]
+        cases += [(kind, TrackConfig(kind=kind), people, False) for kind in ("bytepose", "poseflow", "poseflow_published")]
     for people in (5, 20):
         cases += [("bytepose, colour + camera", TrackConfig(), people, True)]
         cases += [(f"poseflow, {name}", config, people, True) for name, config in flow.items()]
-    cases += [("poseflow_released, ORB 10,000", TrackConfig(kind="poseflow_released"), 5, True)]
+    cases += [("poseflow_published, ORB 10,000", TrackConfig(kind="poseflow_published"), 5, True)]
     rows = []
-    for name, config, people, pictures in cases:
-        poses, frames = draw_crowd(people, 16 if pictures else 120, pictures=pictures)
+    for name, config, people, images in cases:
+        poses, frames = draw_crowd(people, 16 if images else 120, images=images)
         wall, cpu = [], []
         for _ in range(3):
             tracker = build_tracker(config, load_skeleton("coco17"))
@@ -71,16 +70,16 @@ def measure_speed() -> list[dict[str, object]]:
                 tracker.update(one, frames[t] if frames else None)
             wall.append(len(poses) / (time.perf_counter() - begin))
             cpu.append(len(poses) / (time.process_time() - begin_cpu))
-        row = {"tracker": name, "people": people, "pictures": pictures}
+        row = {"tracker": name, "people": people, "images": images}
         rows.append(row | {"frames_per_second": round(max(wall), 1), "frames_per_cpu_second": round(max(cpu), 1)})
         print(
-            f"{name:30s} people {people:3d}  pictures {pictures!s:5s}  {max(wall):8.1f} frames/s  {max(cpu):8.1f} frames/CPU s", flush=True
+            f"{name:30s} people {people:3d}  images {images!s:5s}  {max(wall):8.1f} frames/s  {max(cpu):8.1f} frames/CPU s", flush=True
         )
     return rows
 
 
 def simulate_estimator(sequence: PoseTrackSequence, seed: int) -> list[PoseSet]:
-    """Poses as a fair estimator might give: noise by size, misses of hidden people, doubles, false alarms."""
+    """Poses as a fair estimator might give: noise by size, misses of hidden people, duplicates, false positives."""
     rng = np.random.default_rng([seed, *sequence.name.encode()])
     return [_estimate(frame.people, rng) for frame in sequence.frames]
 
@@ -109,7 +108,7 @@ def _estimate(people: PoseSet, rng: np.random.Generator) -> PoseSet:
 
 
 def read_frames(sequence: PoseTrackSequence, images: Path | None) -> Iterator[Frame | None]:
-    """The video's pictures one at a time; None each where there are none."""
+    """The video's images one at a time; None each where there are none."""
     for index, frame in enumerate(sequence.frames):
         if images is None:
             yield None
@@ -124,24 +123,24 @@ def read_frames(sequence: PoseTrackSequence, images: Path | None) -> Iterator[Fr
 
 
 def run_tracker(
-    config: TrackConfig, truth: Mapping[str, PoseTrackSequence], poses: Videos, images: Path | None
+    config: TrackConfig, ground_truth: Mapping[str, PoseTrackSequence], poses: Videos, images: Path | None
 ) -> dict[str, PoseTrackSequence]:
     """Every video tracked; keypoints below the submission's threshold are left out."""
     tracked = {}
-    for name, sequence in truth.items():
+    for name, sequence in ground_truth.items():
         tracker, frames = build_tracker(config, load_skeleton("posetrack17")), []
-        for frame, own, picture in zip(sequence.frames, poses[name], read_frames(sequence, images), strict=True):
-            people = tracker.update(own, picture)
-            sure = (people.keypoint_scores >= config.min_keypoint_score).astype(np.uint8)
-            frames.append(frame.with_people(replace(people, visibility=sure)))
+        for frame, own, image in zip(sequence.frames, poses[name], read_frames(sequence, images), strict=True):
+            people = tracker.update(own, image)
+            shown = (people.keypoint_scores >= config.min_keypoint_score).astype(np.uint8)
+            frames.append(frame.with_people(replace(people, visibility=shown)))
         tracked[name] = replace(sequence, frames=tuple(frames))
     return tracked
 
 
-def score(truth: Mapping[str, PoseTrackSequence], tracked: Mapping[str, PoseTrackSequence]) -> dict[str, float]:
-    """MAP and MOTA as published, MOTA counted honestly, and HOTA, IDF1, switches of people on OKS."""
-    published, strict = (score_posetrack(truth, tracked, mode=mode).metrics for mode in ("poseval", "strict"))
-    people = score_pose_tracking(truth, tracked).metrics
+def score(ground_truth: Mapping[str, PoseTrackSequence], tracked: Mapping[str, PoseTrackSequence]) -> dict[str, float]:
+    """MAP and MOTA as published, strict MOTA, and HOTA, IDF1, switches of people on OKS."""
+    published, strict = (score_posetrack(ground_truth, tracked, mode=mode).metrics for mode in ("poseval", "strict"))
+    people = score_pose_tracking(ground_truth, tracked).metrics
     return {
         "map": published["map"], "mota": published["mota"], "mota_strict": strict["mota"], "hota": people["hota"], "deta": people["det_a"],
         "assa": people["ass_a"], "idf1": people["idf1"], "switches": int(people["switches"]),
@@ -151,56 +150,54 @@ def score(truth: Mapping[str, PoseTrackSequence], tracked: Mapping[str, PoseTrac
 
 def compare_kinds(arguments: argparse.Namespace) -> list[dict[str, object]]:
     """Scores of each kind, tuned first where asked for."""
-    truth = read_folder(arguments.truth)
-    poses = _poses_of(truth, arguments.predictions)
+    ground_truth = read_folder(arguments.ground_truth)
+    poses = _poses_of(ground_truth, arguments.predictions)
     has_images = arguments.images is not None
     configs = {
-        "released PoseFlow": TrackConfig(
-            kind="poseflow_released", poseflow_released=ReleasedConfig(correspondence="orb" if has_images else "none", orb_features=2000)
+        "published PoseFlow code": TrackConfig(
+            kind="poseflow_published",
+            poseflow_published=PoseflowPublishedConfig(correspondence="orb" if has_images else "none", orb_features=2000),
         ),
         "Pose Flow complete": TrackConfig(kind="poseflow", poseflow=PoseflowConfig(correspondence="lk" if has_images else "none")),
         "bytepose": TrackConfig(),
     }
     rows: list[dict[str, object]] = []
     for name, start in configs.items():
-        config = tune_on(arguments.tune, start, reported=list(truth)) if arguments.tune else start
+        config = tune_on(arguments.tune, start, reported=list(ground_truth)) if arguments.tune else start
         begin, begin_cpu = time.perf_counter(), time.process_time()
-        tracked = run_tracker(config, truth, poses, arguments.images)
-        frames = sum(len(sequence.frames) for sequence in truth.values())
+        tracked = run_tracker(config, ground_truth, poses, arguments.images)
+        frames = sum(len(sequence.frames) for sequence in ground_truth.values())
         rates = {
             "frames_per_second": round(frames / (time.perf_counter() - begin), 1),
             "frames_per_cpu_second": round(frames / (time.process_time() - begin_cpu), 1),
         }
-        row: dict[str, object] = {"tracker": name} | score(truth, tracked) | rates
+        row: dict[str, object] = {"tracker": name} | score(ground_truth, tracked) | rates
         rows.append(row)
         print("  ".join(f"{value:20s}" if isinstance(value, str) else f"{key} {value:.4g}" for key, value in row.items()), flush=True)
     return rows
 
 
 def tune_on(folder: Path, start: TrackConfig, *, reported: Sequence[str]) -> TrackConfig:
-    """The configuration that reaches the best strict MOTA on another folder of truth, without pictures."""
+    """The configuration that reaches the best strict MOTA on another folder of ground truth, without images."""
     videos = read_folder(folder)
     poses = _poses_of(videos, None)
     objective: Callable[[TrackConfig, Sequence[str]], float] = lambda config, names: score(  # noqa: E731
         {name: videos[name] for name in names}, run_tracker(config, {name: videos[name] for name in names}, poses, None)
     )["mota_strict"]
-    result = tune(start, objective, sequences=list(videos), reported=reported, num_candidates=27, seed=0)
+    result = search(start, objective, sequences=list(videos), reported=reported, num_candidates=27, seed=0)
     best = next(trial for trial in result.trials if trial.score == result.score)
     print(f"  tuned {start.kind}: MOTA {result.score:.4f} on {len(videos)} videos with {best.parameters}")
     return result.config
 
 
-def _poses_of(truth: Mapping[str, PoseTrackSequence], predictions: Path | None) -> dict[str, list[PoseSet]]:
+def _poses_of(ground_truth: Mapping[str, PoseTrackSequence], predictions: Path | None) -> dict[str, list[PoseSet]]:
     if predictions is None:
-        return {name: simulate_estimator(sequence, seed=1) for name, sequence in truth.items()}
+        return {name: simulate_estimator(sequence, seed=1) for name, sequence in ground_truth.items()}
     if (predictions / "poses.parquet").is_file():
-        table, _ = read_table(predictions / "poses.parquet", kind="predictions", made_by="predict posetrack")
-        found = dict(list(table[table["boxes"] == "detections"].groupby("image_id")))
+        table, _ = read_poses(predictions / "poses.parquet", kind="predictions", made_by="predict posetrack")
+        found = {image: part.poses for image, part in table.where(boxes="detections").groups("image_id")}
         empty = PoseSet.empty(17)
-        return {
-            name: [pose_set(found[frame.image_id], 17) if frame.image_id in found else empty for frame in sequence.frames]
-            for name, sequence in truth.items()
-        }
+        return {name: [found.get(frame.image_id, empty) for frame in sequence.frames] for name, sequence in ground_truth.items()}
     return {name: [frame.people for frame in sequence.frames] for name, sequence in read_folder(predictions).items()}
 
 
@@ -208,13 +205,14 @@ def main() -> None:
     """Run, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("speed", "quality"))
-    for name in ("truth", "images", "predictions", "tune"):
+    parser.add_argument("--ground-truth", "--truth", type=Path)
+    for name in ("images", "predictions", "tune"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    if arguments.what == "quality" and arguments.truth is None:
-        parser.error("quality needs --truth DIR")
+    if arguments.what == "quality" and arguments.ground_truth is None:
+        parser.error("quality needs --ground-truth DIR")
     rows = measure_speed() if arguments.what == "speed" else compare_kinds(arguments)
     found = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

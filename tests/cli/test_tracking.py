@@ -27,8 +27,8 @@ def test_prediction_files_are_tracked_without_touching_the_pipeline(project: Pat
 def test_a_tracker_that_wants_pictures_says_that_it_goes_without(project: Path) -> None:
     done = RUNNER.invoke(app, ["track", "--predictions", str(DATA), "--out", "out"], catch_exceptions=False)
     assert "no --frames, so bytepose goes by the poses alone" in done.stderr
-    with_pictures = ["track", "--predictions", str(DATA), "--frames", "data/mini/posetrack", "--video", "--out", "out2"]
-    done = RUNNER.invoke(app, with_pictures, catch_exceptions=False)
+    with_images = ["track", "--predictions", str(DATA), "--frames", "data/mini/posetrack", "--video", "--out", "out2"]
+    done = RUNNER.invoke(app, with_images, catch_exceptions=False)
     assert "poses alone" not in done.stderr
     assert len(list((project / "out2/videos").glob("*.mp4"))) == 2
 

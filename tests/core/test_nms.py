@@ -21,7 +21,7 @@ def make_people(groups: list[int], num_keypoints: int = 17, noise: float = 1.0, 
     return keypoints, scores, np.tile(BOX, (len(owner), 1)), rng.uniform(0.5, 1, len(owner)), owner
 
 
-@pytest.mark.parametrize("mode", ["reference", "fixed"])
+@pytest.mark.parametrize("mode", ["published", "fixed"])
 @pytest.mark.parametrize("num_keypoints", [17, 26, 133, 136])
 def test_one_pose_a_person_remains(mode, num_keypoints):
     keypoints, scores, boxes, box_scores, owner = make_people([3, 1, 2], num_keypoints, noise=0.3)
@@ -103,7 +103,7 @@ def test_full_body_reference_merges_less_with_more_people_and_fixed_does_not():
     pair = make_people([2, 1, 1, 1, 1], 136, noise=0.1)
     assert len(parametric_pose_nms(*pair[:4], mode="fixed")[0]) == 5
     alone = make_people([2], 136, noise=0.1)
-    assert len(parametric_pose_nms(*alone[:4], mode="reference")[0]) == 1
+    assert len(parametric_pose_nms(*alone[:4], mode="published")[0]) == 1
 
 
 @pytest.mark.usefixtures("unchecked")

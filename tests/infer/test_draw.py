@@ -14,10 +14,10 @@ from poseline.infer.draw import (
     draw_label,
     draw_pose,
     fit_width,
-    picture_uri,
+    image_uri,
     side_of_keypoints,
     track_hex,
-    track_look,
+    track_style,
 )
 
 COCO = load_skeleton("coco17")
@@ -62,7 +62,7 @@ def test_a_whole_picture_keeps_its_corners() -> None:
 
 def test_the_same_id_has_the_same_colour_on_pictures_and_in_the_page() -> None:
     for track_id in (0, 3, 11, 2**40):
-        colour = track_look(track_id).left
+        colour = track_style(track_id).left
         assert track_hex(track_id) == "#{:02x}{:02x}{:02x}".format(*colour)
     assert len({track_hex(track_id) for track_id in range(8)}) == 8
 
@@ -71,7 +71,7 @@ def test_labels_stay_inside_and_pictures_survive_the_way_into_the_page() -> None
     canvas = np.zeros((40, 80, 3), np.uint8)
     draw_label(canvas, "id 12", (500.0, -30.0), (230, 159, 0))
     assert canvas.any()
-    prefix, _, data = picture_uri(canvas).partition(",")
+    prefix, _, data = image_uri(canvas).partition(",")
     assert prefix == "data:image/webp;base64"
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == canvas.shape

@@ -149,8 +149,8 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
     found = []
     for image in np.unique(truth.image_index[asked]):
         rows = asked[truth.image_index[asked] == image]
-        picture = read_image(real_data / "coco/images" / names[int(truth.image_ids[image])])
-        poses = estimator.estimate(picture, xywh_to_xyxy(truth.bbox_xywh[rows]))
+        image = read_image(real_data / "coco/images" / names[int(truth.image_ids[image])])
+        poses = estimator.estimate(image, xywh_to_xyxy(truth.bbox_xywh[rows]))
         found.append((truth.image_ids[truth.image_index[rows]], poses))
     results = Predictions.from_arrays(
         truth,

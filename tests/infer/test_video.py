@@ -11,7 +11,7 @@ import pytest
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import BackendError, DataError
-from poseline.infer.draw import track_look
+from poseline.infer.draw import track_style
 from poseline.infer.video import draw_tracks, open_writer, write_video
 
 POSE = PoseSet(
@@ -34,7 +34,7 @@ def test_a_video_has_every_frame_the_ids_colour_and_the_same_bytes_twice(tmp_pat
     drawn = draw_tracks(PICTURES[2], POSE, SKELETON)
     assert np.abs(frames[2][:121, :161].astype(int) - drawn).mean() < 6
     tag = drawn[16:29, 42:46].reshape(-1, 3)
-    assert (tag == track_look(4).middle).all(axis=1).any()
+    assert (tag == track_style(4).middle).all(axis=1).any()
 
 
 def test_the_picture_given_is_not_drawn_on() -> None:
@@ -44,7 +44,7 @@ def test_the_picture_given_is_not_drawn_on() -> None:
 
 
 def test_pictures_of_two_sizes_are_refused_and_leave_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="frame 1: picture of 100x80, the first has 161x121"):
+    with pytest.raises(DataError, match="frame 1: image of 100x80, the first has 161x121"):
         write_video(tmp_path / "a.mp4", [POSE] * 2, [PICTURES[0], np.zeros((80, 100, 3), np.uint8)], SKELETON)
     assert not list(tmp_path.iterdir())
 

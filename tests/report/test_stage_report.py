@@ -205,10 +205,10 @@ def test_a_screenshot_shows_a_page_and_dark_is_dark(browser: str, copied: Path, 
     assert choice in text
     brightness = {}
     for theme in ("light", "dark"):
-        page, picture = copied / f"{theme}.html", copied / f"{theme}.png"
+        page, image = copied / f"{theme}.html", copied / f"{theme}.png"
         page.write_text(text.replace(choice, f'var theme = "{theme}";'), encoding="utf-8")
-        browse(browser, page, f"--screenshot={picture}", "--window-size=1280,2000")
-        pixels = cv2.imread(str(picture))
+        browse(browser, page, f"--screenshot={image}", "--window-size=1280,2000")
+        pixels = cv2.imread(str(image))
         assert pixels.std() > 15
         brightness[theme] = pixels.mean()
     assert brightness["light"] > 180

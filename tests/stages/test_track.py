@@ -18,7 +18,8 @@ from poseline.datasets.posetrack.evaluate import list_switches
 from poseline.datasets.posetrack.files import read_folder
 from poseline.datasets.posetrack.scoring import list_followed, score_pose_tracking, score_posetrack
 from poseline.stages import score, track
-from poseline.track.videos import frame_poses, list_videos, track_poses
+from poseline.track.build import track_video
+from poseline.track.videos import frame_poses, list_videos
 
 
 @pytest.fixture
@@ -77,8 +78,10 @@ def test_trackers_hear_how_many_frames_were_skipped(params: Params, layout: Layo
         replace(frame, frame_index=10 * frame.frame_index) for frame in video.sequence.frames
     )))  # fmt: skip
     short = params.track.model_copy(update={"bytepose": params.track.bytepose.model_copy(update={"max_lost_frames": 3})})
-    plain = track_poses(short, video, predicted, load_skeleton("posetrack17"))
-    slow = track_poses(short, spread, predicted, load_skeleton("posetrack17"))
+    plain, slow = (
+        track_video(short, load_skeleton("posetrack17"), predicted, frame_indices=one.frame_indices, images=one.read_images())
+        for one in (video, spread)
+    )
     assert max(poses.track_ids.max() for poses in slow if len(poses)) > max(poses.track_ids.max() for poses in plain if len(poses))
 
 

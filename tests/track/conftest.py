@@ -1,4 +1,4 @@
-"""Drawn scenes for the trackers: walking people of known identity, with pictures on request."""
+"""Drawn scenes for the trackers: walking people of known identity, with images on request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.track.base import Tracker
-from poseline.track.sequences import track_sequence
+from poseline.track.build import track_frames
 
 # A person standing upright, in body heights from the middle of the hips, coco17 order.
 STANDING = np.array(
@@ -29,7 +29,7 @@ PALETTE = np.array([[220, 40, 40], [40, 60, 220], [40, 190, 60], [230, 210, 40],
 
 @dataclass(frozen=True)
 class Scene:
-    """Poses of each frame, who they are (truth), and the pictures where drawn."""
+    """Poses of each frame, who they are (truth), and the images where drawn."""
 
     poses: list[PoseSet]
     truth: list[np.ndarray]
@@ -45,7 +45,7 @@ def draw_scene(
     noise_px: float = 1.0,
     seed: int = 0,
     camera: np.ndarray | None = None,
-    pictures: bool = False,
+    images: bool = False,
     image_wh: tuple[int, int] = (640, 360),
 ) -> Scene:
     """People walking along ``centres`` [P, T, 2]; ``camera`` [T, 2] shifts everything; hidden people give no pose."""
@@ -54,7 +54,7 @@ def draw_scene(
     visible = np.ones((num_people, num_frames), dtype=bool) if visible is None else visible
     camera = np.zeros((num_frames, 2)) if camera is None else camera
     scores = np.broadcast_to(scores, (num_people, num_frames))
-    background = _texture(rng, image_wh) if pictures else None
+    background = _texture(rng, image_wh) if images else None
     poses, truth, frames = [], [], []
     for t in range(num_frames):
         phase = np.sin(0.5 * t + np.arange(num_people))
@@ -62,14 +62,14 @@ def draw_scene(
         keypoints[..., 0] += SWING * phase[:, None]
         keypoints = keypoints * height + (centres[:, t] + camera[t])[:, None]
         if background is not None:
-            frames.append(Frame(_picture(background, keypoints[visible[:, t]], np.flatnonzero(visible[:, t]), camera[t], image_wh), t))
+            frames.append(Frame(_image(background, keypoints[visible[:, t]], np.flatnonzero(visible[:, t]), camera[t], image_wh), t))
         who = rng.permutation(np.flatnonzero(visible[:, t]))
         seen = keypoints[who] + rng.normal(scale=noise_px, size=(len(who), 17, 2))
         margin = 0.04 * height
         bbox = np.concatenate([seen.min(axis=1) - margin, seen.max(axis=1) + margin], axis=1)
         poses.append(PoseSet(keypoints=seen, keypoint_scores=np.repeat(scores[who, t, None], 17, axis=1), bbox_xyxy=bbox))
         truth.append(who)
-    return Scene(poses, truth, frames if pictures else None)
+    return Scene(poses, truth, frames if images else None)
 
 
 def _texture(rng: np.random.Generator, image_wh: tuple[int, int]) -> np.ndarray:
@@ -78,7 +78,7 @@ def _texture(rng: np.random.Generator, image_wh: tuple[int, int]) -> np.ndarray:
     return cv2.resize(noise, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
 
 
-def _picture(background: np.ndarray, keypoints: np.ndarray, who: np.ndarray, camera: np.ndarray, image_wh: tuple[int, int]) -> np.ndarray:
+def _image(background: np.ndarray, keypoints: np.ndarray, who: np.ndarray, camera: np.ndarray, image_wh: tuple[int, int]) -> np.ndarray:
     width, height = image_wh
     x, y = (np.array([200, 200]) - np.rint(camera)).astype(int)
     image = np.ascontiguousarray(background[y : y + height, x : x + width])
@@ -118,7 +118,7 @@ class Scenes:
 
     def switches(self, tracker: Tracker, scene: Scene, *, with_frames: bool = True) -> tuple[int, int]:
         """Switches and number of ids after tracking a scene."""
-        return count_switches(scene, track_sequence(tracker, scene.poses, scene.frames if with_frames else None))
+        return count_switches(scene, track_frames(tracker, scene.poses, scene.frames if with_frames else None))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def _reid_network(path: Path, inputs: list[object], outputs: list[object]) -> Pa
 
 def test_the_same_person_looks_alike_and_another_does_not(scenes, coco17: Skeleton) -> None:
     paths = np.stack([scenes.line((100, 180), (5, 0), 6), scenes.line((400, 180), (5, 0), 6)])
-    scene = scenes.draw(paths, pictures=True)
+    scene = scenes.draw(paths, images=True)
     encoder = LimbColour(coco17, 6)
     first, last = (
         encoder.encode(scene.frames[t].image, scene.poses[t].select(np.argsort(scene.truth[t])), np.ones((2, 17), dtype=bool))
@@ -50,7 +50,7 @@ def test_a_person_outside_the_picture_is_unknown(coco17: Skeleton) -> None:
 
 def test_a_network_in_onnx_gives_unit_vectors_and_tracks(tmp_path: Path, scenes, coco17: Skeleton) -> None:
     path = _reid_network(tmp_path / "reid.onnx", ["n", 3, 64, 32], ["n", 3])
-    scene = scenes.draw(np.stack([scenes.line((100, 180), (2, 0), 5), scenes.line((400, 180), (2, 0), 5)]), pictures=True)
+    scene = scenes.draw(np.stack([scenes.line((100, 180), (2, 0), 5), scenes.line((400, 180), (2, 0), 5)]), images=True)
     vectors = ReidNetwork(path).encode(scene.frames[0].image, scene.poses[0], np.ones((2, 17), dtype=bool))
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
     config = TrackConfig(bytepose=ByteposeConfig(appearance=AppearanceConfig(kind="onnx", onnx=str(path))))

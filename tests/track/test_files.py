@@ -1,4 +1,4 @@
-"""Any prediction files tracked: every form, pictures, and bad input."""
+"""Any prediction files tracked: every form, images, and bad input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poseline.track.files import read_config, track_files
 
 SLOTS = list(load_skeleton("posetrack17").keypoints)
 JOINTS = list(load_skeleton("posetrack15").keypoints)
-KINDS = ("bytepose", "poseflow", "poseflow_released")
+KINDS = ("bytepose", "poseflow", "poseflow_published")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 BODY = np.random.default_rng(0).uniform((0, 0), (40, 90), (17, 2))
 
@@ -182,7 +182,7 @@ def test_broken_lists_say_where(tmp_path: Path) -> None:
             track_files(TrackConfig(), save(tmp_path / "v.json", data), tmp_path / "out")
 
 
-def draw_pictures(folder: Path, count: int, start: int = 0) -> list[np.ndarray]:
+def draw_images(folder: Path, count: int, start: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(1)
     texture = cv2.resize(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC)
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def draw_pictures(folder: Path, count: int, start: int = 0) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("where", ["frames", "frames/000001_a", "frames/images/val/000001_a"])
 def test_pictures_are_found_in_the_folder_of_the_video_or_above_it(where: str, tmp_path: Path) -> None:
-    draw_pictures(tmp_path / where, 5)
+    draw_images(tmp_path / where, 5)
     path = save(tmp_path / "v.json", walkers(range(5)))
     config = read_config(None, ["track.kind=poseflow", "track.poseflow.correspondence=lk", "track.video=true"])
     counts = track_files(config, path, tmp_path / "out", frames=tmp_path / "frames")
@@ -202,23 +202,23 @@ def test_pictures_are_found_in_the_folder_of_the_video_or_above_it(where: str, t
 
 
 def test_a_frame_without_its_picture_is_refused(tmp_path: Path) -> None:
-    draw_pictures(tmp_path / "frames/000001_a", 4)
-    with pytest.raises(DataError, match="no picture for frame 4"):
+    draw_images(tmp_path / "frames/000001_a", 4)
+    with pytest.raises(DataError, match="no image for frame 4"):
         track_files(TrackConfig(), save(tmp_path / "v.json", walkers(range(5))), tmp_path / "out", frames=tmp_path / "frames")
     with pytest.raises(DataError, match="no such folder or video"):
         track_files(TrackConfig(), tmp_path / "v.json", tmp_path / "out", frames=tmp_path / "nowhere")
 
 
 def test_flat_pictures_cannot_serve_several_videos(tmp_path: Path) -> None:
-    draw_pictures(tmp_path / "frames", 3)
+    draw_images(tmp_path / "frames", 3)
     for name in ("000001_a", "000002_b"):
         save(tmp_path / f"in/{name}.json", walkers(range(3), name))
-    with pytest.raises(DataError, match="the same pictures for several videos"):
+    with pytest.raises(DataError, match="the same images for several videos"):
         track_files(TrackConfig(), tmp_path / "in", tmp_path / "out", frames=tmp_path / "frames")
 
 
 def test_a_list_with_pictures_has_a_frame_for_each(tmp_path: Path) -> None:
-    draw_pictures(tmp_path / "frames", 6)
+    draw_images(tmp_path / "frames", 6)
     entries = [entry for entry in coco_list(walkers(range(6))) if "000003" not in entry["image_id"]]
     track_files(TrackConfig(), save(tmp_path / "v.json", entries), tmp_path / "out", frames=tmp_path / "frames")
     assert [len(ids) for ids in ids_of(tmp_path / "out/v.json")] == [2, 2, 2, 0, 2, 2]
@@ -227,8 +227,8 @@ def test_a_list_with_pictures_has_a_frame_for_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_video_file_gives_the_pictures_counted_from_0_or_1(first: int, tmp_path: Path) -> None:
     writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
-    for picture in draw_pictures(tmp_path / "x", 5):
-        writer.write(picture)
+    for image in draw_images(tmp_path / "x", 5):
+        writer.write(image)
     writer.release()
     path = save(tmp_path / "v.json", walkers(range(first, first + 5)))
     assert track_files(TrackConfig(), path, tmp_path / "out", frames=tmp_path / "v.mp4")["tracks"] == 2
@@ -251,3 +251,21 @@ def test_the_configuration_is_the_projects_or_the_default(tmp_path: Path, monkey
         read_config(None, ["train.epochs=3"])
     with pytest.raises(ConfigError, match="track: kind"):
         read_config(None, ["track.kind=nearest"])
+
+
+@pytest.mark.parametrize("project", [False, True])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("track.bytepose.sure_score=0.3", r"track\.bytepose\.sure_score: renamed, write track\.bytepose\.high_score"),
+        ("track.bytepose.relink.min_likeness=0.3", r"renamed, write track\.bytepose\.relink\.min_similarity"),
+        ("track.poseflow_released.window_px=9", r"renamed, write track\.poseflow_published"),
+        ("track.kind=poseflow_released", r"track\.kind: value 'poseflow_released' was renamed, write 'poseflow_published'"),
+    ],
+)
+def test_an_old_name_names_the_new_one(project: bool, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if project:
+        (tmp_path / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
+    with pytest.raises(ConfigError, match=new):
+        read_config(None, [old])

@@ -12,10 +12,10 @@ from poseline.config.tracking import PoseflowConfig
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
 from poseline.track.association import match_similar
-from poseline.track.camera import camera_motion, small_gray
+from poseline.track.camera import camera_motion, gray_image
 from poseline.track.flow_builder import BARRED, build_flows
 from poseline.track.flow_nms import merge_poses
-from poseline.track.keypoint_motion import flow_gray, keypoint_displacement
+from poseline.track.keypoint_motion import keypoint_displacement
 from poseline.track.orb import OrbFeatures, detect_orb, match_orb, person_displacement
 from poseline.track.pose_distance import inter_frame_similarity, intra_frame_distance
 from poseline.track.poseflow import PoseFlow
@@ -103,14 +103,15 @@ def _shifted(shift: tuple[int, int], size: int = 1) -> tuple[np.ndarray, np.ndar
 @pytest.mark.parametrize("shift", [(0, 0), (7, -3), (80, 20)])
 def test_camera_motion_finds_the_shift(shift: tuple[int, int]) -> None:
     before, after = _shifted(shift)
-    matrix = camera_motion(small_gray(before), small_gray(after), people_xyxy=np.array([[100.0, 50, 200, 300]]), image_wh=(640, 360))
+    people = np.array([[100.0, 50, 200, 300]])
+    matrix = camera_motion(gray_image(before, 320), gray_image(after, 320), people_xyxy=people, image_wh=(640, 360))
     assert np.allclose(matrix[:, :2], np.eye(2), atol=0.01)
     assert np.allclose(matrix @ np.array([320, 180, 1]), np.array([320, 180]) + shift, atol=0.7)
 
 
 def test_a_blank_background_tells_of_no_motion() -> None:
     blank = np.full((360, 640, 3), 128, dtype=np.uint8)
-    matrix = camera_motion(small_gray(blank), small_gray(blank), people_xyxy=np.zeros((0, 4)), image_wh=(640, 360))
+    matrix = camera_motion(gray_image(blank, 320), gray_image(blank, 320), people_xyxy=np.zeros((0, 4)), image_wh=(640, 360))
     assert np.array_equal(matrix, [[1, 0, 0], [0, 1, 0]])
 
 
@@ -119,14 +120,16 @@ def test_a_blank_background_tells_of_no_motion() -> None:
 def test_optical_flow_finds_where_keypoints_went(kind: str, shift: tuple[int, int]) -> None:
     before, after = _shifted(shift)
     keypoints = np.random.default_rng(1).uniform((150, 100), (450, 250), (2, 5, 2))
-    moved = keypoint_displacement(flow_gray(before), flow_gray(after), keypoints, np.ones((2, 5), dtype=bool), kind=kind, image_width=640)
+    grays, seen = (gray_image(before, 640), gray_image(after, 640)), np.ones((2, 5), dtype=bool)
+    moved = keypoint_displacement(*grays, keypoints, seen, kind=kind, image_width=640)
     assert np.allclose(moved, shift, atol=1.0)
 
 
 def test_keypoints_nobody_sees_have_no_displacement() -> None:
     before, after = _shifted((4, 4))
     seen = np.array([[True, False], [False, False]])
-    moved = keypoint_displacement(flow_gray(before), flow_gray(after), np.full((2, 2, 2), 200.0), seen, kind="lk", image_width=640)
+    grays = gray_image(before, 640), gray_image(after, 640)
+    moved = keypoint_displacement(*grays, np.full((2, 2, 2), 200.0), seen, kind="lk", image_width=640)
     assert np.allclose(moved[0], 4, atol=0.5)  # the unseen keypoint moves with its person
     assert np.isnan(moved[1]).all()
 
@@ -141,7 +144,7 @@ def test_orb_finds_the_shift_of_a_person() -> None:
 
 def test_features_away_from_people_are_not_searched_and_change_nothing(scenes, coco17: Skeleton, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ORB search starts on people only: ids and similarities are those of the full search."""
-    scene = scenes.draw(np.stack([scenes.line((150, 180), (4, 0), 8), scenes.line((450, 180), (-4, 0), 8)]), pictures=True)
+    scene = scenes.draw(np.stack([scenes.line((150, 180), (4, 0), 8), scenes.line((450, 180), (-4, 0), 8)]), images=True)
     config = PoseflowConfig(correspondence="orb", orb_features=800)
     searched, results = [], []
     for full in (False, True):

@@ -10,28 +10,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseline.config.tracking import AppearanceConfig, ByteposeConfig, PoseflowConfig, ReleasedConfig, TrackConfig
+from poseline.config.tracking import AppearanceConfig, ByteposeConfig, PoseflowConfig, PoseflowPublishedConfig, TrackConfig
 from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.errors import ArtifactError, ConfigError, DataError
-from poseline.track.build import build_tracker
-from poseline.track.sequences import track_sequence
+from poseline.track.build import build_tracker, track_frames
 
 CONFIGS = {
     "bytepose": TrackConfig(),
     "poseflow": TrackConfig(kind="poseflow"),
     "poseflow_lk": TrackConfig(kind="poseflow", poseflow=PoseflowConfig(correspondence="lk")),
     "poseflow_orb": TrackConfig(kind="poseflow", poseflow=PoseflowConfig(correspondence="orb", orb_features=300)),
-    "released": TrackConfig(kind="poseflow_released", poseflow_released=ReleasedConfig(orb_features=300)),
+    "published": TrackConfig(kind="poseflow_published", poseflow_published=PoseflowPublishedConfig(orb_features=300)),
 }
 every_kind = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 NO_PIXELS = np.zeros((0, 0, 3), dtype=np.uint8)
 
 
-def _crowd(scenes, frames: int = 10, pictures: bool = True):
+def _crowd(scenes, frames: int = 10, images: bool = True):
     rng = np.random.default_rng(3)
     paths = np.stack([scenes.line(rng.uniform((60, 120), (580, 240)), rng.normal(size=2) * 4, frames) for _ in range(5)])
-    return scenes.draw(paths, visible=rng.uniform(size=(5, frames)) > 0.15, scores=rng.uniform(0.2, 1, (5, frames)), pictures=pictures)
+    return scenes.draw(paths, visible=rng.uniform(size=(5, frames)) > 0.15, scores=rng.uniform(0.2, 1, (5, frames)), images=images)
 
 
 def _ids(tracked: list[PoseSet]) -> list[list[int]]:
@@ -41,15 +40,15 @@ def _ids(tracked: list[PoseSet]) -> list[list[int]]:
 @every_kind
 def test_ids_are_positive_unique_in_a_frame_and_begin_at_one(config: TrackConfig, scenes, coco17: Skeleton) -> None:
     scene = _crowd(scenes)
-    ids = _ids(track_sequence(build_tracker(config, coco17), scene.poses, scene.frames))
+    ids = _ids(track_frames(build_tracker(config, coco17), scene.poses, scene.frames))
     assert min(min(frame) for frame in ids if frame) == 1
     assert all(len(set(frame)) == len(frame) for frame in ids)
 
 
 @every_kind
 def test_two_runs_and_two_trackers_side_by_side_give_the_same(config: TrackConfig, scenes, coco17: Skeleton) -> None:
-    scene, other = _crowd(scenes), _crowd(scenes, pictures=False)
-    alone = _ids(track_sequence(build_tracker(config, coco17), scene.poses, scene.frames))
+    scene, other = _crowd(scenes), _crowd(scenes, images=False)
+    alone = _ids(track_frames(build_tracker(config, coco17), scene.poses, scene.frames))
     one, two = build_tracker(config, coco17), build_tracker(config, coco17)
     beside = []
     for poses, frame, strange in zip(scene.poses, scene.frames, reversed(other.poses), strict=True):
@@ -62,12 +61,12 @@ def test_two_runs_and_two_trackers_side_by_side_give_the_same(config: TrackConfi
 def test_restored_state_continues_identically(config: TrackConfig, scenes, coco17: Skeleton, tmp_path) -> None:
     scene = _crowd(scenes)
     first = build_tracker(config, coco17)
-    track_sequence(first, scene.poses[:6], scene.frames[:6])
+    track_frames(first, scene.poses[:6], scene.frames[:6])
     np.savez(tmp_path / "state.npz", **first.state())
     second = build_tracker(config, coco17)
     with np.load(tmp_path / "state.npz") as saved:
         second.restore(dict(saved))
-    ahead, again = (track_sequence(tracker, scene.poses[6:], scene.frames[6:]) for tracker in (first, second))
+    ahead, again = (track_frames(tracker, scene.poses[6:], scene.frames[6:]) for tracker in (first, second))
     assert _ids(ahead) == _ids(again)
     left, right = first.state(), second.state()
     assert all(np.array_equal(left[name], right[name]) for name in left)
@@ -77,10 +76,10 @@ def test_restored_state_continues_identically(config: TrackConfig, scenes, coco1
 def test_saved_state_does_not_change_with_the_tracker(config: TrackConfig, scenes, coco17: Skeleton) -> None:
     scene = _crowd(scenes)
     tracker = build_tracker(config, coco17)
-    track_sequence(tracker, scene.poses[:5], scene.frames[:5])
+    track_frames(tracker, scene.poses[:5], scene.frames[:5])
     state = tracker.state()
     copy = {name: array.copy() for name, array in state.items()}
-    track_sequence(tracker, scene.poses[5:], scene.frames[5:])
+    track_frames(tracker, scene.poses[5:], scene.frames[5:])
     assert all(np.array_equal(state[name], copy[name]) for name in copy)
 
 
@@ -99,7 +98,7 @@ def test_state_of_another_skeleton_is_refused(coco17: Skeleton) -> None:
 def test_frames_out_of_order_are_refused_and_change_nothing(config: TrackConfig, scenes, coco17: Skeleton) -> None:
     scene = _crowd(scenes)
     tracker = build_tracker(config, coco17)
-    track_sequence(tracker, scene.poses[:6], scene.frames[:6])
+    track_frames(tracker, scene.poses[:6], scene.frames[:6])
     before = tracker.state()
     for late in (5, 2):
         with pytest.raises(DataError, match=f"frame {late} came after frame 5"):
@@ -125,14 +124,14 @@ def test_empty_frames_at_the_start_between_and_only(config: TrackConfig, scenes,
     tracker = build_tracker(config, coco17)
     ids = _ids([tracker.update(poses) for poses in [empty, empty, *scene.poses[:3], empty, *scene.poses[4:]]])
     assert ids == [[], [], [1], [1], [1], [], [1], [1]]
-    assert _ids(track_sequence(build_tracker(config, coco17), [empty] * 40)) == [[]] * 40
+    assert _ids(track_frames(build_tracker(config, coco17), [empty] * 40)) == [[]] * 40
 
 
 @every_kind
 def test_ids_of_the_input_are_ignored_even_where_they_repeat(config: TrackConfig, scenes, coco17: Skeleton) -> None:
     scene = _crowd(scenes)
     named = [poses.with_track_ids(np.full(len(poses), 7)) for poses in scene.poses]
-    plain, renamed = (track_sequence(build_tracker(config, coco17), poses, scene.frames) for poses in (scene.poses, named))
+    plain, renamed = (track_frames(build_tracker(config, coco17), poses, scene.frames) for poses in (scene.poses, named))
     assert _ids(plain) == _ids(renamed)
 
 
@@ -149,10 +148,10 @@ def test_a_sudden_crowd_gets_an_id_each(config: TrackConfig, scenes, coco17: Ske
 
 @every_kind
 def test_poses_without_sure_keypoints_are_followed_by_their_boxes(config: TrackConfig, scenes, coco17: Skeleton) -> None:
-    """Keypoint scores of 0: the released matching still uses the coordinates, as its public code does."""
+    """Keypoint scores of 0: the published matching still uses the coordinates, as its public code does."""
     scene = scenes.draw(np.stack([scenes.line((100, 180), (2, 0), 12), scenes.line((400, 180), (2, 0), 12)]))
     blank = [replace(poses, keypoint_scores=np.zeros((2, 17)), pose_scores=np.full(2, 0.9)) for poses in scene.poses]
-    tracked = track_sequence(build_tracker(config, coco17), blank)
+    tracked = track_frames(build_tracker(config, coco17), blank)
     assert {track_id for poses in tracked for track_id in poses.track_ids.tolist()} == {1, 2}
     assert all(len(poses) == 2 for poses in tracked)
 
@@ -178,7 +177,7 @@ def test_ids_pass_32_bits_and_end_with_an_error_at_64(config: TrackConfig, scene
     scene = scenes.draw(np.stack([scenes.line((100 + 120 * i, 180), (0, 0), 2) for i in range(3)]))
     tracker = build_tracker(config, coco17)
     tracker.restore(tracker.state() | {"next_id": np.array(2**31 - 1)})
-    tracked = track_sequence(tracker, scene.poses)
+    tracked = track_frames(tracker, scene.poses)
     assert [sorted(frame) for frame in _ids(tracked)] == [[2**31 - 1, 2**31, 2**31 + 1]] * 2
     tracker = build_tracker(config, coco17)
     tracker.restore(tracker.state() | {"next_id": np.array(2**63 - 2)})
@@ -211,7 +210,7 @@ def _run_long(config: TrackConfig, skeleton: Skeleton, scenes, num_frames: int, 
     return sum(array.nbytes for array in tracker.state().values()), measure() - middle
 
 
-KINDS = pytest.mark.parametrize("kind", ["bytepose", "poseflow", "poseflow_released"])
+KINDS = pytest.mark.parametrize("kind", ["bytepose", "poseflow", "poseflow_published"])
 
 
 @KINDS
@@ -253,19 +252,19 @@ def test_thresholds_for_each_keypoint_must_fit_the_skeleton(coco17: Skeleton) ->
 def test_a_track_shows_only_from_its_confirmation_on(scenes, coco17: Skeleton) -> None:
     scene = scenes.draw(np.stack([scenes.line((100, 180), (1, 0), 5)]))
     config = TrackConfig(bytepose=ByteposeConfig(confirm_hits=3, appearance=AppearanceConfig(kind="none")))
-    assert _ids(track_sequence(build_tracker(config, coco17), scene.poses)) == [[], [], [1], [1], [1]]
+    assert _ids(track_frames(build_tracker(config, coco17), scene.poses)) == [[], [], [1], [1], [1]]
 
 
 def test_a_second_copy_of_a_person_starts_no_track(scenes, coco17: Skeleton) -> None:
     scene = scenes.draw(np.stack([scenes.line((100, 180), (1, 0), 5)] * 2), noise_px=1.0)
     for kind in ("bytepose", "poseflow"):
-        tracked = track_sequence(build_tracker(TrackConfig(kind=kind), coco17), scene.poses)
+        tracked = track_frames(build_tracker(TrackConfig(kind=kind), coco17), scene.poses)
         assert {track_id for poses in tracked for track_id in poses.track_ids.tolist()} == {1}
 
 
 def test_frames_and_poses_must_be_as_many(scenes, coco17: Skeleton) -> None:
     scene = _crowd(scenes, frames=4)
     with pytest.raises(DataError, match="3 frames for 4"):
-        track_sequence(build_tracker(TrackConfig(), coco17), scene.poses, scene.frames[:3])
+        track_frames(build_tracker(TrackConfig(), coco17), scene.poses, scene.frames[:3])
     with pytest.raises(DataError, match="more frames than the 3"):
-        track_sequence(build_tracker(TrackConfig(), coco17), scene.poses[:3], scene.frames)
+        track_frames(build_tracker(TrackConfig(), coco17), scene.poses[:3], scene.frames)

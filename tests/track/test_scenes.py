@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseline.config.tracking import AppearanceConfig, ByteposeConfig, PoseflowConfig, ReleasedConfig, RelinkConfig, TrackConfig
+from poseline.config.tracking import AppearanceConfig, ByteposeConfig, PoseflowConfig, PoseflowPublishedConfig, RelinkConfig, TrackConfig
 from poseline.core.skeletons import Skeleton
 from poseline.track.build import build_tracker
 
-KINDS = ("bytepose", "poseflow", "poseflow_released")
+KINDS = ("bytepose", "poseflow", "poseflow_published")
 
 
 def _hidden(people: int, frames: int, person: int, first: int, last: int) -> np.ndarray:
@@ -24,9 +24,9 @@ def test_crossing_in_full_view_switches_nobody(kind: str, scenes, coco17: Skelet
     assert scenes.switches(build_tracker(TrackConfig(kind=kind), coco17), scenes.draw(paths)) == (0, 2)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("bytepose", (0, 2)), ("poseflow", (0, 2)), ("poseflow_released", (1, 3))])
+@pytest.mark.parametrize(("kind", "expected"), [("bytepose", (0, 2)), ("poseflow", (0, 2)), ("poseflow_published", (1, 3))])
 def test_crossing_with_one_hidden_behind_the_other(kind: str, expected: tuple[int, int], scenes, coco17: Skeleton) -> None:
-    """The released matching has no motion: after nine hidden frames the person is a new one."""
+    """The published matching has no motion: after nine hidden frames the person is a new one."""
     paths = np.stack([scenes.line((100, 180), (6, 0), 70), scenes.line((520, 186), (-6, 0), 70)])
     scene = scenes.draw(paths, visible=_hidden(2, 70, 1, 31, 40))
     assert scenes.switches(build_tracker(TrackConfig(kind=kind), coco17), scene) == expected
@@ -55,7 +55,7 @@ def _leaving(scenes, returning_person: int):
     visible = np.ones((3, 75), dtype=bool)
     visible[0, 30:], visible[2] = False, False
     visible[returning_person, 45:] = True
-    return scenes.draw(paths, visible=visible, pictures=True)
+    return scenes.draw(paths, visible=visible, images=True)
 
 
 @pytest.mark.parametrize("with_frames", [True, False])
@@ -84,7 +84,7 @@ def _jump(scenes):
     camera = np.zeros((16, 2))
     camera[8:] = (60, 10)
     paths = np.stack([scenes.line((120 + 60 * i, 180), (1, 0), 16) for i in range(6)])
-    return scenes.draw(paths, camera=camera, pictures=True, height=110)
+    return scenes.draw(paths, camera=camera, images=True, height=110)
 
 
 @pytest.mark.parametrize(("camera_motion", "expected"), [("sparse", (0, 6)), ("none", (6, 7))])
@@ -100,7 +100,7 @@ def test_sudden_camera_motion_by_correspondences(correspondence: str, expected: 
     assert scenes.switches(build_tracker(config, coco17), _jump(scenes)) == expected
 
 
-def test_unsure_poses_go_on_with_their_tracks_but_start_none(scenes, coco17: Skeleton) -> None:
+def test_low_score_poses_go_on_with_their_tracks_but_start_none(scenes, coco17: Skeleton) -> None:
     scores = np.full((2, 40), 0.9)
     scores[0, 15:30] = 0.22
     scores[1] = 0.22
@@ -118,10 +118,11 @@ def test_a_single_frame_numbers_its_people(kind: str, scenes, coco17: Skeleton) 
 
 
 @pytest.mark.parametrize("correspondence", ["none", "orb"])
-def test_released_ages_its_tracks_over_empty_frames(correspondence: str, scenes, coco17: Skeleton) -> None:
+def test_published_ages_its_tracks_over_empty_frames(correspondence: str, scenes, coco17: Skeleton) -> None:
     """The public code repeats the last people in a frame without any; here it stays empty, and the ids go on after it."""
-    scene = scenes.draw(scenes.line((200, 180), (0, 0), 9)[None], visible=_hidden(1, 9, 0, 3, 6), pictures=True)
-    config = TrackConfig(kind="poseflow_released", poseflow_released=ReleasedConfig(correspondence=correspondence, orb_features=400))
+    scene = scenes.draw(scenes.line((200, 180), (0, 0), 9)[None], visible=_hidden(1, 9, 0, 3, 6), images=True)
+    options = PoseflowPublishedConfig(correspondence=correspondence, orb_features=400)
+    config = TrackConfig(kind="poseflow_published", poseflow_published=options)
     tracker = build_tracker(config, coco17)
     ids = [tracker.update(p, f).track_ids.tolist() for p, f in zip(scene.poses, scene.frames, strict=True)]
     assert ids == [[1]] * 3 + [[]] * 3 + [[1]] * 3

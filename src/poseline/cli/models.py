@@ -16,14 +16,15 @@ from poseline.cli.app import AsJson, app, show
 @app.command()
 def export(
     out: Annotated[Path, typer.Option("--out", help="The ONNX file to write; its description is written beside it.")],
-    model: Annotated[Path | None, typer.Option("--model", help="Model folder; default: data/model.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="Model folder; default: the project's data/model.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the trained model as ONNX, checked against PyTorch."""
     from poseline.infer.export import export_onnx
+    from poseline.project import workspace_root
 
     started = time.perf_counter()
-    difference = export_onnx(model or Path("data/model"), out)
+    difference = export_onnx(model or workspace_root() / "data/model", out)
     show({"file": str(out), "relative_difference": difference}, as_json=as_json, title="export", started=started)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run_each, show
+from poseline.config.tracking import TRACKERS
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ track_app = typer.Typer(
 )
 app.add_typer(track_app)
 
-KindName = Literal["bytepose", "poseflow", "poseflow_released"]
-Kind = Annotated[KindName | None, typer.Option("--kind", help="The tracker; default: track.kind of the parameters.")]
+Kind = Annotated[
+    str | None, typer.Option("--kind", help=f"The tracker ({', '.join(TRACKERS.own)}, ...); default: track.kind of the parameters.")
+]
 
 
 @track_app.callback()
@@ -40,9 +42,9 @@ def track(
         Path | None, typer.Option("--predictions", help="Track these instead: PoseTrack file or folder, or a COCO result list of poses.")
     ] = None,
     frames: Annotated[
-        Path | None, typer.Option("--frames", help="Their pictures: a folder, or a video file. Without: by the poses alone.")
+        Path | None, typer.Option("--frames", help="Their images: a folder, or a video file. Without: by the poses alone.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results, PoseTrack18 form.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results, PoseTrack18 format.")] = None,
     skeleton: Annotated[str, typer.Option("--skeleton", help="Keypoints of a COCO result list.")] = "coco17",
     video: Annotated[bool, typer.Option("--video", help="Also write mp4 videos with coloured ids.")] = False,
     params: ParamsFile = None,
@@ -75,14 +77,14 @@ def track_predictions(
     predictions: Path, frames: Path | None, out: Path | None, skeleton: str, *, params: Path | None, overrides: list[str], as_json: bool
 ) -> None:
     """Track files outside the pipeline; nothing is logged."""
-    from poseline.track.build import needs_pictures
+    from poseline.track.build import reads_images
     from poseline.track.files import read_config, track_files
 
     if out is None:
         raise ConfigError("track --predictions: needs --out DIR for the results.")
     started = time.perf_counter()
     config = read_config(params, overrides)
-    if frames is None and needs_pictures(config):
+    if frames is None and reads_images(config):
         print(f"track: no --frames, so {config.kind} goes by the poses alone", file=sys.stderr)
     show(track_files(config, predictions, out, frames=frames, skeleton=skeleton), as_json=as_json, title="track", started=started)
 
@@ -95,7 +97,7 @@ def tune(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws, the order of videos and the simulated detections.")] = 0,
     metric: Annotated[Literal["hota", "mota", "idf1"], typer.Option("--metric", help="What to raise (mota: strict).")] = "hota",
     detections: Annotated[
-        Path | None, typer.Option("--detections", help="Detections on the training pictures, COCO result form; default: simulated.")
+        Path | None, typer.Option("--detections", help="Detections on the training images, COCO result format; default: simulated.")
     ] = None,
     params: ParamsFile = None,
     overrides: Overrides = None,
@@ -104,11 +106,11 @@ def tune(
 ) -> None:
     """Search tracker parameters on the training videos, and print the best as --set lines."""
     from poseline.stages.runner import make_context
-    from poseline.track import tune_videos
+    from poseline.track import tune as tuning
 
     found = None if detections is None else detections.resolve()
     context = make_context(params, [*(overrides or []), *([f"track.kind={kind}"] if kind else [])], device)
-    result = tune_videos.run(
+    result = tuning.tune(
         context.params,
         context.layout,
         context.device,

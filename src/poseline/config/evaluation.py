@@ -13,7 +13,7 @@ class NmsConfig(Section):
     """Suppression of duplicate poses among detections."""
 
     kind: Literal["none", "parametric", "oks", "soft_oks"] = "parametric"
-    mode: Literal["reference", "fixed"] = "fixed"
+    mode: Literal["published", "fixed"] = "fixed"
     oks_threshold: float = Field(default=0.9, gt=0, le=1)
 
 
@@ -35,13 +35,6 @@ class PredictConfig(Section):
         default="none", description="of COCO's poses; expected_oks: by the model that `poseline calibrate` fits"
     )
     calibration: str = Field(default="data/calibration.json", description="where that model lies")
-
-    @property
-    def rule(self) -> Literal["mean", "mean_visible", "published"]:
-        """The rule of a person's score, once a model's own has taken the place of ``model``."""
-        if self.score == "model":
-            raise ValueError("predict.score: 'model' is not settled yet")
-        return self.score
 
     @model_validator(mode="after")
     def _agree(self) -> PredictConfig:

@@ -6,12 +6,18 @@ from collections.abc import Mapping
 
 KEYS: dict[str, str] = {
     **{f"data.{name}": f"data.sets.{name} (with format: {name})" for name in ("coco", "mpii", "posetrack")},
+    "track.bytepose.sure_score": "track.bytepose.high_score",
+    "track.bytepose.unsure_match_threshold": "track.bytepose.low_match_threshold",
+    "track.bytepose.relink.min_likeness": "track.bytepose.relink.min_similarity",
+    "track.poseflow_released": "track.poseflow_published",
     "report.pictures": "report.images",
 }
 """Old dotted key -> new dotted key."""
 
 VALUES: dict[str, dict[str, str]] = {
     "augment.kind": {"reference": "published"},
+    "predict.nms.mode": {"reference": "published"},
+    "track.kind": {"poseflow_released": "poseflow_published"},
     "codec.geometry": {"legacy": "published"},
     "predict.score": {"reference": "published"},
 }

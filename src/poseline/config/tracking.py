@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from poseline.config.base import Section
+from poseline.config.base import KindSection, Section
+from poseline.kinds import Kinds
+
+TRACKERS = Kinds(
+    "poseline.trackers",
+    {
+        "bytepose": "poseline.track.bytepose:BytePoseTracker",
+        "poseflow": "poseline.track.poseflow:PoseFlow",
+        "poseflow_published": "poseline.track.poseflow_published:PublishedPoseFlow",
+    },
+)
 
 
 class RelinkConfig(Section):
-    """Taking up a lost track again where it no longer overlaps: by place, build and colour."""
+    """Linking a pose to a lost track that it no longer overlaps: by distance, size and appearance."""
 
     enabled: bool = True
     reach: float = Field(
@@ -18,16 +28,16 @@ class RelinkConfig(Section):
     )
     reach_growth: float = Field(default=0.1, ge=0, description="added to the reach for each further frame lost")
     max_reach: float = Field(default=2.5, ge=0, description="the reach never grows beyond")
-    min_likeness: float = Field(default=0.45, ge=0, le=1, description="mean of nearness, size and (where frames are given) appearance")
-    min_appearance: float = Field(default=0.7, ge=0, le=1, description="cosine; asked for wherever appearance is known on both sides")
+    min_similarity: float = Field(default=0.45, ge=0, le=1, description="mean of nearness, size and (where frames are given) appearance")
+    min_appearance: float = Field(default=0.7, ge=0, le=1, description="cosine; required wherever appearance is known on both sides")
 
 
 class AppearanceConfig(Section):
-    """What a person looks like, from the frames. Without frames it is left out."""
+    """Appearance embeddings of people, from the frames. Without frames they are left out."""
 
     kind: Literal["none", "colour", "onnx"] = "colour"
     onnx: str | None = Field(default=None, description="re-identification network: [N, 3, H, W] RGB in, [N, D] out")
-    weight: float = Field(default=0.25, ge=0, le=1, description="share of the similarity")
+    weight: float = Field(default=0.25, ge=0, le=1, description="weight in the similarity")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of a track's running mean; 0.9 as in JDE and BoT-SORT")
     bins: int = Field(default=6, ge=2, le=16, description="colour: bins of each opponent-colour axis")
 
@@ -39,15 +49,15 @@ class AppearanceConfig(Section):
 
 
 class ByteposeConfig(Section):
-    """The default tracker: Kalman filter on box and keypoints, association of sure and then of unsure poses.
+    """The default tracker: Kalman filter on box and keypoints, association of high-score and then of low-score poses.
 
     The order of association is ByteTrack's (Zhang et al., ECCV 2022). Its similarity here is OKS beside box IoU; the noise figures are
-    fractions of a person's size (root of the box area) and ours. ``sure_score`` was found by `track tune` on 40 drawn training videos.
+    fractions of a person's size (root of the box area) and ours. ``high_score`` was found by `track tune` on 40 drawn training videos.
     """
 
-    sure_score: float = Field(default=0.25, ge=0, description="poses at or above may start a track and are associated first")
-    match_threshold: float = Field(default=0.15, ge=0, le=1, description="least similarity of a pair, sure poses")
-    unsure_match_threshold: float = Field(default=0.35, ge=0, le=1, description="the same for unsure poses")
+    high_score: float = Field(default=0.25, ge=0, description="poses at or above may start a track and are associated first")
+    match_threshold: float = Field(default=0.15, ge=0, le=1, description="least similarity of a pair, poses of high score")
+    low_match_threshold: float = Field(default=0.35, ge=0, le=1, description="the same for poses of low score")
     oks_weight: float = Field(default=0.4, ge=0, le=1, description="OKS against box IoU in the similarity")
     sigma_scale: float = Field(default=1.5, gt=0, description="factor on the OKS sigmas: a person moves between frames")
     min_keypoint_score: float | tuple[float, ...] = Field(default=0.2, description="one for all keypoints, or one for each")
@@ -68,11 +78,11 @@ class ByteposeConfig(Section):
 class PoseflowConfig(Section):
     """Pose Flow as published (Xiu et al., BMVC 2018), made online.
 
-    Known of the paper: the form of the distances, joint boxes of 10 % of the person's box. Not known to us, and fitted on mini's training
-    videos: epsilon, gamma, the window, the flow distance's threshold (on poses simulated from the truth), and ``start_score`` (on a trained
-    model's poses; ``track tune`` does it again). The constants of the distance are those of the published parametric pose NMS (RMPE,
-    ICCV 2017), which the paper's distance repeats.
-    ``link_weight`` and ``velocity`` are ours; 0 and false give the paper's objective.
+    The paper gives the form of the distances, and joint boxes of 10 % of the person's box. It does not give epsilon, gamma, the window and
+    the flow distance's threshold, which were fitted to mini's training videos (on poses simulated from the ground truth), nor
+    ``start_score`` (fitted to a trained model's poses; ``track tune`` repeats it). The constants of the distance are those of the published
+    parametric pose NMS (RMPE, ICCV 2017), which the paper's distance repeats. ``link_weight`` and ``velocity`` are not in the paper;
+    0 and false give its objective.
     """
 
     window: int = Field(default=12, ge=2, description="frames over which a flow's confidence is maximised")
@@ -80,9 +90,9 @@ class PoseflowConfig(Section):
     joint_box: float = Field(default=0.1, gt=0, description="side of a joint's box over the person's (paper: 0.1), with correspondences")
     joint_box_poses: float = Field(default=0.3, gt=0, description="the same without correspondences")
     epsilon: float = Field(default=0.08, ge=0, le=1, description="least inter-frame similarity of two poses that may follow each other")
-    box_weight: float = Field(default=1.0, ge=0, description="share of the box score in a pose's confidence")
-    max_weight: float = Field(default=1.25, ge=0, description="share of the best keypoint in a pose's confidence (released code: 1.25)")
-    link_weight: float = Field(default=8.0, ge=0, description="share of the inter-frame similarity in the objective; paper: 0")
+    box_weight: float = Field(default=1.0, ge=0, description="weight of the box score in a pose's confidence")
+    max_weight: float = Field(default=1.25, ge=0, description="weight of the best keypoint in a pose's confidence (published code: 1.25)")
+    link_weight: float = Field(default=8.0, ge=0, description="weight of the inter-frame similarity in the objective; paper: 0")
     velocity: bool = Field(default=True, description="without correspondences: a pose is expected where its flow's last step leads")
     gain_frames: int = Field(default=3, ge=1, description="r: a flow stops where its confidence gains too little over r frames")
     min_gain: float = Field(default=0.2, ge=0, description="gamma: the least gain over r frames")
@@ -93,7 +103,7 @@ class PoseflowConfig(Section):
     flow_distance: float = Field(default=12.0, ge=0, description="flows nearer than this (median over shared frames) are one person's")
     relink_frames: int = Field(default=30, ge=0, description="a flow is taken up again within so many frames")
     relink_growth: float = Field(
-        default=0.03, ge=0, description="boxes grow by this share of a side for each frame unseen, at most by half"
+        default=0.03, ge=0, description="boxes grow by this fraction of a side for each frame unseen, at most by half"
     )
     relink_overlap: float = Field(default=0.27, ge=0, le=1, description="least box IoU with the place where the ended flow was led on")
     min_keypoint_score: float = Field(default=0.2, ge=0, description="keypoints below take no part in the inter-frame similarity")
@@ -102,7 +112,7 @@ class PoseflowConfig(Section):
     orb_ratio: float = Field(default=0.8, gt=0, le=1)
 
 
-class ReleasedConfig(Section):
+class PoseflowPublishedConfig(Section):
     """The public PoseFlow code's per-frame matching with its constants."""
 
     correspondence: Literal["none", "orb"] = "orb"
@@ -133,15 +143,22 @@ class SmoothingConfig(Section):
         return self
 
 
-class TrackConfig(Section):
+class TrackConfig(KindSection):
     """Tracking of predicted poses in videos."""
 
+    kinds: ClassVar[Kinds] = TRACKERS
     sets: tuple[str, ...] = Field(default=("posetrack",), description="names of the data.sets of videos to track")
-    kind: Literal["bytepose", "poseflow", "poseflow_released"] = "bytepose"
+    kind: str = "bytepose"
     min_pose_score: float = Field(default=0.2, ge=0, description="poses below are not given to any tracker")
     min_keypoint_score: float = Field(default=0.2, ge=0, description="keypoints below are left out of the tracking submission")
     bytepose: ByteposeConfig = ByteposeConfig()
     poseflow: PoseflowConfig = PoseflowConfig()
-    poseflow_released: ReleasedConfig = ReleasedConfig()
+    poseflow_published: PoseflowPublishedConfig = PoseflowPublishedConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
     video: bool = Field(default=False, description="also write every tracked video as mp4 with coloured ids")
+
+    @property
+    def options(self) -> Section:
+        """The options of the configured kind."""
+        options: Section = getattr(self, self.kind)
+        return options

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from poseline.core.boxes import box_area
 from poseline.core.similarity import oks_pairs
 
-NmsMode = Literal["reference", "fixed"]
+NmsMode = Literal["published", "fixed"]
 FULL_BODY_COUNTS = (133, 136)
 _NUM_FACE, _NUM_HANDS = 68, 42
 
@@ -47,7 +47,7 @@ def parametric_pose_nms(
     bbox_xyxy: Float[np.ndarray, "N 4"],
     box_scores: Float[np.ndarray, " N"],
     *,
-    mode: NmsMode = "reference",
+    mode: NmsMode = "published",
     constants: PoseNmsConstants = HEATMAP_CONSTANTS,
 ) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, "M K 2"], Float[np.ndarray, "M K"], Float[np.ndarray, " M"]]:
     """Index of each kept pose (best mean keypoint score first), its merged keypoints, their scores and the pose scores.
@@ -57,7 +57,7 @@ def parametric_pose_nms(
         keypoint_scores: confidence of each keypoint.
         bbox_xyxy: the detector's boxes, pixels; the longer side sets each person's reference distance.
         box_scores: the detector's scores.
-        mode: ``reference`` is AlphaPose's rule, bit for bit. ``fixed`` is the rule without its defects: a box of zero
+        mode: ``published`` is AlphaPose's rule, bit for bit. ``fixed`` is the rule without its defects: a box of zero
             size gets a reference distance of one pixel, scores below 0 do not weigh in a merge, and for 133 or 136
             keypoints the confident ones (not the others) are compared, whatever the number of people.
         constants: :data:`REGRESSION_FULL_BODY_CONSTANTS` for a full-body network trained by regression.
@@ -175,7 +175,7 @@ def _group_full_body(
 ) -> list[tuple[int, Int[np.ndarray, " _"]]]:
     """(pick, its merge set) for body + face + hands, each part with its own reach and weight.
 
-    In reference mode the count of matches depends on how many poses remain, so the picks are made one after another.
+    In published mode the count of matches depends on how many poses remain, so the picks are made one after another.
     """
     num_body = points.shape[1] - _NUM_FACE - _NUM_HANDS
     parts = (slice(0, num_body), slice(num_body, num_body + _NUM_FACE), slice(num_body + _NUM_FACE, None))

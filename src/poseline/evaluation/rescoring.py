@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from poseline.artifacts import Layout, PoseTable, read_poses, write_json
+from poseline.codecs.scores import ScoreRule
 from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.core.skeletons import load_skeleton
@@ -19,7 +20,7 @@ from poseline.errors import ConfigError, DataError
 from poseline.evaluation.expected_oks import compare_rescoring, fit_expected_oks
 from poseline.infer.estimator import estimate_boxes
 from poseline.infer.expected_oks import ExpectedOks
-from poseline.infer.predict import convert_predictions, settle_rule
+from poseline.infer.predict import convert_predictions
 from poseline.infer.rescoring import calibration_terms, rescore
 from poseline.infer.runtime import load_estimator
 from poseline.metrics.keypoint_ap import score_coco
@@ -52,18 +53,18 @@ def run(params: Params, layout: Layout, device: str, *, fraction: float = 0.2) -
     if not len(boxes):
         raise DataError(f"calibrate: no labelled person among {len(chosen)} training images. Give a larger --fraction.")
     estimator = load_estimator(params.predict, layout.model, resolve_device(device))
-    params = settle_rule(params, estimator.saved)
-    rows = convert_predictions(estimate_boxes(estimator, boxes, score=params.predict.rule), estimator.skeleton, skeleton, params.predict)
+    rows = convert_predictions(estimate_boxes(estimator, boxes), estimator.skeleton, skeleton, estimator.score)
     ground_truth = Coco().read_ground_truth(split_files(config, "train", name="coco")[1])
     predictions = Coco().from_poses(rows, ground_truth)
     model = fit_expected_oks(ground_truth, predictions)
-    content = {**calibration_terms(params, layout), "num_people": len(rows), **cast("dict[str, Yaml]", model.to_dict())}
-    write_json(Path(params.predict.calibration), content)
+    terms = calibration_terms(params.predict, layout, estimator.score)
+    write_json(Path(params.predict.calibration), {**terms, "num_people": len(rows), **cast("dict[str, Yaml]", model.to_dict())})
     # People in the other training images do not count.
     own = ground_truth.image_ids[ground_truth.image_index]
     part = _only(ground_truth, np.isin(own, chosen))
     before, after = compare_rescoring(part, predictions, model)
-    measured = {"people": float(len(rows)), "train_before": before, "train_after": after, **_score_val(params, layout, model)}
+    measured = {"people": float(len(rows)), "train_before": before, "train_after": after}
+    measured |= _score_val(params, layout, model, estimator.score)
     return {name: value for name, value in measured.items() if value is not None}
 
 
@@ -72,7 +73,7 @@ def _only(ground_truth: GroundTruth, kept: np.ndarray) -> GroundTruth:
     return replace(ground_truth, num_keypoints=np.where(kept, ground_truth.num_keypoints, 0))
 
 
-def _score_val(params: Params, layout: Layout, model: ExpectedOks) -> dict[str, float | None]:
+def _score_val(params: Params, layout: Layout, model: ExpectedOks, rule: ScoreRule) -> dict[str, float | None]:
     """AP of the present val predictions before and after, by kind of boxes."""
     path = layout.predictions / "coco/poses.parquet"
     if not path.is_file():
@@ -82,7 +83,7 @@ def _score_val(params: Params, layout: Layout, model: ExpectedOks) -> dict[str, 
     ground_truth = Coco().read_ground_truth(split_files(config, "val", name="coco")[1])
     found: dict[str, float | None] = {}
     for boxes, part in poses.groups("boxes"):
-        rescored = PoseTable(part.rows, rescore(part.poses, model, params.predict))
+        rescored = PoseTable(part.rows, rescore(part.poses, model, rule))
         for name, table in (("before", part), ("after", rescored)):
             found[f"val_{boxes}_{name}"] = score_coco(ground_truth, Coco().from_poses(table, ground_truth)).metrics["ap"]
     return found

@@ -1,4 +1,4 @@
-"""Poses on pictures: crops, limbs coloured by side or by track, and pictures as text for a page."""
+"""Poses on images: crops, limbs coloured by side or by track, and images as text for a page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DARK: Colour = (20, 20, 24)
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """Colours and widths of a drawn pose.
 
     Attributes:
@@ -41,14 +41,14 @@ class Look:
     radius: int = 3
 
 
-PREDICTED = Look(left=(230, 159, 0), right=(86, 180, 233), middle=(240, 228, 66))
-TRUTH = Look(left=(255, 255, 255), right=(255, 255, 255), middle=(255, 255, 255), width=1, radius=0)
+PREDICTED = Style(left=(230, 159, 0), right=(86, 180, 233), middle=(240, 228, 66))
+GROUND_TRUTH = Style(left=(255, 255, 255), right=(255, 255, 255), middle=(255, 255, 255), width=1, radius=0)
 
 
-def track_look(track_id: int) -> Look:
-    """The look of a track: one colour, the same for the same id everywhere."""
+def track_style(track_id: int) -> Style:
+    """The style of a track: one colour, the same for the same id everywhere."""
     colour = TRACK_COLOURS[track_id % len(TRACK_COLOURS)]
-    return Look(left=colour, right=colour, middle=colour)
+    return Style(left=colour, right=colour, middle=colour)
 
 
 def track_hex(track_id: int) -> str:
@@ -63,19 +63,19 @@ def track_hex(track_id: int) -> str:
 def crop_to_box(
     image: Image, bbox_xyxy: Float[np.ndarray, " 4"], size_wh: tuple[int, int], *, padding: float = 1.4
 ) -> tuple[Image, np.ndarray]:
-    """The surroundings of a box as a picture of ``size_wh``, and the matrix [2, 3] that takes picture points to it.
+    """The surroundings of a box as an image of ``size_wh``, and the matrix [2, 3] that takes image points to it.
 
-    The crop is moved into the picture where it fits.
+    The crop is moved into the image where it fits.
     """
     centres, extents = pad_to_aspect(np.asarray(bbox_xyxy)[None], size_wh[0] / size_wh[1], padding)
-    extent, picture = extents[0], np.array([image.shape[1], image.shape[0]])
-    inside = np.clip(centres[0], extent / 2, np.maximum(picture - 1 - extent / 2, extent / 2))
-    centre = np.where(extent < picture, inside, (picture - 1) / 2)
+    extent, image_wh = extents[0], np.array([image.shape[1], image.shape[0]])
+    inside = np.clip(centres[0], extent / 2, np.maximum(image_wh - 1 - extent / 2, extent / 2))
+    centre = np.where(extent < image_wh, inside, (image_wh - 1) / 2)
     return warp(image, crop_matrix(centre, extent, size_wh), size_wh)
 
 
 def fit_width(image: Image, width: int) -> tuple[Image, np.ndarray]:
-    """The whole picture at another width, and the matrix [2, 3] that takes its points there."""
+    """The whole image at another width, and the matrix [2, 3] that takes its points there."""
     height, own = image.shape[:2]
     size_wh = (width, max(1, round(height * width / own)))
     # One pixel more than the steps between the first and last centre, so that both edges land on edges.
@@ -84,33 +84,33 @@ def fit_width(image: Image, width: int) -> tuple[Image, np.ndarray]:
 
 
 def warp(image: Image, matrix: Float[np.ndarray, "2 3"], size_wh: tuple[int, int]) -> tuple[Image, np.ndarray]:
-    """The picture under an affine map, and the map."""
+    """The image under an affine map, and the map."""
     flags = cv2.INTER_AREA if matrix[0, 0] < 0.5 else cv2.INTER_CUBIC
     canvas = cv2.warpAffine(image, matrix, size_wh, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(74, 80, 90))
     return canvas, matrix
 
 
 def draw_pose(
-    canvas: Image, keypoints: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, " K"], skeleton: Skeleton, look: Look
+    canvas: Image, keypoints: Float[np.ndarray, "K 2"], shown: Bool[np.ndarray, " K"], skeleton: Skeleton, style: Style
 ) -> None:
     """Draw one pose in place: limbs between shown keypoints on a dark rim, then the keypoints."""
     points = np.round(np.asarray(keypoints, dtype=np.float64) * (1 << _SHIFT)).astype(int)
     limbs = [(a, b) for a, b in skeleton.edges if shown[a] and shown[b]]
     sides = side_of_keypoints(skeleton)
-    colours = {"left": look.left, "right": look.right, "middle": look.middle}
-    for colour, width in ((_DARK, look.width + 2), (None, look.width)):
+    colours = {"left": style.left, "right": style.right, "middle": style.middle}
+    for colour, width in ((_DARK, style.width + 2), (None, style.width)):
         for a, b in limbs:
             side = sides[a] if sides[a] == sides[b] else "middle"
             start, end = (int(points[a, 0]), int(points[a, 1])), (int(points[b, 0]), int(points[b, 1]))
             cv2.line(canvas, start, end, colour or colours[side], width, cv2.LINE_AA, _SHIFT)
-    for index in np.flatnonzero(shown) if look.radius else ():
+    for index in np.flatnonzero(shown) if style.radius else ():
         centre = (int(points[index, 0]), int(points[index, 1]))
-        cv2.circle(canvas, centre, (look.radius + 1) << _SHIFT, _DARK, -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(canvas, centre, look.radius << _SHIFT, colours[sides[index]], -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, centre, (style.radius + 1) << _SHIFT, _DARK, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, centre, style.radius << _SHIFT, colours[sides[index]], -1, cv2.LINE_AA, _SHIFT)
 
 
 def draw_label(canvas: Image, text: str, position: tuple[float, float], colour: Colour) -> None:
-    """Write a short text in place on a coloured tag whose lower left corner is at ``position``, kept inside the picture."""
+    """Write a short text in place on a coloured tag whose lower left corner is at ``position``, kept inside the image."""
     scale, thickness = 0.42, 1
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     x = int(np.clip(position[0], 0, max(canvas.shape[1] - width - 6, 0)))
@@ -128,8 +128,8 @@ def side_of_keypoints(skeleton: Skeleton) -> list[str]:
     return sides
 
 
-def picture_uri(canvas: Image, *, quality: int = 80) -> str:
-    """The picture as a WebP data URI."""
+def image_uri(canvas: Image, *, quality: int = 80) -> str:
+    """The image as a WebP data URI."""
     ok, data = cv2.imencode(".webp", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, quality])
     assert ok, "cv2 was built without WebP"
     return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"

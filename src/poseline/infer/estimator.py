@@ -1,4 +1,4 @@
-"""Boxes to poses: crops, batches, flip test, decoding, and the way back to the picture."""
+"""Boxes to poses: crops, batches, flip test, decoding, and the way back to the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from poseline.codecs.scores import ScoreRule, pose_score
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.poses import PoseSet
-from poseline.core.skeletons import Skeleton
 from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
 from poseline.models.normalise import normalise_images
@@ -33,23 +32,35 @@ Forward = Callable[[Float[Tensor, "B 3 H W"]], Outputs]
 
 @dataclass(frozen=True)
 class CropBatch:
-    """Crops of one picture, and the matrices that take crop points back to it."""
+    """Crops of one image, and the matrices that take crop points back to it."""
 
     crops: UInt8[np.ndarray, "N h w 3"]
-    to_picture: Float[np.ndarray, "N 2 3"]
+    to_image: Float[np.ndarray, "N 2 3"]
 
 
 class PoseEstimator:
-    """A network with everything that its input and output need."""
+    """Poses from boxes: the network, how its inputs are cut and its outputs decoded, and how a pose is scored.
+
+    Attributes:
+        forward: the network.
+        codec: decodes its outputs.
+        saved: the model's description: input size, padding, normalisation, geometry.
+        skeleton: of the poses.
+        device: where ``forward`` runs.
+        batch_size: crops a forward call.
+        flip: average with the outputs of the mirrored crops.
+        score: rule of a pose's score.
+    """
 
     def __init__(
-        self, forward: Forward, codec: Codec, saved: SavedModel, skeleton: Skeleton, *, device: torch.device, batch_size: int, flip: bool
-    ) -> None:
-        self.forward, self.codec, self.saved, self.skeleton = forward, codec, saved, skeleton
-        self.device, self.batch_size, self.flip = device, batch_size, flip
+        self, forward: Forward, codec: Codec, saved: SavedModel, *, device: torch.device, batch_size: int, flip: bool,
+        score: ScoreRule = "mean_visible",
+    ) -> None:  # fmt: skip
+        self.forward, self.codec, self.saved, self.skeleton = forward, codec, saved, saved.keypoints
+        self.device, self.batch_size, self.flip, self.score = device, batch_size, flip, score
 
     def cut(self, image: UInt8[np.ndarray, "H W 3"], bbox_xyxy: Float[np.ndarray, "N 4"]) -> CropBatch:
-        """The network's inputs for the boxes of a picture."""
+        """The network's inputs for the boxes of an image."""
         width, height = self.saved.model.input_wh
         centres, sizes = pad_to_aspect(bbox_xyxy, width / height, self.saved.model.padding)
         sizes = np.maximum(sizes, 1.0)
@@ -78,26 +89,23 @@ class PoseEstimator:
         image: UInt8[np.ndarray, "H W 3"],
         bbox_xyxy: Float[np.ndarray, "N 4"],
         bbox_scores: Float[np.ndarray, " N"] | None = None,
-        *,
-        score: ScoreRule = "mean_visible",
     ) -> PoseSet:
-        """The poses of the people in these boxes, in pixels of the picture."""
+        """The poses of the people in these boxes, in pixels of the image."""
         boxes = np.asarray(bbox_xyxy, dtype=np.float32).reshape(-1, 4)
         if not len(boxes):
             return PoseSet.empty(self.skeleton.num_keypoints)
         box_scores = np.ones(len(boxes), np.float32) if bbox_scores is None else np.asarray(bbox_scores, np.float32)
-        (found,) = self.run([self.cut(image, boxes)])
-        keypoints, scores = found
+        ((keypoints, scores),) = self.run([self.cut(image, boxes)])
         return PoseSet(
             keypoints=keypoints,
             keypoint_scores=scores,
             bbox_xyxy=boxes,
             bbox_scores=box_scores,
-            pose_scores=pose_score(scores, box_scores, score),
+            pose_scores=pose_score(scores, box_scores, self.score),
         )
 
     def run(self, groups: Iterable[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each group of crops the keypoints [N, K, 2] in its picture and scores [N, K]; batches are filled across groups."""
+        """For each group of crops the keypoints [N, K, 2] in its image and scores [N, K]; batches are filled across groups."""
         waiting: deque[CropBatch] = deque()
         pending = 0
         for group in groups:
@@ -121,18 +129,12 @@ class PoseEstimator:
             group = waiting.popleft()
             rows = slice(start, start + len(group.crops))
             start = rows.stop
-            in_picture = [warp_points(points, back) for points, back in zip(keypoints[rows], group.to_picture, strict=True)]
-            yield np.stack(in_picture) if in_picture else keypoints[rows], scores[rows]
+            in_image = [warp_points(points, back) for points, back in zip(keypoints[rows], group.to_image, strict=True)]
+            yield np.stack(in_image) if in_image else keypoints[rows], scores[rows]
 
 
-def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: ScoreRule) -> PoseTable:
-    """The poses in these boxes, in the order of the boxes.
-
-    Args:
-        estimator: the network.
-        boxes: see ``datasets/boxes.py``.
-        score: how a pose is scored.
-    """
+def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:
+    """The poses in these boxes (see ``datasets/boxes.py``), in the order of the boxes; each image is read once."""
     boxes = boxes.reset_index(drop=True)
     corners = boxes[list(BBOX_COLUMNS)].to_numpy(np.float32)
     images = [(Path(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
@@ -152,7 +154,7 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, *, score: Scor
         keypoint_scores=scores,
         bbox_xyxy=corners,
         bbox_scores=box_scores,
-        pose_scores=pose_score(scores, box_scores, score),
+        pose_scores=pose_score(scores, box_scores, estimator.score),
     )
     return PoseTable(boxes[list(BOX_ROWS)], poses)
 

@@ -19,7 +19,7 @@ from poseline.models.saved import load_model
 
 
 def load_estimator(config: PredictConfig, model_folder: Path, device: torch.device) -> PoseEstimator:
-    """The estimator that the parameters ask for: the trained model, or the ONNX file of ``predict.onnx``.
+    """The configured estimator: the trained model, or the ONNX file of ``predict.onnx``; with the score rule of either.
 
     Raises:
         ConfigError: ``predict.runtime`` is onnxruntime, but no file is given.
@@ -40,13 +40,12 @@ def load_estimator(config: PredictConfig, model_folder: Path, device: torch.devi
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
     if config.runtime == "onnxruntime":
         check_outputs(forward, codec, source=str(config.onnx))
-    return PoseEstimator(
-        forward, codec, saved, saved.keypoints, device=device, batch_size=config.batch_size, flip=config.flip
-    )
+    score = saved.score if config.score == "model" else config.score
+    return PoseEstimator(forward, codec, saved, device=device, batch_size=config.batch_size, flip=config.flip, score=score)
 
 
 def check_outputs(forward: Forward, codec: Codec, *, source: str) -> None:
-    """Run one blank picture, so that a network that its description does not fit is told at once.
+    """Run one blank image, so that a network whose description is wrong is refused at once.
 
     Raises:
         BackendError: the network refuses the input, or gives other shapes than the codec reads.
@@ -106,7 +105,7 @@ def onnx_forward(path: Path, *, input_name: str | None = None, bgr: bool = False
 
     def forward(images: Float[Tensor, "B 3 H W"]) -> Outputs:
         array = np.ascontiguousarray((images.flip(1) if bgr else images).cpu().numpy())
-        # A published file may be fixed to one picture a run.
+        # A published file may be fixed to one image a run.
         chunks = np.split(array, len(array)) if fixed_batch == 1 and len(array) > 1 else [array]
         results = [session.run(None, {name: chunk}) for chunk in chunks]
         tensors = tuple(torch.from_numpy(np.concatenate(parts)) for parts in zip(*results, strict=True))

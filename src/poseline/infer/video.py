@@ -9,40 +9,38 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
 from poseline.errors import ArtifactError, BackendError, DataError
-from poseline.infer.draw import draw_label, draw_pose, track_look
+from poseline.infer.draw import Image, draw_label, draw_pose, track_style
 
 CODEC = "mp4v"
 MIN_SCORE = 0.2
-Image = UInt8[np.ndarray, "H W 3"]
 
 
 def write_video(
-    path: Path, tracked: Sequence[PoseSet], pictures: Iterable[Image], skeleton: Skeleton, *, frames_per_second: float = 10.0
+    path: Path, tracked: Sequence[PoseSet], images: Iterable[Image], skeleton: Skeleton, *, frames_per_second: float = 10.0
 ) -> None:
-    """Write one video; pictures are read one at a time. The same input gives the same bytes under the same OpenCV.
+    """Write one video; images are read one at a time. The same input gives the same bytes under the same OpenCV.
 
     Args:
         path: the mp4 file.
         tracked: poses with track ids, a set a frame.
-        pictures: RGB, all of one size, a picture a frame; an odd side loses nothing, it is drawn out by one pixel.
+        images: RGB, all of one size, an image a frame; an odd side loses nothing, it is drawn out by one pixel.
         skeleton: of the poses.
         frames_per_second: of the mp4; the trackers do not know the camera's.
 
     Raises:
         BackendError: this OpenCV cannot write the codec.
-        DataError: pictures of several sizes, or not one a frame.
+        DataError: images of several sizes, or not one a frame.
         ArtifactError: the file cannot be written.
     """
     # The container is chosen by the ending, so the temporary name keeps it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_frames(temporary, tracked, pictures, skeleton, frames_per_second)
+        _write_frames(temporary, tracked, images, skeleton, frames_per_second)
         temporary.replace(path)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}). Check the folder's rights and free disk.") from error
@@ -52,19 +50,19 @@ def write_video(
 
 
 def _write_frames(
-    path: Path, tracked: Sequence[PoseSet], pictures: Iterable[Image], skeleton: Skeleton, frames_per_second: float
+    path: Path, tracked: Sequence[PoseSet], images: Iterable[Image], skeleton: Skeleton, frames_per_second: float
 ) -> None:
     writer: cv2.VideoWriter | None = None
     size: tuple[int, ...] = ()
     try:
-        for number, (poses, picture) in enumerate(zip(tracked, pictures, strict=True)):
+        for number, (poses, image) in enumerate(zip(tracked, images, strict=True)):
             if writer is None:
-                size = picture.shape
+                size = image.shape
                 writer = open_writer(path, (size[1] + size[1] % 2, size[0] + size[0] % 2), frames_per_second)
-            if picture.shape != size:
-                raise DataError(f"frame {number}: picture of {picture.shape[1]}x{picture.shape[0]}, the first has {size[1]}x{size[0]}. "
-                                "A video needs pictures of one size.")  # fmt: skip
-            canvas = draw_tracks(picture, poses, skeleton)
+            if image.shape != size:
+                raise DataError(f"frame {number}: image of {image.shape[1]}x{image.shape[0]}, the first has {size[1]}x{size[0]}. "
+                                "A video needs images of one size.")  # fmt: skip
+            canvas = draw_tracks(image, poses, skeleton)
             even = cv2.copyMakeBorder(canvas, 0, size[0] % 2, 0, size[1] % 2, cv2.BORDER_REPLICATE)
             writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
     finally:
@@ -89,13 +87,13 @@ def open_writer(path: Path, size_wh: tuple[int, int], frames_per_second: float, 
     return writer
 
 
-def draw_tracks(picture: Image, poses: PoseSet, skeleton: Skeleton) -> Image:
-    """A copy of the picture with the tracked poses and their ids."""
-    canvas = np.ascontiguousarray(picture).copy()
+def draw_tracks(image: Image, poses: PoseSet, skeleton: Skeleton) -> Image:
+    """A copy of the image with the tracked poses and their ids."""
+    canvas = np.ascontiguousarray(image).copy()
     for row, track_id in enumerate(poses.track_ids.tolist()):
-        look = track_look(track_id)
+        style = track_style(track_id)
         shown = (poses.keypoint_scores[row] >= MIN_SCORE) & (poses.visibility[row] > 0)
-        draw_pose(canvas, poses.keypoints[row], shown, skeleton, look)
+        draw_pose(canvas, poses.keypoints[row], shown, skeleton, style)
         x, y = poses.bbox_xyxy[row, :2].tolist()
-        draw_label(canvas, f"id {track_id}", (x, y), look.middle)
+        draw_label(canvas, f"id {track_id}", (x, y), style.middle)
     return canvas

@@ -14,7 +14,7 @@ from poseline.core.geometry import warp_points
 from poseline.core.similarity import oks_pairs
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.datasets.images import read_image
-from poseline.infer.draw import PREDICTED, TRUTH, crop_to_box, draw_pose, picture_uri
+from poseline.infer.draw import GROUND_TRUTH, PREDICTED, crop_to_box, draw_pose, image_uri
 
 TILE_WH = (264, 330)
 MIN_KEYPOINTS = 5
@@ -107,9 +107,9 @@ def draw_case(cases: Cases, place: int) -> Image:
     canvas, matrix = crop_to_box(read_image(Path(row["image_path"])), box, TILE_WH)
     shown = cases.visibility[place] > 0
     draw_pose(canvas, warp_points(cases.predicted[place], matrix), shown, cases.skeleton, PREDICTED)
-    draw_pose(canvas, warp_points(cases.truth[place], matrix), shown, cases.skeleton, TRUTH)
+    draw_pose(canvas, warp_points(cases.truth[place], matrix), shown, cases.skeleton, GROUND_TRUTH)
     labelled = int(shown.sum())
     oks, person, image = f"OKS {cases.oks[place]:.2f}", row["annotation_id"], row["image_id"]
     caption = f"{oks} · image {image}, person {person}"
     alt = f"Person {person} in image {image}: predicted over true pose, {labelled} keypoints, {oks}"
-    return Image(picture_uri(canvas), *TILE_WH, alt, caption)
+    return Image(image_uri(canvas), *TILE_WH, alt, caption)

@@ -12,7 +12,7 @@ from poseline.artifacts import PoseTable
 from poseline.core.geometry import warp_points
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.images import read_image
-from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, picture_uri, track_hex, track_look
+from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, image_uri, track_hex, track_style
 from poseline.report.gallery import Image
 
 FRAME_WIDTH = 300
@@ -159,7 +159,7 @@ class VideoFrames:
         points, scores = poses.keypoints, poses.keypoint_scores
         corners = poses.bbox_xyxy.astype(np.float64).reshape(-1, 2, 2)
         for place, track_id in enumerate(poses.track_ids.tolist()):
-            look = track_look(track_id)
+            look = track_style(track_id)
             draw_pose(canvas, warp_points(points[place], matrix), scores[place] >= MIN_SCORE, skeleton, look)
             x, y = warp_points(corners[place], matrix)[0]
             draw_label(canvas, f"id {track_id}", (float(x), float(y)), look.middle)
@@ -178,7 +178,7 @@ def draw_strip(frames: VideoFrames, timeline: Timeline, *, count: int = 6) -> li
             seen = frames.tracks.where(video_id=timeline.video_id, frame_index=frame)
             ids = ", ".join(str(own) for own in sorted(seen.poses.track_ids.tolist())) or "none"
             alt = f"Video {timeline.video_id}, frame {frame}: tracked ids {ids}"
-            images.append(Image(picture_uri(canvas, quality=74), width, height, alt, f"frame {frame}"))
+            images.append(Image(image_uri(canvas, quality=74), width, height, alt, f"frame {frame}"))
     return images
 
 
@@ -206,6 +206,6 @@ def draw_switches(
             followed = next(span.track_id for span in lane.spans if span.start <= frame <= span.stop)
             canvas = frames.draw_around(video_id, frame, boxes[frame])
             alt = f"{lane.name} of video {video_id} in frame {frame}, followed by id {followed}"
-            images.append(Image(picture_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {frame}: id {followed}"))
+            images.append(Image(image_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {frame}: id {followed}"))
         switches.append(Switch(f"Video {video_id}, {lane.name}", (images[0], images[1])))
     return switches

@@ -10,16 +10,16 @@ from poseline.config.params import Yaml
 from poseline.core.skeletons import map_keypoints
 from poseline.datasets.formats import set_skeleton
 from poseline.datasets.sets import dataset_config
-from poseline.infer.predict import list_boxes, model_hash, predict_boxes, settle_rule
+from poseline.infer.predict import list_boxes, model_hash, predict_boxes
 from poseline.infer.rescoring import read_calibration, rescore
 from poseline.infer.runtime import load_estimator
 from poseline.models.device import resolve_device
 
 
 def run(params: Params, layout: Layout, device: str, name: str) -> dict[str, int]:
-    """Write data/predictions/NAME: poses.parquet and about.json; counts of poses by kind of boxes.
+    """Counts of poses by kind of boxes, after writing poses.parquet and about.json to data/predictions/NAME.
 
-    A set that is not enabled or has no val split gets an about.json that says so, and nothing else.
+    A set that is not enabled or has no val split gets only an about.json that says so.
     """
     config = dataset_config(params.data, name)
     target = layout.predictions / name
@@ -27,28 +27,28 @@ def run(params: Params, layout: Layout, device: str, name: str) -> dict[str, int
         with atomic_folder(target) as folder:
             write_json(folder / "about.json", {"enabled": False})
         return {}
-    estimator = load_estimator(params.predict, layout.model, resolve_device(device))
-    params = settle_rule(params, estimator.saved)
+    predict = params.predict
+    estimator = load_estimator(predict, layout.model, resolve_device(device))
     skeleton = set_skeleton(config, name=name)
-    boxes = list_boxes(layout, name, config, min_score=params.predict.min_box_score)
-    found = PoseTable.concat([predict_boxes(estimator, kind, skeleton, params.predict) for kind in boxes])
-    rescored = config.format == "coco" and params.predict.rescoring == "expected_oks"
+    boxes = list_boxes(layout, name, config, min_score=predict.min_box_score)
+    found = PoseTable.concat([predict_boxes(estimator, kind, skeleton, predict.nms) for kind in boxes])
+    rescored = config.format == "coco" and predict.rescoring == "expected_oks"
     if rescored:
-        found = replace(found, poses=rescore(found.poses, read_calibration(params, layout), params.predict))
+        found = replace(found, poses=rescore(found.poses, read_calibration(predict, layout, estimator.score), estimator.score))
     missing = [k for k, index in zip(skeleton.keypoints, map_keypoints(estimator.skeleton, skeleton), strict=True) if index < 0]
     counts = {str(kind): int(count) for kind, count in found.rows["boxes"].value_counts().items()}
-    header = TableHeader("predictions", skeleton.name, config_hash(params.predict), model_hash(layout, params.predict))
+    header = TableHeader("predictions", skeleton.name, config_hash(predict), model_hash(layout, predict))
     about: dict[str, Yaml] = {
         "enabled": True,
         "poses": dict(counts),
         "model_hash": header.source_hash,
-        "flip": params.predict.flip,
+        "flip": predict.flip,
         "input_wh": list(estimator.saved.model.input_wh),
         "codec": estimator.saved.codec.kind,
         "geometry": estimator.saved.codec.geometry,
-        "nms": params.predict.nms.kind,
-        "nms_mode": params.predict.nms.mode,
-        "score": "expected_oks" if rescored else params.predict.score,
+        "nms": predict.nms.kind,
+        "nms_mode": predict.nms.mode,
+        "score": "expected_oks" if rescored else estimator.score,
         "missing_keypoints": list(missing),
     }
     with atomic_folder(target) as folder:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from poseline.artifacts import Layout, PoseTable, TableHeader, atomic_folder, read_json, read_poses, write_json, write_poses
 from poseline.config import Params, config_hash
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.images import read_image
 from poseline.datasets.posetrack.files import write_sequence
 from poseline.datasets.sets import dataset_config, split_files
 from poseline.infer.video import write_video
-from poseline.track.submission import pose_submission, track_submission
-from poseline.track.videos import frame_poses, list_videos, tabulate_tracks, track_poses
+from poseline.track.build import track_video
+from poseline.track.videos import frame_poses, list_videos, pose_submission, tabulate_tracks, track_submission
 
 
 def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
-    """Write data/tracks/NAME: tracked/ (MOTA submission), poses/ (mAP submission), tracks.parquet, about.json; counts.
+    """Counts, after writing tracked/ (MOTA submission), poses/ (mAP submission), tracks.parquet and about.json to data/tracks/NAME.
 
     ``tracked`` holds the tracker's poses without keypoints below ``track.min_keypoint_score``; ``poses`` holds every predicted pose and
-    keypoint. Ids count from 0 in each video, the same in the files, the table and the videos that ``track.video`` asks for.
+    keypoint. Ids count from 0 in each video and are the same in the files, the table and the mp4 files of ``track.video``.
     """
     config = dataset_config(params.data, name)
     about = read_json(layout.predictions / name / "about.json", made_by=f"predict {name}")
@@ -35,13 +34,13 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
     with atomic_folder(layout.tracks / name) as folder:
         for video in videos:
             file, predicted = f"{video.sequence.name}.json", frame_poses(video, poses)
-            tracked = track_poses(params.track, video, predicted, skeleton)
-            submission, tracked = track_submission(video.sequence, tracked, params.track)
+            tracked = track_video(params.track, skeleton, predicted, frame_indices=video.frame_indices, images=video.read_images())
+            submission, tracked = track_submission(video.sequence, tracked, min_keypoint_score=params.track.min_keypoint_score)
             write_sequence(folder / "poses" / file, pose_submission(video.sequence, predicted))
             write_sequence(folder / "tracked" / file, submission)
             tables.append(tabulate_tracks(video, tracked, num_keypoints=skeleton.num_keypoints))
             if params.track.video:
-                write_video(folder / "videos" / f"{video.sequence.name}.mp4", tracked, map(read_image, video.images), skeleton)
+                write_video(folder / "videos" / f"{video.sequence.name}.mp4", tracked, video.read_images(), skeleton)
         tracks = PoseTable.concat(tables)
         write_poses(folder / "tracks.parquet", tracks, TableHeader("tracks", skeleton.name, config_hash(params.track), header.source_hash))
         write_json(folder / "about.json", {**about, "boxes": boxes, "tracker": params.track.kind})

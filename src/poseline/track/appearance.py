@@ -23,7 +23,7 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 @runtime_checkable
 class AppearanceEncoder(Protocol):
-    """Turns people of a picture into unit vectors."""
+    """Turns people of an image into unit vectors."""
 
     @property
     def size(self) -> int:
@@ -31,7 +31,7 @@ class AppearanceEncoder(Protocol):
         ...
 
     def encode(self, image: UInt8[np.ndarray, "H W 3"], poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> Float[np.ndarray, "N D"]:
-        """Unit vectors, float64; a row of zeros where a person cannot be judged."""
+        """Unit vectors, float64; a row of zeros where too few pixels of a person can be read."""
         ...
 
 
@@ -54,8 +54,8 @@ def build_encoder(config: AppearanceConfig, skeleton: Skeleton) -> AppearanceEnc
 class LimbColour:
     """Histograms of the colours along the limbs, one for the upper and one for the lower body.
 
-    Pixels are read on the lines between sure keypoints, so background and the neighbour in the same box hardly count. The vector is
-    the root of the histogram: a dot product is then the Bhattacharyya coefficient.
+    Pixels are read on the lines between keypoints that score high enough, so background and the neighbour in the same box hardly count.
+    The vector is the root of the histogram: a dot product is then the Bhattacharyya coefficient.
     """
 
     skeleton: Skeleton
@@ -87,7 +87,7 @@ class LimbColour:
     def _cells(self, rgb: np.ndarray) -> np.ndarray:
         """Cell of each pixel: opponent colours (red against green, yellow against blue) and brightness."""
         red, green, blue = rgb[:, 0], rgb[:, 1], rgb[:, 2]
-        # Chroma of everyday pictures fills about half of its range: the bins cover that half.
+        # Chroma of everyday images fills about half of its range: the bins cover that half.
         first = np.clip((red - green + 128) * self.bins // 256, 0, self.bins - 1)
         second = np.clip(((red + green) // 2 - blue + 128) * self.bins // 256, 0, self.bins - 1)
         return np.asarray(((red + green + blue) // 256) * self.bins**2 + first * self.bins + second)
@@ -131,7 +131,7 @@ class ReidNetwork:
         return self._size
 
     def encode(self, image: UInt8[np.ndarray, "H W 3"], poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> Float[np.ndarray, "N D"]:
-        """Unit vectors of the boxes' crops; zeros where a box lies outside the picture."""
+        """Unit vectors of the boxes' crops; zeros where a box lies outside the image."""
         height, width = image.shape[:2]
         corners = np.clip(np.rint(poses.bbox_xyxy), 0, [width, height, width, height]).astype(np.int64)
         vectors = np.zeros((len(poses), self._size))

@@ -1,14 +1,17 @@
-"""Similarity of tracks and poses, and which go together."""
+"""Similarity of tracks and poses, with and without overlap, and which go together."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from poseline.config.tracking import RelinkConfig
 from poseline.core.assignment import match
 from poseline.core.boxes import box_area, box_iou
 from poseline.core.poses import PoseSet
 from poseline.core.similarity import oks_pairs
+from poseline.track.kalman import MotionState
+from poseline.track.person_motion import boxes_of
 
 
 def match_similar(similarity: Float[np.ndarray, "T N"], min_similarity: float) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
@@ -49,9 +52,9 @@ def pose_similarity(
         keypoints: the tracks' keypoints.
         known: which of them have ever been seen.
         poses: the new poses.
-        seen: which of their keypoints are sure.
+        seen: which of their keypoints score high enough.
         sigmas: OKS fall-off.
-        oks_weight: share of OKS.
+        oks_weight: weight of OKS.
     """
     iou = box_iou(bbox_xyxy, poses.bbox_xyxy)
     similarity = (1 - oks_weight) * iou
@@ -65,9 +68,39 @@ def pose_similarity(
 
 
 def blend(similarity: Float[np.ndarray, "T N"], appearance: Float[np.ndarray, "T N"], weight: float) -> Float[np.ndarray, "T N"]:
-    """Similarity with the share ``weight`` given to appearance, where that is known (not NaN) and the pair has any overlap."""
+    """Similarity mixed with appearance of weight ``weight``, where that is known (not NaN) and the pair has any overlap."""
     mixed = (1 - weight) * similarity + weight * np.nan_to_num(appearance)
     return np.where(np.isnan(appearance) | (similarity <= 0), similarity, mixed)
+
+
+def relink_similarity(
+    motion: MotionState,
+    lost: Int[np.ndarray, " T"],
+    poses: PoseSet,
+    appearance: Float[np.ndarray, "T N"],
+    config: RelinkConfig,
+) -> Float[np.ndarray, "T N"]:
+    """Mean of nearness, similarity of size and, where known, appearance: 0..1; 0 beyond the reach or where the appearance differs.
+
+    Args:
+        motion: the tracks, predicted into this frame.
+        lost: frames since each track was seen.
+        poses: the new poses.
+        appearance: cosine, NaN where unknown.
+        config: reach and thresholds.
+    """
+    track_boxes, boxes = boxes_of(motion), poses.bbox_xyxy.astype(np.float64)
+    track_side = track_boxes[:, 2:] - track_boxes[:, :2]
+    side = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
+    track_size, size = np.sqrt(track_side.prod(axis=1)), np.sqrt(side.prod(axis=1))
+    distance = np.linalg.norm((track_boxes[:, :2] + track_boxes[:, 2:])[:, None] / 2 - (boxes[:, :2] + boxes[:, 2:])[None] / 2, axis=-1)
+    reach = np.minimum(config.reach + config.reach_growth * np.maximum(lost - 1, 0), config.max_reach) * track_size
+    nearness = np.clip(1 - distance / np.maximum(reach, 1e-6)[:, None], 0, 1)
+    ratio = np.minimum(track_size[:, None], size[None]) / np.maximum(track_size[:, None], size[None])
+    unknown = np.isnan(appearance)
+    similarity = np.where(unknown, (nearness + ratio) / 2, (nearness + ratio + np.nan_to_num(appearance)) / 3)
+    barred = (distance > reach[:, None]) | (~unknown & (appearance < config.min_appearance))
+    return np.where(barred, 0.0, similarity)
 
 
 def _near(a: Float[np.ndarray, "T 4"], b: Float[np.ndarray, "N 4"]) -> Bool[np.ndarray, "T N"]:

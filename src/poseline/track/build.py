@@ -1,37 +1,90 @@
-"""The configured tracker."""
+"""A tracker of the configured kind, and a whole video through it."""
 
 from __future__ import annotations
 
-from poseline.config.tracking import TrackConfig
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from poseline.config.base import Section
+from poseline.config.tracking import TRACKERS, TrackConfig
+from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.track.base import Tracker
-from poseline.track.bytepose import BytePoseTracker
-from poseline.track.poseflow import PoseFlow
-from poseline.track.poseflow_released import ReleasedPoseFlow
+from poseline.errors import BackendError, DataError
+from poseline.track.base import Tracker, index_only
+from poseline.track.smoothing import smooth_tracks
 
 
-def needs_pictures(config: TrackConfig) -> bool:
-    """Whether the configured tracker looks at the frames' pixels."""
-    match config.kind:
-        case "bytepose":
-            return config.bytepose.camera_motion != "none" or config.bytepose.appearance.kind != "none"
-        case "poseflow_released":
-            return config.poseflow_released.correspondence != "none"
-        case "poseflow":
-            return config.poseflow.correspondence != "none"
+def tracker_class(kind: str) -> type[Tracker[Section]]:
+    """The tracker of this kind.
+
+    Raises:
+        ConfigError: there is no such kind.
+        BackendError: another package offers it, but it is no :class:`Tracker`.
+    """
+    found = TRACKERS.load(kind)
+    if not isinstance(found, type) or not issubclass(found, Tracker):
+        raise BackendError(f"track.kind: '{kind}' is {found!r}, expected a subclass of poseline.track.base.Tracker. Fix its entry point.")
+    return found
 
 
-def build_tracker(config: TrackConfig, skeleton: Skeleton) -> Tracker:
+def build_tracker(config: TrackConfig, skeleton: Skeleton) -> Tracker[Section]:
     """A new tracker for one video. Trackers share nothing.
 
     Raises:
         ConfigError: parameters that do not fit the skeleton.
-        BackendError: a network that was asked for cannot be loaded.
+        BackendError: a configured network cannot be loaded.
     """
-    match config.kind:
-        case "bytepose":
-            return BytePoseTracker(config.bytepose, skeleton, min_pose_score=config.min_pose_score)
-        case "poseflow_released":
-            return ReleasedPoseFlow(config.poseflow_released, skeleton, min_pose_score=config.min_pose_score)
-        case "poseflow":
-            return PoseFlow(config.poseflow, skeleton, min_pose_score=config.min_pose_score)
+    return tracker_class(config.kind)(config.options, skeleton, min_pose_score=config.min_pose_score)
+
+
+def reads_images(config: TrackConfig) -> bool:
+    """Whether the configured tracker uses the frames' pixels."""
+    return tracker_class(config.kind).reads_images(config.options)
+
+
+def track_video(
+    config: TrackConfig,
+    skeleton: Skeleton,
+    poses_per_frame: Sequence[PoseSet],
+    *,
+    frame_indices: Sequence[int],
+    images: Iterable[UInt8[np.ndarray, "H W 3"]] | None = None,
+) -> list[PoseSet]:
+    """The tracked and, where configured, smoothed poses of one video.
+
+    Args:
+        config: which tracker, and how to smooth.
+        skeleton: of the poses.
+        poses_per_frame: one set a frame, empty where nobody is.
+        frame_indices: rising frame numbers; they may skip.
+        images: the same frames' RGB images, read one at a time and only where the tracker uses them; None where there are none.
+
+    Raises:
+        DataError: frames out of order, or not as many as sets of poses.
+    """
+    frames: Iterable[Frame] = map(index_only, frame_indices)
+    if images is not None and reads_images(config):
+        frames = (Frame(image, index) for image, index in zip(images, frame_indices, strict=True))
+    return smooth_tracks(track_frames(build_tracker(config, skeleton), poses_per_frame, frames), config.smoothing, frame_indices)
+
+
+def track_frames(
+    tracker: Tracker[Section], poses_per_frame: Sequence[PoseSet], frames: Iterable[Frame] | None = None
+) -> list[PoseSet]:
+    """The tracked poses of each frame, in order; ``frames`` are read one at a time.
+
+    Raises:
+        DataError: fewer or more frames than sets of poses, or frames out of order.
+    """
+    if frames is None:
+        return [tracker.update(poses) for poses in poses_per_frame]
+    tracked: list[PoseSet] = []
+    for frame in frames:
+        if len(tracked) == len(poses_per_frame):
+            raise DataError(f"more frames than the {len(poses_per_frame)} sets of poses. Give one set (empty where nobody is) a frame.")
+        tracked.append(tracker.update(poses_per_frame[len(tracked)], frame))
+    if len(tracked) < len(poses_per_frame):
+        raise DataError(f"{len(tracked)} frames for {len(poses_per_frame)} sets of poses. Give every frame, or none.")
+    return tracked

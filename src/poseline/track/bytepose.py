@@ -1,4 +1,4 @@
-"""The default tracker: Kalman prediction, association of sure and then of unsure poses, and re-linking.
+"""The default tracker: Kalman prediction, association of high-score and then of low-score poses, and re-linking.
 
 Reference:
     Zhang et al., ByteTrack, ECCV 2022 (the order of association); OKS beside box IoU, filters on keypoints and re-linking are ours.
@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from poseline.config.tracking import ByteposeConfig
-from poseline.core.poses import Frame, PoseSet
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
 from poseline.errors import ConfigError
 from poseline.track.appearance import appearance_similarity, build_encoder
-from poseline.track.association import blend, match_similar, pose_similarity
-from poseline.track.base import State, check_poses, frame_image, next_step, require_keys, take_ids
-from poseline.track.camera import camera_motion, small_gray
+from poseline.track.association import blend, match_similar, pose_similarity, relink_similarity
+from poseline.track.base import OneOf, Space, Span, State, Tracker, require_keys
+from poseline.track.camera import camera_motion, gray_image
 from poseline.track.kalman import MotionState
 from poseline.track.person_motion import BOX, PersonMotion, boxes_of, keypoints_of, move
-from poseline.track.relinking import relink_likeness
+
+CAMERA_WIDTH = 320  # pixels of the image that the camera's motion is estimated on: enough, and the flow stays cheap
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Tracks:
         hits: times seen.
         lost: frames since last seen.
         known: [T, K], keypoints ever seen.
-        looks: [T, D], running mean of the appearance, zeros where unknown.
+        embeddings: [T, D], running mean of the appearance, zeros where unknown.
         motion: the filters.
     """
 
@@ -42,7 +44,7 @@ class Tracks:
     hits: Int[np.ndarray, " T"]
     lost: Int[np.ndarray, " T"]
     known: Bool[np.ndarray, "T K"]
-    looks: Float[np.ndarray, "T D"]
+    embeddings: Float[np.ndarray, "T D"]
     motion: MotionState
 
     def __len__(self) -> int:
@@ -60,8 +62,21 @@ class Tracks:
         return Tracks(**arrays, motion=self.motion.join(other.motion))
 
 
-class BytePoseTracker:
-    """Tracks people by box, pose and appearance; see :class:`poseline.track.base.Tracker` for the protocol."""
+class BytePoseTracker(Tracker[ByteposeConfig]):
+    """Tracks people by box, pose and appearance."""
+
+    search_space: ClassVar[Space] = {
+        "high_score": Span(0.2, 0.7),
+        "match_threshold": Span(0.05, 0.5),
+        "low_match_threshold": Span(0.1, 0.6),
+        "oks_weight": Span(0.0, 1.0),
+        "sigma_scale": Span(1.0, 3.0, log=True),
+        "acceleration": Span(0.003, 0.1, log=True),
+        "max_lost_frames": Span(5, 60, log=True, whole=True),
+        "confirm_hits": OneOf((1, 2, 3)),
+        "relink.reach": Span(0.2, 1.5),
+        "relink.min_similarity": Span(0.3, 0.8),
+    }
 
     def __init__(self, config: ByteposeConfig, skeleton: Skeleton, *, min_pose_score: float = 0.0) -> None:
         """A tracker that has seen nothing.
@@ -75,33 +90,29 @@ class BytePoseTracker:
             raise ConfigError(
                 f"track.bytepose.min_keypoint_score: {count} thresholds, skeleton '{skeleton.name}' has {skeleton.num_keypoints} keypoints"
             )
-        self._config = config
-        self._skeleton = skeleton
-        self._min_pose_score = min_pose_score
+        super().__init__(config, skeleton, min_pose_score=min_pose_score)
         self._encoder = build_encoder(config.appearance, skeleton)
         self._physics = PersonMotion(config, skeleton.sigma_array)
-        self._frame_index = -1
-        self._next_id = 1
         self._gray = np.zeros((0, 0), dtype=np.uint8)
         self._tracks = self._start_tracks(PoseSet.empty(skeleton.num_keypoints), np.zeros((0, skeleton.num_keypoints), bool), None)
 
-    def update(self, poses: PoseSet, frame: Frame | None = None) -> PoseSet:
+    @classmethod
+    def reads_images(cls, config: ByteposeConfig) -> bool:
+        """Whether camera motion or appearance is used."""
+        return config.camera_motion != "none" or config.appearance.kind != "none"
+
+    def link(self, poses: PoseSet, step: int, image: np.ndarray | None) -> PoseSet:
         """The poses that belong to confirmed tracks, in input order, with track ids."""
-        step, frame_index = next_step(self._frame_index, frame)
-        check_poses(poses, self._skeleton, frame_index)
-        self._frame_index = frame_index
-        poses = poses.select(np.flatnonzero(poses.pose_scores >= self._min_pose_score))
         seen = poses.keypoint_scores >= np.asarray(self._config.min_keypoint_score, dtype=np.float32)
         seen &= poses.visibility > 0
-        image = frame_image(frame)
         self._advance(step, image)
-        looks = self._encoder.encode(image, poses, seen) if self._encoder is not None and image is not None else None
-        owner = self._associate(poses, seen, looks)
-        self._absorb(poses, seen, looks, owner)
-        started = self._start_from(poses, seen, looks, owner)
+        embeddings = self._encoder.encode(image, poses, seen) if self._encoder is not None and image is not None else None
+        owner = self._associate(poses, seen, embeddings)
+        self._absorb(poses, seen, embeddings, owner)
+        started = self._start_from(poses, seen, embeddings, owner)
         owner[started] = len(self._tracks) + np.arange(len(started))
-        new_looks = None if looks is None else looks[started]
-        self._tracks = self._tracks.join(self._start_tracks(poses.select(started), seen[started], new_looks))
+        new_embeddings = None if embeddings is None else embeddings[started]
+        self._tracks = self._tracks.join(self._start_tracks(poses.select(started), seen[started], new_embeddings))
         self._confirm()
         ids = np.where(owner >= 0, self._tracks.ids[owner], -1) if len(self._tracks) else np.full(len(poses), -1)
         self._forget()
@@ -113,7 +124,7 @@ class BytePoseTracker:
         tracks = self._tracks
         motion = self._physics.predict(tracks.motion, step, tracks.lost)
         if self._config.camera_motion == "sparse" and image is not None:
-            gray = small_gray(image)
+            gray = gray_image(image, CAMERA_WIDTH)
             if self._gray.size and gray.size:
                 people = boxes_of(tracks.motion)
                 matrix = camera_motion(self._gray, gray, people_xyxy=people, image_wh=(image.shape[1], image.shape[0]))
@@ -121,7 +132,7 @@ class BytePoseTracker:
             self._gray = gray
         self._tracks = replace(tracks, motion=motion, lost=tracks.lost + step)
 
-    def _associate(self, poses: PoseSet, seen: np.ndarray, looks: np.ndarray | None) -> Int[np.ndarray, " N"]:
+    def _associate(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None) -> Int[np.ndarray, " N"]:
         """For each pose the row of its track, -1 for none."""
         config, tracks = self._config, self._tracks
         owner = np.full(len(poses), -1, dtype=np.int64)
@@ -136,23 +147,23 @@ class BytePoseTracker:
             sigmas=self._skeleton.sigma_array * config.sigma_scale,
             oks_weight=config.oks_weight,
         )
-        likeness = np.full(similarity.shape, np.nan) if looks is None else appearance_similarity(tracks.looks, looks)
-        similarity = blend(similarity, likeness, config.appearance.weight)
-        sure = poses.pose_scores >= config.sure_score
+        appearance = np.full(similarity.shape, np.nan) if embeddings is None else appearance_similarity(tracks.embeddings, embeddings)
+        similarity = blend(similarity, appearance, config.appearance.weight)
+        high = poses.pose_scores >= config.high_score
         confirmed = tracks.ids > 0
         recent = tracks.lost == tracks.lost.min()
         stages = (
-            (confirmed, sure, similarity, config.match_threshold),
-            (confirmed & recent, ~sure, similarity, config.unsure_match_threshold),
-            (~confirmed, sure, similarity, config.match_threshold),
+            (confirmed, high, similarity, config.match_threshold),
+            (confirmed & recent, ~high, similarity, config.low_match_threshold),
+            (~confirmed, high, similarity, config.match_threshold),
         )
         for rows, columns, matrix, threshold in stages:
             self._assign(owner, matrix, rows, columns, threshold)
         if config.relink.enabled:
             free = np.ones(len(tracks), dtype=bool)
             free[owner[owner >= 0]] = False
-            again = relink_likeness(tracks.motion, tracks.lost, poses, likeness, config.relink)
-            self._assign(owner, again, confirmed & free, sure, config.relink.min_likeness)
+            again = relink_similarity(tracks.motion, tracks.lost, poses, appearance, config.relink)
+            self._assign(owner, again, confirmed & free, high, config.relink.min_similarity)
         return owner
 
     def _assign(self, owner: np.ndarray, similarity: np.ndarray, rows: np.ndarray, columns: np.ndarray, threshold: float) -> None:
@@ -163,7 +174,7 @@ class BytePoseTracker:
         matched_rows, matched_columns = match_similar(similarity[np.ix_(row_index, column_index)], threshold)
         owner[column_index[matched_columns]] = row_index[matched_rows]
 
-    def _absorb(self, poses: PoseSet, seen: np.ndarray, looks: np.ndarray | None, owner: np.ndarray) -> None:
+    def _absorb(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, owner: np.ndarray) -> None:
         """Correct the tracks with their poses."""
         tracks = self._tracks
         columns = np.flatnonzero(owner >= 0)
@@ -171,17 +182,18 @@ class BytePoseTracker:
         if not len(rows):
             return
         corrected = self._physics.correct(tracks.motion.select(rows), poses.select(columns), seen[columns])
-        hits, lost, known, mean = tracks.hits.copy(), tracks.lost.copy(), tracks.known.copy(), tracks.looks.copy()
+        hits, lost, known, mean = tracks.hits.copy(), tracks.lost.copy(), tracks.known.copy(), tracks.embeddings.copy()
         hits[rows] += 1
         lost[rows] = 0
         known[rows] |= seen[columns]
-        if looks is not None:
-            mean[rows] = _running_mean(mean[rows], looks[columns], self._config.appearance.momentum)
-        self._tracks = replace(tracks, hits=hits, lost=lost, known=known, looks=mean, motion=tracks.motion.replace_rows(rows, corrected))
+        if embeddings is not None:
+            mean[rows] = _running_mean(mean[rows], embeddings[columns], self._config.appearance.momentum)
+        motion = tracks.motion.replace_rows(rows, corrected)
+        self._tracks = replace(tracks, hits=hits, lost=lost, known=known, embeddings=mean, motion=motion)
 
-    def _start_from(self, poses: PoseSet, seen: np.ndarray, looks: np.ndarray | None, owner: np.ndarray) -> Int[np.ndarray, " M"]:
-        """The free sure poses that are not a second copy of a person already tracked or of a better pose."""
-        candidates = np.flatnonzero((owner < 0) & (poses.pose_scores >= self._config.sure_score))
+    def _start_from(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, owner: np.ndarray) -> Int[np.ndarray, " M"]:
+        """The free high-score poses that are not a second copy of a person already tracked or of a better pose."""
+        candidates = np.flatnonzero((owner < 0) & (poses.pose_scores >= self._config.high_score))
         if not len(candidates):
             return candidates
         order = candidates[np.argsort(-poses.pose_scores[candidates], kind="stable")]
@@ -203,7 +215,7 @@ class BytePoseTracker:
                 taken.append(order[column])
         return np.sort(np.asarray(taken, dtype=np.int64))
 
-    def _start_tracks(self, poses: PoseSet, seen: np.ndarray, looks: np.ndarray | None) -> Tracks:
+    def _start_tracks(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None) -> Tracks:
         count = len(poses)
         size = self._encoder.size if self._encoder is not None else 0
         return Tracks(
@@ -211,7 +223,7 @@ class BytePoseTracker:
             hits=np.ones(count, dtype=np.int64),
             lost=np.zeros(count, dtype=np.int64),
             known=seen.astype(bool),
-            looks=np.zeros((count, size)) if looks is None else looks,
+            embeddings=np.zeros((count, size)) if embeddings is None else embeddings,
             motion=self._physics.start(poses, seen),
         )
 
@@ -219,7 +231,7 @@ class BytePoseTracker:
         """Give ids to the tracks seen often enough, in row order."""
         ids = self._tracks.ids.copy()
         ready = np.flatnonzero((ids < 0) & (self._tracks.hits >= self._config.confirm_hits))
-        ids[ready], self._next_id = take_ids(self._next_id, len(ready))
+        ids[ready] = self.new_ids(len(ready))
         self._tracks = replace(self._tracks, ids=ids)
 
     def _forget(self) -> None:
@@ -232,20 +244,21 @@ class BytePoseTracker:
             self._tracks = self._tracks.select(keep)
 
     def state(self) -> State:
-        """Arrays of all tracks, the counters and the last small grey picture."""
+        """Arrays of all tracks, the counters and the last small grey image."""
         arrays = {f.name: getattr(self._tracks, f.name).copy() for f in fields(Tracks) if f.name != "motion"}
         arrays |= {f"motion_{f.name}": getattr(self._tracks.motion, f.name).copy() for f in fields(MotionState)}
-        return arrays | {"frame_index": np.array(self._frame_index), "next_id": np.array(self._next_id), "gray": self._gray.copy()}
+        return super().state() | arrays | {"gray": self._gray.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a saved state."""
         require_keys(state, set(self.state()), "bytepose")
         motion = MotionState(**{f.name: np.array(state[f"motion_{f.name}"]) for f in fields(MotionState)})
-        if motion.position.shape[1] != BOX + 2 * self._skeleton.num_keypoints or state["looks"].shape[1] != self._tracks.looks.shape[1]:
-            require_keys({}, {"motion_position", "looks"}, "bytepose with this skeleton and appearance")
+        size = self._tracks.embeddings.shape[1]
+        if motion.position.shape[1] != BOX + 2 * self._skeleton.num_keypoints or state["embeddings"].shape[1] != size:
+            require_keys({}, {"motion_position", "embeddings"}, "bytepose with this skeleton and appearance")
         arrays = {f.name: np.array(state[f.name]) for f in fields(Tracks) if f.name != "motion"}
         self._tracks = Tracks(**arrays, motion=motion)
-        self._frame_index, self._next_id = int(state["frame_index"]), int(state["next_id"])
+        super().restore(state)
         self._gray = np.array(state["gray"])
 
 

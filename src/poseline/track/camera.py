@@ -6,19 +6,18 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-GRAY_WIDTH = 320  # pixels; enough for the camera, and the flow stays cheap
 MIN_POINTS = 12
 MIN_INLIERS = 0.4
 IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 
-def small_gray(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w"]:
-    """The picture in grey, at most 320 pixels wide."""
+def gray_image(image: UInt8[np.ndarray, "H W 3"], max_width: int) -> UInt8[np.ndarray, "h w"]:
+    """The image in grey, at most ``max_width`` pixels wide."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if gray.shape[1] <= GRAY_WIDTH:
+    if gray.shape[1] <= max_width:
         return gray
-    height = max(round(gray.shape[0] * GRAY_WIDTH / gray.shape[1]), 1)
-    return cv2.resize(gray, (GRAY_WIDTH, height), interpolation=cv2.INTER_AREA)
+    height = max(round(gray.shape[0] * max_width / gray.shape[1]), 1)
+    return cv2.resize(gray, (max_width, height), interpolation=cv2.INTER_AREA)
 
 
 def camera_motion(
@@ -31,10 +30,10 @@ def camera_motion(
     """The similarity transform from the previous frame's pixels to this one's; identity where the background does not tell.
 
     Args:
-        previous: small grey picture of the previous frame.
+        previous: small grey image of the previous frame.
         current: the same of this frame.
-        people_xyxy: boxes in the previous frame, pixels of the full picture: no background there.
-        image_wh: size of the full picture.
+        people_xyxy: boxes in the previous frame, pixels of the full image: no background there.
+        image_wh: size of the full image.
     """
     if previous.shape != current.shape or min(current.shape) < 16:
         return IDENTITY.copy()
@@ -52,7 +51,7 @@ def camera_motion(
     good = (found.ravel() == 1) & np.isfinite(moved).all(axis=(1, 2))
     if good.sum() < MIN_POINTS:
         return IDENTITY.copy()
-    # Pixel centres are integers: a point p of the small picture is (p + 0.5) * scale - 0.5 in the full one.
+    # Pixel centres are integers: a point p of the small image is (p + 0.5) * scale - 0.5 in the full one.
     source, target = ((array[good, 0].astype(np.float64) + 0.5) * scale - 0.5 for array in (points, moved))
     matrix, inliers = cv2.estimateAffinePartial2D(source, target, method=cv2.RANSAC, ransacReprojThreshold=2.0 * float(scale.max()))
     if matrix is None or inliers.mean() < MIN_INLIERS or not 0.5 < np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 2.0:
@@ -61,7 +60,7 @@ def camera_motion(
 
 
 def coarse_shift(previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, " 2"]:
-    """The whole picture's shift by phase correlation, zeros where its peak is weak: a start for jumps that local flow cannot see."""
+    """The whole image's shift by phase correlation, zeros where its peak is weak: a start for jumps that local flow cannot see."""
     step = 2
     half_wh = (previous.shape[1] // step, previous.shape[0] // step)
     a, b = (cv2.resize(gray, half_wh, interpolation=cv2.INTER_AREA).astype(np.float32) for gray in (previous, current))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +10,18 @@ from pydantic import ValidationError
 
 from poseline.config import load_params
 from poseline.config.params import Yaml, apply_override, describe_validation_error
+from poseline.config.renamed import find_renamed
 from poseline.config.tracking import TrackConfig
 from poseline.core.boxes import box_area
-from poseline.core.poses import Frame, PoseSet
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import write_sequence
 from poseline.errors import ConfigError, DataError
 from poseline.infer.video import write_video
 from poseline.project import workspace_root
-from poseline.track.base import index_only
-from poseline.track.build import needs_pictures
-from poseline.track.input_videos import PoseVideo, open_videos
-from poseline.track.sequences import track_and_smooth
-from poseline.track.submission import track_submission
-
-POSETRACK = load_skeleton("posetrack17")
+from poseline.track.build import track_video
+from poseline.track.input_videos import open_videos
+from poseline.track.videos import track_submission
 
 
 def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
@@ -42,6 +39,8 @@ def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
     strange = sorted(set(raw) - {"track"})
     if strange:
         raise ConfigError(f"--set {strange[0]}: there is no params.yaml here; only track.KEY=VALUE can be set.")
+    if (renamed := find_renamed(raw)) is not None:
+        raise ConfigError(f"--set {renamed}")
     try:
         return TrackConfig.model_validate(raw.get("track", {}))
     except ValidationError as error:
@@ -51,36 +50,39 @@ def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
 def track_files(
     config: TrackConfig, predictions: Path, out: Path, *, frames: Path | None = None, skeleton: str = "coco17"
 ) -> dict[str, int]:
-    """Write ``out/<video>.json`` in PoseTrack18 result form for every video of the predictions; counts.
+    """Counts after writing ``out/<video>.json`` in PoseTrack18 result format for every video of the predictions.
 
-    PoseTrack files (2017, 2018, 2021; a folder or one file) list their frames; lists of poses in COCO's result form do not: there
-    the frames are the pictures given, or those that the list names. Frame numbers may skip, and the trackers then know how much time
-    has gone by. Track ids of the input are ignored. A pose without any keypoint is followed by its box; without a box it is left out.
+    PoseTrack files (2017, 2018, 2021; a folder or one file) list their frames. Lists of poses in COCO's result format do not: the frames
+    are the images given, or those that the list names. Frame numbers may skip; the trackers are told how many frames went by. Track ids
+    of the input are ignored. A pose without any keypoint is tracked by its box; without a box it is left out.
 
     Args:
         config: the tracker. Without ``frames`` it goes by the poses alone.
         predictions: PoseTrack file or folder, or a list of poses.
         out: folder of the results; videos go to ``out/videos`` where ``config.video`` asks for them.
-        frames: folder of pictures (of the one video, or holding the videos' folders), or the one video's file.
+        frames: folder of images (of the one video, or holding the videos' folders), or the one video's file.
         skeleton: of a list of poses; PoseTrack files name theirs.
 
     Raises:
-        DataError: a file is missing or against its form, frames are out of order, or a frame has no picture.
+        DataError: a file is missing or not in its format, frames are out of order, or a frame has no image.
         BackendError: mp4 cannot be written here.
     """
     if out.resolve() in (predictions.resolve(), predictions.resolve().parent):
         raise DataError(f"{out}: the results would lie among the predictions. Give --out another folder.")
     if config.video and frames is None:
-        raise DataError("track.video: no pictures to draw on. Give --frames DIR or --frames VIDEO.")
+        raise DataError("track.video: no images to draw on. Give --frames DIR or --frames VIDEO.")
     counts = {"videos": 0, "frames": 0, "poses": 0, "tracks": 0, "left_out": 0}
+    posetrack = load_skeleton("posetrack17")
     for video in open_videos(predictions, frames, load_skeleton(skeleton)):
         kept = [poses.select(np.flatnonzero(_usable(poses))) for poses in video.poses]
         indices = [frame.frame_index for frame in video.sequence.frames]
-        tracked = track_and_smooth(config, video.skeleton, kept, frame_indices=indices, frames=_frames(config, video, indices))
-        submission, renamed = track_submission(video.sequence, [poses.convert(video.skeleton, POSETRACK) for poses in tracked], config)
+        images = None if video.open_images is None else video.open_images()
+        tracked = track_video(config, video.skeleton, kept, frame_indices=indices, images=images)
+        tracked = [poses.convert(video.skeleton, posetrack) for poses in tracked]
+        submission, renamed = track_submission(video.sequence, tracked, min_keypoint_score=config.min_keypoint_score)
         write_sequence(out / f"{submission.name}.json", submission)
-        if config.video and video.pictures is not None:
-            write_video(out / "videos" / f"{submission.name}.mp4", renamed, video.pictures(), load_skeleton("posetrack17"))
+        if config.video and video.open_images is not None:
+            write_video(out / "videos" / f"{submission.name}.mp4", renamed, video.open_images(), posetrack)
         ids = np.concatenate([poses.track_ids for poses in renamed])
         counts["videos"] += 1
         counts["frames"] += len(indices)
@@ -92,11 +94,3 @@ def track_files(
 
 def _usable(poses: PoseSet) -> np.ndarray:
     return np.asarray((poses.visibility > 0).any(axis=1) | (box_area(poses.bbox_xyxy) > 0))
-
-
-def _frames(config: TrackConfig, video: PoseVideo, indices: list[int]) -> Iterator[Frame]:
-    if video.pictures is None or not needs_pictures(config):
-        yield from map(index_only, indices)
-        return
-    for index, picture in zip(indices, video.pictures(), strict=True):
-        yield Frame(picture, index)

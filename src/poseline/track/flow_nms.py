@@ -23,7 +23,7 @@ MIN_BOX_OVERLAP = 0.3  # of the newest boxes; poses of one person overlap far mo
 
 @runtime_checkable
 class WindowFrame(Protocol):
-    """What is asked of a frame of the window."""
+    """What a frame of the window holds."""
 
     @property
     def keypoints(self) -> Float[np.ndarray, "N K 2"]: ...  # noqa: D102

@@ -1,4 +1,4 @@
-"""Where each keypoint of the previous frame went, from the pictures: sparse or dense optical flow."""
+"""Where each keypoint of the previous frame went, from the images: sparse or dense optical flow."""
 
 from __future__ import annotations
 
@@ -10,17 +10,6 @@ from jaxtyping import Bool, Float, UInt8
 
 from poseline.track.camera import coarse_shift
 
-FLOW_WIDTH = 640  # pixels; wider pictures are reduced first
-
-
-def flow_gray(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w"]:
-    """The picture in grey, at most 640 pixels wide."""
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if gray.shape[1] <= FLOW_WIDTH:
-        return gray
-    height = max(round(gray.shape[0] * FLOW_WIDTH / gray.shape[1]), 1)
-    return cv2.resize(gray, (FLOW_WIDTH, height), interpolation=cv2.INTER_AREA)
-
 
 def keypoint_displacement(
     previous: UInt8[np.ndarray, "h w"],
@@ -31,15 +20,15 @@ def keypoint_displacement(
     kind: Literal["lk", "dis"],
     image_width: int,
 ) -> Float[np.ndarray, "N K 2"]:
-    """Displacement of each keypoint in pixels of the full picture; a keypoint that was lost moves with its person, NaN where all were.
+    """Displacement of each keypoint in pixels of the full image; a keypoint that was lost moves with its person, NaN where all were.
 
     Args:
-        previous: grey picture of the previous frame, from :func:`flow_gray`.
+        previous: grey image of the previous frame, from :func:`poseline.track.camera.gray_image`.
         current: the same of this frame.
-        keypoints: the previous frame's, pixels of the full picture.
-        seen: which of them are sure.
+        keypoints: the previous frame's, pixels of the full image.
+        seen: which of them score high enough.
         kind: pyramidal Lucas-Kanade at the keypoints, or dense inverse search.
-        image_width: of the full picture.
+        image_width: of the full image.
     """
     displacement = np.full(keypoints.shape, np.nan)
     if previous.shape != current.shape or not seen.any():
@@ -55,7 +44,7 @@ def keypoint_displacement(
 def _sparse_flow(
     previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"], shift: Float[np.ndarray, " 2"]
 ) -> Float[np.ndarray, "P 2"]:
-    """Displacement of each point, searched around the whole picture's shift; NaN where the point was lost."""
+    """Displacement of each point, searched around the whole image's shift; NaN where the point was lost."""
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.03)
     guess = points[:, None] + shift
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
@@ -69,10 +58,10 @@ def _sparse_flow(
 def _dense_flow(
     previous: UInt8[np.ndarray, "h w"], current: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "P 2"], shift: Float[np.ndarray, " 2"]
 ) -> Float[np.ndarray, "P 2"]:
-    """Displacement of each point by dense inverse search on half the size; NaN outside the picture."""
+    """Displacement of each point by dense inverse search on half the size; NaN outside the image."""
     half_wh = (current.shape[1] // 2, current.shape[0] // 2)
     small = [cv2.resize(gray, half_wh, interpolation=cv2.INTER_AREA) for gray in (previous, current)]
-    # Each picture is searched where the whole-picture shift leads: the second is moved back by it first.
+    # Each image is searched where the whole-image shift leads: the second is moved back by it first.
     whole = np.rint(shift / 2)
     back = np.array([[1, 0, whole[0]], [0, 1, whole[1]]], dtype=np.float64)
     moved_back = cv2.warpAffine(small[1], back, half_wh, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)

@@ -34,7 +34,7 @@ NO_FEATURES = OrbFeatures(np.zeros((0, 2), dtype=np.float32), np.zeros((0, DESCR
 
 
 def detect_orb(image: UInt8[np.ndarray, "H W 3"], max_features: int) -> OrbFeatures:
-    """The picture's ORB features with the FAST score."""
+    """The image's ORB features with the FAST score."""
     orb = cv2.ORB.create(nfeatures=max_features, scoreType=cv2.ORB_FAST_SCORE)
     points, descriptors = orb.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None)
     if descriptors is None:

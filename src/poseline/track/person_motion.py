@@ -28,7 +28,7 @@ class PersonMotion:
     sigmas: Float[np.ndarray, " K"]
 
     def start(self, poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> MotionState:
-        """New tracks standing still at these poses. A keypoint not ``seen`` starts at the centre, unsure by the person's size."""
+        """New tracks standing still at these poses. A keypoint not ``seen`` starts at the centre with a noise of half the person's size."""
         measurement, noise = self._measure(poses, seen)
         size = _size(measurement)
         noise = np.where(np.isfinite(noise), noise, 0.5 * size)
@@ -79,7 +79,7 @@ def keypoints_of(state: MotionState) -> Float[np.ndarray, "T K 2"]:
 
 
 def move(state: MotionState, matrix: Float[np.ndarray, "2 3"]) -> MotionState:
-    """The tracks in the next picture's coordinates, where the camera's motion is x -> A x + b (a similarity: rotation, scale, shift)."""
+    """The tracks in the next image's coordinates, where the camera's motion is x -> A x + b (a similarity: rotation, scale, shift)."""
     linear, shift = matrix[:, :2], matrix[:, 2]
     growth = float(np.sqrt(abs(np.linalg.det(linear))))
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from poseline.config.tracking import PoseflowConfig
 from poseline.core.boxes import box_iou
 from poseline.core.poses import PoseSet
-from poseline.track.poseflow_released import contains
+from poseline.track.poseflow_published import contains
 
 
 def pose_confidence(poses: PoseSet, config: PoseflowConfig) -> Float[np.ndarray, " N"]:
@@ -67,22 +67,22 @@ def inter_frame_similarity(
     seen_now: Bool[np.ndarray, "M K"],
     joint_box: float,
 ) -> Float[np.ndarray, "N M"]:
-    """Mean share of each joint box, moved to where it is expected, that the new pose's joint box covers: 0..1.
+    """Mean fraction of each joint box, moved to where it is expected, that the new pose's joint box covers: 0..1.
 
     It is the paper's count of matched over extracted features in the limit of dense features that move with the joint. Keypoints not seen
     in both poses are left out; where none is left the boxes' IoU stands in.
 
     Args:
         expected: the previous poses' keypoints, moved into this frame.
-        seen: which of them are sure.
+        seen: which of them score high enough.
         boxes: the previous poses' boxes.
         poses: the new poses.
-        seen_now: which of their keypoints are sure.
+        seen_now: which of their keypoints score high enough.
         joint_box: side of a joint box over the larger side of the person's.
     """
     shared = seen[:, None] & seen_now[None]
-    share = _overlap(expected, boxes, poses.keypoints.astype(np.float64), joint_box)
-    return _mean_over_shared(share, shared, boxes, poses)
+    fraction = _overlap(expected, boxes, poses.keypoints.astype(np.float64), joint_box)
+    return _mean_over_shared(fraction, shared, boxes, poses)
 
 
 def feature_similarity(
@@ -106,8 +106,8 @@ def feature_similarity(
     end = contains(np.concatenate([now - half_now, now + half_now], axis=-1), correspondences[:, 2:])
     matched = np.moveaxis(start.astype(np.float32) @ np.swapaxes(end.astype(np.float32), 1, 2), 0, -1)
     found = start.sum(axis=2).T[:, None]
-    share = np.where(found > 0, matched / np.maximum(found, 1), _overlap(expected, boxes, now, joint_box))
-    return _mean_over_shared(share, seen[:, None] & seen_now[None], boxes, poses)
+    fraction = np.where(found > 0, matched / np.maximum(found, 1), _overlap(expected, boxes, now, joint_box))
+    return _mean_over_shared(fraction, seen[:, None] & seen_now[None], boxes, poses)
 
 
 def _overlap(
@@ -124,8 +124,8 @@ def _larger_side(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, " N"]:
 
 
 def _mean_over_shared(
-    share: Float[np.ndarray, "N M K"], shared: Bool[np.ndarray, "N M K"], boxes: Float[np.ndarray, "N 4"], poses: PoseSet
+    fraction: Float[np.ndarray, "N M K"], shared: Bool[np.ndarray, "N M K"], boxes: Float[np.ndarray, "N 4"], poses: PoseSet
 ) -> Float[np.ndarray, "N M"]:
     count = shared.sum(axis=-1)
-    mean = (share * shared).sum(axis=-1) / np.maximum(count, 1)
+    mean = (fraction * shared).sum(axis=-1) / np.maximum(count, 1)
     return np.where(count > 0, mean, box_iou(boxes, poses.bbox_xyxy))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -15,16 +16,18 @@ from jaxtyping import Float, Int, UInt8
 from poseline.config.tracking import PoseflowConfig
 from poseline.core.assignment import match
 from poseline.core.boxes import box_iou
-from poseline.core.poses import Frame, PoseSet
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
 from poseline.track.association import match_similar
-from poseline.track.base import State, check_poses, frame_image, next_step, require_keys, take_ids
+from poseline.track.base import Space, Span, State, Tracker, require_keys
+from poseline.track.camera import gray_image
 from poseline.track.flow_builder import BARRED, build_flows
 from poseline.track.flow_nms import cluster_flows, merge_poses
-from poseline.track.keypoint_motion import flow_gray, keypoint_displacement
+from poseline.track.keypoint_motion import keypoint_displacement
 from poseline.track.orb import NO_FEATURES, OrbFeatures, detect_orb, match_orb, person_displacement
 from poseline.track.pose_distance import feature_similarity, inter_frame_similarity, pose_confidence
 
+FLOW_WIDTH = 640  # pixels; optical flow reduces wider images first
 VELOCITY_MOMENTUM = 0.5
 MAX_GROWTH = 0.5
 MOTION_DECAY = 0.95  # of an ended flow's velocity, a frame
@@ -63,29 +66,38 @@ class FlowEnds:
     velocity: Float[np.ndarray, "F 2"]
 
 
-class PoseFlow:
-    """Tracks by flows; see :class:`poseline.track.base.Tracker` for the protocol. Poses merged by PF-NMS come out as one."""
+class PoseFlow(Tracker[PoseflowConfig]):
+    """Tracks by flows. Poses merged by PF-NMS come out as one."""
+
+    search_space: ClassVar[Space] = {
+        "window": Span(3, 20, log=True, whole=True),
+        "epsilon": Span(0.02, 0.4, log=True),
+        "joint_box_poses": Span(0.15, 0.8, log=True),
+        "link_weight": Span(0.0, 10.0),
+        "min_gain": Span(0.0, 2.0),
+        "flow_distance": Span(3.0, 20.0, log=True),
+        "start_score": Span(0.2, 0.7),
+        "relink_frames": Span(5, 60, log=True, whole=True),
+        "relink_overlap": Span(0.1, 0.6),
+    }
 
     def __init__(self, config: PoseflowConfig, skeleton: Skeleton, *, min_pose_score: float = 0.0) -> None:
         """A tracker that has seen nothing."""
-        self._config = config
-        self._skeleton = skeleton
-        self._min_pose_score = min_pose_score
-        self._frame_index = -1
-        self._next_id = 1
+        super().__init__(config, skeleton, min_pose_score=min_pose_score)
         self._window: list[FlowFrame] = []
         none = np.zeros(0, dtype=np.int64)
         self._ends = FlowEnds(none, none, np.zeros((0, 4)), np.zeros((0, 2)))
         self._gray: UInt8[np.ndarray, "h w"] = np.zeros((0, 0), dtype=np.uint8)
         self._features = NO_FEATURES
 
-    def update(self, poses: PoseSet, frame: Frame | None = None) -> PoseSet:
+    @classmethod
+    def reads_images(cls, config: PoseflowConfig) -> bool:
+        """Whether correspondences are sought in the images."""
+        return config.correspondence != "none"
+
+    def link(self, poses: PoseSet, step: int, image: np.ndarray | None) -> PoseSet:
         """The poses of flows, merged where several are one person's, in input order, with track ids."""
-        step, frame_index = next_step(self._frame_index, frame)
-        check_poses(poses, self._skeleton, frame_index)
-        self._frame_index = frame_index
-        poses = poses.select(np.flatnonzero(poses.pose_scores >= self._min_pose_score))
-        newest = self._enter(poses, step, frame_image(frame))
+        newest = self._enter(poses, step, image)
         self._window = [*self._window, newest][-self._config.window :]
         links = self._link_gains()
         confidence = [entry.confidence for entry in self._window]
@@ -101,7 +113,7 @@ class PoseFlow:
         keypoints = poses.keypoints.astype(np.float64)
         links = np.zeros((0, len(poses))) if previous is None else self._similarity(previous, poses, step, image)
         if previous is None:
-            self._look(image)
+            self._keep_image(image)
         return FlowFrame(
             keypoints=keypoints,
             scores=poses.keypoint_scores.astype(np.float64),
@@ -113,12 +125,12 @@ class PoseFlow:
         )
 
     def _similarity(self, previous: FlowFrame, poses: PoseSet, step: int, image: np.ndarray | None) -> Float[np.ndarray, "N M"]:
-        """Inter-frame similarity by the configured correspondence; by the poses alone where there is no picture."""
+        """Inter-frame similarity by the configured correspondence; by the poses alone where there is no image."""
         config = self._config
         seen, seen_now = previous.scores >= config.min_keypoint_score, poses.keypoint_scores >= config.min_keypoint_score
         expected = previous.keypoints + (step * previous.velocity if config.velocity else 0.0)
         last_gray, last_features = self._gray, self._features
-        self._look(image)
+        self._keep_image(image)
         if config.correspondence == "orb" and image is not None:
             # Only correspondences that start on a person are looked at: the search for the others is left out.
             found = match_orb(last_features.within(reach_of_poses(previous, config.joint_box)), self._features, config.orb_ratio)
@@ -134,10 +146,10 @@ class PoseFlow:
             joint_box = config.joint_box
         return inter_frame_similarity(expected, seen, previous.boxes, poses, seen_now, joint_box)
 
-    def _look(self, image: np.ndarray | None) -> None:
-        """Keep of the picture what the next frame's correspondences need."""
+    def _keep_image(self, image: np.ndarray | None) -> None:
+        """Keep of the image what the next frame's correspondences need."""
         if image is not None and self._config.correspondence in ("lk", "dis"):
-            self._gray = flow_gray(image)
+            self._gray = gray_image(image, FLOW_WIDTH)
         if image is not None and self._config.correspondence == "orb":
             self._features = detect_orb(image, self._config.orb_features)
 
@@ -162,7 +174,7 @@ class PoseFlow:
         new = new[ids[new] < 0]
         new = np.sort(new[poses.pose_scores[current[new]] >= self._config.start_score])
         order = new[np.argsort(current[new], kind="stable")]
-        ids[order], self._next_id = take_ids(self._next_id, len(order))
+        ids[order] = self.new_ids(len(order))
         return np.asarray(ids[leader])
 
     def _votes(self, flows: np.ndarray, leader: np.ndarray, leaders: np.ndarray) -> tuple[np.ndarray, Float[np.ndarray, "L I"]]:
@@ -190,10 +202,10 @@ class PoseFlow:
         last, now = ends.boxes[open_ends], self._window[-1].boxes[current[new]]
         growth = np.minimum(self._config.relink_growth * age[open_ends], MAX_GROWTH)
         overlap = np.zeros((len(last), len(now)))
-        for row, share in enumerate(growth):
+        for row, fraction in enumerate(growth):
             # The longer unseen, the larger the place where a person may be: led on, or where it was (it may have turned back).
-            places = _grow(np.stack([last[row] + np.tile(shift[row], 2), last[row]]), share)
-            overlap[row] = box_iou(places, _grow(now, share)).max(axis=0)
+            places = _grow(np.stack([last[row] + np.tile(shift[row], 2), last[row]]), fraction)
+            overlap[row] = box_iou(places, _grow(now, fraction)).max(axis=0)
         rows, columns = match_similar(overlap, self._config.relink_overlap)
         ids[new[columns]] = ends.ids[open_ends[rows]]
 
@@ -224,9 +236,8 @@ class PoseFlow:
         )
 
     def state(self) -> State:
-        """The window frame by frame, the flows' ends, the counters and the last picture's reduction."""
-        arrays: State = {"window_frames": np.array(len(self._window))}
-        arrays |= {"frame_index": np.array(self._frame_index), "next_id": np.array(self._next_id), "gray": self._gray.copy()}
+        """The window frame by frame, the flows' ends, the counters and the last image's reduction."""
+        arrays = super().state() | {"window_frames": np.array(len(self._window)), "gray": self._gray.copy()}
         arrays |= {"points": self._features.points.copy(), "descriptors": self._features.descriptors.copy()}
         arrays |= {f"ends_{f.name}": getattr(self._ends, f.name).copy() for f in fields(FlowEnds)}
         for w, entry in enumerate(self._window):
@@ -242,12 +253,12 @@ class PoseFlow:
         self._ends = FlowEnds(**{f.name: np.array(state[f"ends_{f.name}"]) for f in fields(FlowEnds)})
         self._features = OrbFeatures(np.array(state["points"]), np.array(state["descriptors"]))
         self._gray = np.array(state["gray"])
-        self._frame_index, self._next_id = int(state["frame_index"]), int(state["next_id"])
+        super().restore(state)
 
 
-def _grow(boxes: Float[np.ndarray, "N 4"], share: float) -> Float[np.ndarray, "N 4"]:
-    """Boxes with ``share`` of their sides added on each side."""
-    margin = share * (boxes[:, 2:] - boxes[:, :2])
+def _grow(boxes: Float[np.ndarray, "N 4"], fraction: float) -> Float[np.ndarray, "N 4"]:
+    """Boxes with ``fraction`` of their sides added on each side."""
+    margin = fraction * (boxes[:, 2:] - boxes[:, :2])
     return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
 
 

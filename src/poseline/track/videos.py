@@ -1,24 +1,20 @@
-"""The videos of a data set with their predicted poses, tracked one by one."""
+"""The videos of a data set: their predicted poses, their tracks as a table, and both as submissions to the PoseTrack benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from poseline.artifacts import PoseTable
-from poseline.config.tracking import TrackConfig
-from poseline.core.poses import Frame, PoseSet
-from poseline.core.skeletons import Skeleton
+from poseline.core.poses import PoseSet
 from poseline.datasets.images import read_image
 from poseline.datasets.posetrack.annotations import frame_rows
-from poseline.datasets.posetrack.files import PoseTrackSequence, read_folder
-from poseline.track.base import index_only
-from poseline.track.build import needs_pictures
-from poseline.track.sequences import track_and_smooth
+from poseline.datasets.posetrack.files import PoseTrackSequence, compact_track_ids, read_folder
+from poseline.infer.draw import Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +35,10 @@ class Video:
     def frame_indices(self) -> list[int]:
         """Rising frame numbers; they may skip."""
         return [frame.frame_index for frame in self.sequence.frames]
+
+    def read_images(self) -> Iterator[Image]:
+        """The frames' RGB images, one at a time."""
+        return map(read_image, self.images)
 
 
 def list_videos(annotations: Path, images: Path) -> list[Video]:
@@ -63,17 +63,6 @@ def frame_poses(video: Video, poses: PoseTable) -> list[PoseSet]:
     return [by_image.get(image, empty) for image in video.image_ids]
 
 
-def track_poses(config: TrackConfig, video: Video, predicted: Sequence[PoseSet], skeleton: Skeleton) -> list[PoseSet]:
-    """The tracked (and, where configured, smoothed) poses of one video; images are read only where the tracker uses them."""
-    reads_images = needs_pictures(config)
-
-    def frames() -> Iterator[Frame]:
-        for index, path in zip(video.frame_indices, video.images, strict=True):
-            yield Frame(read_image(path), index) if reads_images else index_only(index)
-
-    return track_and_smooth(config, skeleton, predicted, frame_indices=video.frame_indices, frames=frames())
-
-
 def tabulate_tracks(video: Video, tracked: Sequence[PoseSet], *, num_keypoints: int) -> PoseTable:
     """The tracked poses of a video as one table: video_id, frame_index and image_id of each."""
     counts = [len(poses) for poses in tracked]
@@ -83,3 +72,26 @@ def tabulate_tracks(video: Video, tracked: Sequence[PoseSet], *, num_keypoints: 
         "image_id": np.repeat(np.asarray(video.image_ids, dtype=np.int64), counts),
     }
     return PoseTable(pd.DataFrame(rows), PoseSet.concat([*tracked, PoseSet.empty(num_keypoints)]))
+
+
+def pose_submission(sequence: PoseTrackSequence, predicted: Sequence[PoseSet]) -> PoseTrackSequence:
+    """Every predicted pose, for mAP, which ignores track ids: they are running numbers."""
+    frames = [
+        frame.with_people(poses.with_track_ids(np.arange(len(poses)))) for frame, poses in zip(sequence.frames, predicted, strict=True)
+    ]
+    return replace(sequence, frames=tuple(frames))
+
+
+def track_submission(
+    sequence: PoseTrackSequence, tracked: Sequence[PoseSet], *, min_keypoint_score: float
+) -> tuple[PoseTrackSequence, list[PoseSet]]:
+    """The tracked poses without keypoints of low score, for MOTA, and all of them under its ids (0, 1, ... by first appearance)."""
+
+    def confident(poses: PoseSet) -> PoseSet:
+        shown = (poses.keypoint_scores >= min_keypoint_score) & (poses.visibility > 0)
+        return replace(poses, visibility=np.where(shown, 2, 0).astype(np.uint8))
+
+    frames = [frame.with_people(confident(poses)) for frame, poses in zip(sequence.frames, tracked, strict=True)]
+    submission = compact_track_ids(replace(sequence, frames=tuple(frames)))
+    renamed = [poses.with_track_ids(frame.people.track_ids) for poses, frame in zip(tracked, submission.frames, strict=True)]
+    return submission, renamed

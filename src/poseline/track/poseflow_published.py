@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from poseline.config.tracking import ReleasedConfig
+from poseline.config.tracking import PoseflowPublishedConfig
 from poseline.core.assignment import match
-from poseline.core.poses import Frame, PoseSet
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.track.base import State, check_poses, frame_image, next_step, require_keys, take_ids
+from poseline.track.base import Space, Span, State, Tracker, require_keys
 from poseline.track.orb import NO_FEATURES, OrbFeatures, detect_orb, match_orb
 
 MIN_FEATURE_PRODUCT = 400  # features of one frame times those of the other: below, the code takes every pixel to stand still
@@ -46,27 +47,30 @@ class LastSeen:
         return LastSeen(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
-class ReleasedPoseFlow:
-    """Tracks as the public code does; see :class:`poseline.track.base.Tracker` for the protocol."""
+class PublishedPoseFlow(Tracker[PoseflowPublishedConfig]):
+    """Tracks as the public code does."""
 
-    def __init__(self, config: ReleasedConfig, skeleton: Skeleton, *, min_pose_score: float = 0.0) -> None:
+    search_space: ClassVar[Space] = {
+        "match_threshold": Span(0.05, 2.0, log=True),
+        "num_keypoints": Span(3, 12, whole=True),
+        "window_px": Span(8, 60, log=True, whole=True),
+        "link_frames": Span(5, 100, log=True, whole=True),
+    }
+
+    def __init__(self, config: PoseflowPublishedConfig, skeleton: Skeleton, *, min_pose_score: float = 0.0) -> None:
         """A tracker that has seen nothing."""
-        self._config = config
-        self._skeleton = skeleton
-        self._min_pose_score = min_pose_score
-        self._frame_index = -1
-        self._next_id = 1
+        super().__init__(config, skeleton, min_pose_score=min_pose_score)
         self._features = NO_FEATURES
         none = np.zeros(0, dtype=np.int64)
         self._seen = LastSeen(none, none, np.zeros((0, 4), dtype=np.int64), np.zeros((0, skeleton.num_keypoints, 2)))
 
-    def update(self, poses: PoseSet, frame: Frame | None = None) -> PoseSet:
-        """All poses of at least ``min_pose_score``, in input order, with track ids."""
-        step, frame_index = next_step(self._frame_index, frame)
-        check_poses(poses, self._skeleton, frame_index)
-        self._frame_index = frame_index
-        poses = poses.select(np.flatnonzero(poses.pose_scores >= self._min_pose_score))
-        image = frame_image(frame)
+    @classmethod
+    def reads_images(cls, config: PoseflowPublishedConfig) -> bool:
+        """Whether correspondences are sought in the images."""
+        return config.correspondence != "none"
+
+    def link(self, poses: PoseSet, step: int, image: np.ndarray | None) -> PoseSet:
+        """All poses, in input order, with track ids."""
         keypoints = placed_keypoints(poses)
         boxes = person_boxes(keypoints, None if image is None else (image.shape[1], image.shape[0]))
         correspondences = self._correspond(image)
@@ -79,7 +83,7 @@ class ReleasedPoseFlow:
         linked = grade[rows, columns] > self._config.match_threshold
         ids[columns[linked]] = seen.ids[rows[linked]]
         fresh = np.flatnonzero(ids < 0)
-        ids[fresh], self._next_id = take_ids(self._next_id, len(fresh))
+        ids[fresh] = self.new_ids(len(fresh))
         gone = seen.select(np.flatnonzero(~np.isin(seen.ids, ids)))
         self._seen = LastSeen(
             np.concatenate([ids, gone.ids]),
@@ -104,20 +108,20 @@ class ReleasedPoseFlow:
         """Last sightings, counters and the last frame's features."""
         arrays = {f"seen_{f.name}": getattr(self._seen, f.name).copy() for f in fields(LastSeen)}
         arrays |= {"points": self._features.points.copy(), "descriptors": self._features.descriptors.copy()}
-        return arrays | {"frame_index": np.array(self._frame_index), "next_id": np.array(self._next_id)}
+        return super().state() | arrays
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a saved state."""
-        require_keys(state, set(self.state()), "poseflow_released")
+        require_keys(state, set(self.state()), "poseflow_published")
         self._seen = LastSeen(**{f.name: np.array(state[f"seen_{f.name}"]) for f in fields(LastSeen)})
         self._features = OrbFeatures(np.array(state["points"]), np.array(state["descriptors"]))
-        self._frame_index, self._next_id = int(state["frame_index"]), int(state["next_id"])
+        super().restore(state)
 
 
 def placed_keypoints(poses: PoseSet) -> Float[np.ndarray, "N K 2"]:
     """The keypoints, float64; those not annotated lie in the middle of the pose's others, or on the corners of its box if it has none.
 
-    The public code knows only whole poses: left at (0, 0), they would draw every box to the picture's corner.
+    The public code knows only whole poses: left at (0, 0), they would draw every box to the image's corner.
     """
     shown = (poses.visibility > 0)[..., None]
     keypoints = poses.keypoints.astype(np.float64)
@@ -128,7 +132,7 @@ def placed_keypoints(poses: PoseSet) -> Float[np.ndarray, "N K 2"]:
 
 
 def person_boxes(keypoints: Float[np.ndarray, "N K 2"], image_wh: tuple[int, int] | None) -> Int[np.ndarray, "N 4"]:
-    """Extents of the joints grown by a tenth on each side, cut to the picture, whole pixels (x1, y1, x2, y2)."""
+    """Extents of the joints grown by a tenth on each side, cut to the image, whole pixels (x1, y1, x2, y2)."""
     low, high = keypoints.min(axis=1), keypoints.max(axis=1)
     margin = BOX_GROWTH * (high - low)
     boxes = np.concatenate([low - margin, high + margin], axis=1)
@@ -142,7 +146,7 @@ def grade_pairs(
     boxes: Int[np.ndarray, "N 4"],
     keypoints: Float[np.ndarray, "N K 2"],
     correspondences: Int[np.ndarray, "C 4"] | None,
-    config: ReleasedConfig,
+    config: PoseflowPublishedConfig,
 ) -> Float[np.ndarray, "T N"]:
     """The four overlaps, weighted by the track's age, of every track and pose.
 
