@@ -33,7 +33,7 @@ TINY = (
 
 
 # A network of one epoch scores every keypoint low: with the default thresholds no detected pose and no track would be left.
-LOW_SCORES = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.sure_score=0")
+LOW_SCORES = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.high_score=0")
 
 
 @pytest.fixture
