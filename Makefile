@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 SHELL := /bin/bash
 
-.PHONY: repro test lint gate clean env init
+.PHONY: repro test slow lint gate clean env init
 
 repro: init  ## run the pipeline; only what changed runs again
 	dvc repro
@@ -18,10 +18,14 @@ test: env  ## linters, types, import contracts, tests
 	$(MAKE) lint
 	pytest -n auto
 
-lint: env
+slow: env  ## the tests that take minutes; CI runs them once a week
+	pytest -n auto -m 'slow and not gpu'
+
+lint: env  ## style, types, import contracts, dead code
 	ruff check .
 	mypy
 	lint-imports
+	vulture
 
 gate: init  ## refuse a significant drop of COCO AP against the committed baseline
 	poseline gate $(GATE_OPTIONS)

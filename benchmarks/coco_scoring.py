@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from poseline.datasets.coco.scoring_files import read_results, read_truth
-from poseline.evaluation.bootstrap import paired_bootstrap
+from poseline.datasets.coco_scoring import read_ground_truth, read_predictions
+from poseline.evaluation.bootstrap import compare_tables
 from poseline.metrics.keypoint_ap import score_coco, score_with_pycocotools
 
 NUM_IMAGES, NUM_PEOPLE, NUM_DETECTIONS = 5000, 11_004, 78_000
 
 
 def write_files(folder: Path) -> None:
-    """Truth and two result files: half of the pictures without people, some crowds, most detections strays."""
+    """Ground truth and two result files: half of the images without people, some crowds, most detections strays."""
     rng = np.random.default_rng(0)
     owners = rng.choice(NUM_IMAGES // 2, NUM_PEOPLE, p=(weights := rng.gamma(0.8, 1, NUM_IMAGES // 2)) / weights.sum()) + 1
     size = rng.lognormal(4.6, 0.8, NUM_PEOPLE)
@@ -46,11 +46,11 @@ def write_files(folder: Path) -> None:
     for name, extra in (("first", 0.0), ("second", 0.01)):
         moved = base + rng.normal(0, 1, base.shape) * extra * size[source][:, None, None]
         rows = np.concatenate([moved, np.broadcast_to(scores[:, None, None], (*base.shape[:2], 1))], axis=2).reshape(NUM_DETECTIONS, 51)
-        results = [
+        predictions = [
             {"image_id": int(where[i]), "category_id": 1, "keypoints": rows[i].tolist(), "score": float(scores[i])}
             for i in range(NUM_DETECTIONS)
         ]
-        (folder / f"{name}.json").write_text(json.dumps(results))
+        (folder / f"{name}.json").write_text(json.dumps(predictions))
 
 
 def main() -> None:
@@ -67,22 +67,23 @@ def main() -> None:
         print(f"drew {folder}; run again with --files {folder} to measure memory without the drawing")
     row: dict[str, float | bool] = {}
     start = time.process_time()
-    truth = read_truth(folder / "truth.json")
-    results = read_results(folder / "first.json", truth)
+    ground_truth = read_ground_truth(folder / "truth.json")
+    predictions = read_predictions(folder / "first.json", ground_truth)
     row["load_s"] = time.process_time() - start
     start = time.process_time()
-    score = score_coco(truth, results)
+    score = score_coco(ground_truth, predictions)
     row["evaluate_s"] = time.process_time() - start
     if arguments.official:
         start = time.process_time()
-        row["same_bits"] = score_with_pycocotools(truth, results) == score.metrics
+        row["same_bits"] = score_with_pycocotools(ground_truth, predictions) == score.metrics
         row["pycocotools_evaluate_s"] = time.process_time() - start
-    second = score_coco(truth, read_results(folder / "second.json", truth))
+    second = score_coco(ground_truth, read_predictions(folder / "second.json", ground_truth))
     start = time.process_time()
-    paired = paired_bootstrap(score, second, resamples=arguments.resamples, seed=0)
+    (paired,) = compare_tables(score.matches, second.matches, ["ap"], resamples=arguments.resamples, seed=0)
     row["paired_bootstrap_s"] = time.process_time() - start
     row["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{len(truth.image_ids)} pictures, {len(truth)} people, {len(results)} detections; AP {paired.first:.4f} and {paired.second:.4f}")
+    counts = f"{len(ground_truth.image_ids)} images, {len(ground_truth)} people, {len(predictions)} detections"
+    print(f"{counts}; AP {paired.first:.4f} and {paired.second:.4f}")
     for name, value in row.items():
         print(f"{name:>24} {value if isinstance(value, bool) else round(value, 2)}")
     path = Path("reports/benchmarks/coco_scoring.json")

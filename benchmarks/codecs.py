@@ -23,7 +23,7 @@ LIMITS_MS = {"encode_ms": 0.15, "decode_ms": 0.03}
 CONFIGS = {
     "udp": CodecConfig(kind="udp"),
     "heatmap, DARK": CodecConfig(kind="heatmap"),
-    "heatmap, legacy": CodecConfig(kind="heatmap", geometry="legacy", heatmap=HeatmapConfig(centre="integer", refine="quarter")),
+    "heatmap, published": CodecConfig(kind="heatmap", geometry="published", heatmap=HeatmapConfig(centre="integer", refine="quarter")),
     "integral, sigmoid": CodecConfig(kind="integral"),
     "integral, softmax": CodecConfig(kind="integral", integral=IntegralConfig(normalise="softmax")),
     "combined": CodecConfig(kind="combined", combined=CombinedConfig(integral_last=5)),

@@ -18,7 +18,7 @@ import numpy as np
 
 from poseline.core.poses import PoseSet
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence, read_folder, write_sequence
-from poseline.metrics.posetrack import score_posetrack
+from poseline.datasets.posetrack.scoring import score_posetrack
 
 Result = TypeVar("Result")
 

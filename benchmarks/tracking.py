@@ -19,16 +19,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from poseline.datasets.predictions import pose_set
 
 from poseline.artifacts import read_table
 from poseline.config.tracking import PoseflowConfig, ReleasedConfig, TrackConfig
 from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import read_folder
+from poseline.datasets.posetrack.scoring import score_pose_tracking, score_posetrack
 from poseline.datasets.posetrack.video import PoseTrackSequence
-from poseline.datasets.predictions import pose_set
-from poseline.metrics.posetrack import score_posetrack
-from poseline.metrics.tracking_score import score_pose_tracking
 from poseline.track.build import build_tracker
 from poseline.track.tune import tune
 

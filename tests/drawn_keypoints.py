@@ -1,4 +1,4 @@
-"""Drawn truth and results for the COCO-form scores: ties, crowds, empty pictures, unlabelled people, too many detections."""
+"""Drawn ground_truth and predictions for the COCO-form scores: ties, crowds, empty images, unlabelled people, too many detections."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from poseline.metrics.keypoint_types import CocoResults, CocoTruth
+from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
 
 def _draw_set(
     seed: int, *, images: int = 30, people: int = 6, ties: bool = False, crowds: bool = True, detections: float = 2.0
-) -> tuple[CocoTruth, CocoResults]:
-    """Truth and results over ``images`` pictures of up to ``people - 1`` people; scores are rounded where ``ties``."""
+) -> tuple[GroundTruth, Predictions]:
+    """Ground truth and predictions over ``images`` images of up to ``people - 1`` people; scores are rounded where ``ties``."""
     rng = np.random.default_rng(seed)
     image_ids = rng.permutation(100_000)[:images]
     owner = rng.permutation(np.repeat(image_ids, rng.integers(0, people, images)))
@@ -24,7 +24,7 @@ def _draw_set(
     visibility[rng.random(count) < 0.1] = 0
     labelled = (visibility > 0).sum(axis=1)
     labelled[rng.random(count) < 0.05] = 0
-    truth = CocoTruth.from_arrays(
+    ground_truth = GroundTruth.from_arrays(
         image_ids,
         owner,
         keypoints=keypoints,
@@ -44,19 +44,19 @@ def _draw_set(
     if images > 5:
         where[:40] = where[0]
     scores = rng.random(len(where))
-    results = CocoResults.from_arrays(
-        truth,
+    predictions = Predictions.from_arrays(
+        ground_truth,
         where,
         keypoints=np.concatenate([found, rng.uniform(0, 600, (len(stray), 17, 2))]),
         scores=np.round(scores, 1) if ties else scores,
     )
-    return truth, results
+    return ground_truth, predictions
 
 
-def _shift_results(truth: CocoTruth, results: CocoResults, offset: np.ndarray) -> CocoResults:
-    """The same results with their keypoints moved by ``offset``."""
-    image_ids = truth.image_ids[results.image_index]
-    return CocoResults.from_arrays(truth, image_ids, keypoints=results.keypoints + offset, scores=results.scores)
+def _shift_results(ground_truth: GroundTruth, predictions: Predictions, offset: np.ndarray) -> Predictions:
+    """The same predictions with their keypoints moved by ``offset``."""
+    image_ids = ground_truth.image_ids[predictions.image_index]
+    return Predictions.from_arrays(ground_truth, image_ids, keypoints=predictions.keypoints + offset, scores=predictions.scores)
 
 
 @pytest.fixture(scope="session")
@@ -67,5 +67,5 @@ def draw_set() -> Callable:
 
 @pytest.fixture(scope="session")
 def shift_results() -> Callable:
-    """``shift_results(truth, results, offset)``."""
+    """``shift_results(ground_truth, predictions, offset)``."""
     return _shift_results

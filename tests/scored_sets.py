@@ -20,7 +20,7 @@ WRISTS = [9, 10]
 
 
 class DrawnSet:
-    """People in pictures, and predictions of them."""
+    """People in images, and predictions of them."""
 
     def __init__(self, seed: int, num_images: int) -> None:
         rng = np.random.default_rng(seed)
@@ -65,19 +65,19 @@ class DrawnSet:
     def write_run(self, root: Path, found: np.ndarray) -> Path:
         """The predictions scored, as the pipeline leaves a score under ``root``."""
         from poseline.artifacts import TableHeader, write_json, write_table
-        from poseline.evaluation.file_scores import score_files
+        from poseline.evaluation.scoring import score_files
 
         root.mkdir(parents=True, exist_ok=True)
-        truth, results = self.write_truth(root / "truth.json"), self.write_results(root / "results.json", found)
-        score = score_files("coco", truth, results)
-        write_json(root / "reports/metrics/coco.json", score.metrics)
-        write_table(root / "reports/per_person/coco/matches.parquet", score.matches, TableHeader("matches"))
+        ground_truth, predictions = self.write_truth(root / "truth.json"), self.write_results(root / "results.json", found)
+        files = score_files("coco", ground_truth, predictions)
+        write_json(root / "reports/metrics/coco.json", files.score.to_json())
+        write_table(root / "reports/per_person/coco/matches.parquet", files.matches, TableHeader("matches"))
         return root
 
 
 @pytest.fixture(scope="session")
 def drawn_set() -> Callable[[int, int], DrawnSet]:
-    """``drawn_set(seed, num_images)``: three people a picture."""
+    """``drawn_set(seed, num_images)``: three people an image."""
     return DrawnSet
 
 

@@ -7,8 +7,11 @@ from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
 
 from poseline.errors import BackendError, ConfigError
+
+Base = TypeVar("Base")
 
 
 class Kinds:
@@ -60,3 +63,15 @@ class Kinds:
             return self.plugins[kind].load()
         except Exception as error:  # whatever a foreign module raises
             raise BackendError(f"{self.group}: kind '{kind}' ({self.plugins[kind].value}) cannot be loaded: {error}") from error
+
+    def load_class(self, kind: str, base: type[Base]) -> type[Base]:
+        """The implementation of a kind, which must be a subclass of ``base``.
+
+        Raises:
+            ConfigError: there is no such kind.
+            BackendError: another package offers it but cannot be imported, or it is no such class.
+        """
+        found = self.load(kind)
+        if not isinstance(found, type) or not issubclass(found, base):
+            raise BackendError(f"{self.group}: kind '{kind}' is not a subclass of {base.__module__}.{base.__qualname__}")
+        return found

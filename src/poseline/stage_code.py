@@ -65,7 +65,7 @@ def named_modules(module: str, modules: Iterable[str]) -> list[str]:
     found: list[str] = []
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="load")) if name.isupper():
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="load" | "load_class")) if name.isupper():
                 kinds = find_kinds(module, name)
                 found += [value.partition(":")[0] for value in kinds.own.values()] if kinds is not None else []
             case ast.Call(func=ast.Name(id="launch"), args=[ast.Constant(value=str(name)), *_]) if name in set(modules):

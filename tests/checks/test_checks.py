@@ -28,7 +28,7 @@ Entry = dict[str, object]
 
 
 def standing(annotation_id: int, image_id: int, x: float = 30.0) -> Entry:
-    """A sound person: left on the picture's right, as seen from the front."""
+    """A sound person: left on the image's right, as seen from the front."""
     points = np.zeros((17, 3))
     points[:, 2] = 2
     points[:, 1] = [20, 18, 18, 19, 19, 30, 30, 45, 45, 55, 55, 60, 60, 75, 75, 90, 90]
@@ -46,7 +46,7 @@ def draw(path: Path, seed: int, *, width: int = 120, height: int = 100) -> None:
 
 @pytest.fixture
 def write_split(tmp_path: Path) -> Callable[..., Annotations]:
-    """A COCO split of three pictures with a person each, after ``change`` has had its way with the file's content."""
+    """A COCO split of three images with a person each, after ``change`` has had its way with the file's content."""
 
     def write(
         change: Callable[[list[Entry], list[Entry]], object] = lambda people, images: None, *, split: str = "train", first: int = 1
@@ -95,7 +95,7 @@ def with_keypoint(person: Entry, index: int, *values: float) -> Entry:
 
 
 def faulty_people() -> list[Entry]:
-    """A person a fault, each in a picture of its own but for the last two, which share one pose."""
+    """A person a fault, each in an image of its own but for the last two, which share one pose."""
     sound = {i: standing(10 * i, i, x=30 + i) for i in range(1, 17)}
     nan, inf = float("nan"), float("inf")
     return [
@@ -156,7 +156,7 @@ def test_no_other_check_fails_on_them(faults: Findings) -> None:
     assert summary == {"checks": checks, "errors": 7, "warnings": 6, "crashed": 0, "passed": checks - 13, "valid": False}
 
 
-def test_each_fault_of_pictures_is_found(write_split: Callable[..., Annotations], tmp_path: Path) -> None:
+def test_each_fault_of_images_is_found(write_split: Callable[..., Annotations], tmp_path: Path) -> None:
     def rename(people: list[Entry], images: list[Entry]) -> None:
         images[1]["width"] = 121
 
@@ -174,7 +174,7 @@ def test_each_fault_of_pictures_is_found(write_split: Callable[..., Annotations]
     assert failed(run_checks([annotations], with_depth(CONFIG, "none"))) == {}
 
 
-def test_one_picture_in_two_splits_is_an_error(write_split: Callable[..., Annotations], tmp_path: Path) -> None:
+def test_one_image_in_two_splits_is_an_error(write_split: Callable[..., Annotations], tmp_path: Path) -> None:
     train, val = write_split(), write_split(split="val", first=4)
     (tmp_path / "val" / "5.jpg").write_bytes((tmp_path / "train" / "2.jpg").read_bytes())
     found = [result for result in run_checks([train, val], CONFIG).results if result.status == "failed"]
@@ -256,7 +256,7 @@ def test_findings_and_pages_are_the_same_bytes_twice_and_stand_alone(write_split
         texts.append((json.dumps(findings.to_dict(), allow_nan=False), pages))
     assert texts[0] == texts[1]
     pages = texts[0][1]
-    assert sorted(pages) == ["coco_train_people.html", "coco_train_pictures.html", "coco_train_split.html", "index.html"]
+    assert sorted(pages) == ["coco_train_images.html", "coco_train_people.html", "coco_train_split.html", "index.html"]
     assert "ExpectPositiveBox" in pages["index.html"]
     assert "annotation_id 20 (0.0)" in pages["index.html"]
     assert "boxes are finite, with width and height above 0 px" in pages["coco_train_people.html"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from poseline.codecs.base import Targets, average_outputs, mirror_bins, pck_accuracy
+from poseline.codecs.base import Targets, average_outputs, flip_bins, pck_accuracy
 
 
 def test_targets_move_whole() -> None:
@@ -20,16 +20,16 @@ def test_average_of_pairs() -> None:
 
 @pytest.mark.parametrize(
     ("bins", "geometry", "wanted"),
-    [(4, "unbiased", [3, 2, 1, 0]), (4, "legacy", [3, 3, 2, 1]), (32, "legacy", [*range(30, -1, -1), 0])],
+    [(4, "unbiased", [3, 2, 1, 0]), (4, "published", [3, 3, 2, 1]), (32, "published", [*range(30, -1, -1), 0])],
 )
 def test_mirror_moves_by_the_grids_offset(bins: int, geometry: str, wanted: list[float]) -> None:
     maps = torch.arange(float(bins)).view(1, 1, bins)
-    assert mirror_bins(maps, np.array([0]), from_width=16, geometry=geometry)[0, 0].tolist() == wanted
+    assert flip_bins(maps, np.array([0]), from_width=16, geometry=geometry)[0, 0].tolist() == wanted
 
 
 def test_mirror_swaps_left_and_right() -> None:
     maps = torch.tensor([[[1.0], [2.0], [3.0]]])
-    assert mirror_bins(maps, np.array([0, 2, 1]), from_width=1, geometry="unbiased").flatten().tolist() == [1, 3, 2]
+    assert flip_bins(maps, np.array([0, 2, 1]), from_width=1, geometry="unbiased").flatten().tolist() == [1, 3, 2]
 
 
 def test_accuracy_is_a_mean_over_keypoints_that_occur() -> None:

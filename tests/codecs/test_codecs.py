@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from poseline.codecs.base import Codec, Targets
-from poseline.codecs.build import build_codec, check_pairs
+from poseline.codecs.build import build_codec
 from poseline.config.network import CodecConfig, CombinedConfig, HeatmapConfig, IntegralConfig, SimccConfig
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import ConfigError
@@ -29,12 +29,12 @@ def network_output(codec: Codec, batch: int, seed: int = 0) -> torch.Tensor | tu
 
 @pytest.mark.parametrize(
     ("kind", "geometry"),
-    [*((kind, "unbiased") for kind in KINDS), *((kind, "legacy") for kind in KINDS if kind != "udp")],
+    [*((kind, "unbiased") for kind in KINDS), *((kind, "published") for kind in KINDS if kind != "udp")],
 )
 def test_every_step_fits_the_next(kind: str, geometry: str) -> None:
     codec = make(kind, geometry=geometry)
     outputs = network_output(codec, 3)
-    points, scores = codec.decode(codec.average(outputs, codec.mirror(network_output(codec, 3, 1), np.array([0, 1, 3, 2]))))
+    points, scores = codec.decode(codec.average(outputs, codec.flip(network_output(codec, 3, 1), np.array([0, 1, 3, 2]))))
     targets = codec.encode(torch.rand(3, 4, 2) * 190, torch.ones(3, 4))
     assert (points.shape, points.dtype, scores.shape) == ((3, 4, 2), torch.float32, (3, 4))
     assert targets.weights.shape == (3, 4)
@@ -53,7 +53,7 @@ def test_no_people_and_half_precision(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_unlabelled_keypoints_have_no_weight_and_no_share_in_the_accuracy(kind: str) -> None:
+def test_unlabelled_keypoints_have_no_weight_and_no_part_in_the_accuracy(kind: str) -> None:
     codec = make(kind)
     weights = torch.tensor([[1.0, 0, 1, 0]])
     keypoints = torch.tensor([[[50.0, 60], [0, 0], [100, 120], [0, 0]]])
@@ -83,16 +83,16 @@ def test_integral_locates_a_sharp_map(normalise: str) -> None:
     assert (scores <= 1).all()
 
 
-def test_legacy_softmax_scores_are_one() -> None:
-    codec = make("integral", geometry="legacy", integral=IntegralConfig(normalise="softmax"))
+def test_published_softmax_scores_are_one() -> None:
+    codec = make("integral", geometry="published", integral=IntegralConfig(normalise="softmax"))
     assert codec.decode(network_output(codec, 1))[1].tolist() == [[1, 1, 1, 1]]
 
 
 def test_integral_targets_are_crop_sizes_from_the_middle() -> None:
     corner = torch.tensor([[[191.0, 0.0]]])
     assert make("integral", num_keypoints=1).encode(corner, torch.ones(1, 1)).values.tolist() == [[[0.5, -0.5]]]
-    legacy = make("integral", num_keypoints=1, geometry="legacy").encode(corner, torch.ones(1, 1)).values
-    assert legacy[0, 0].tolist() == pytest.approx([191 / 192 - 0.5, -0.5])
+    published = make("integral", num_keypoints=1, geometry="published").encode(corner, torch.ones(1, 1)).values
+    assert published[0, 0].tolist() == pytest.approx([191 / 192 - 0.5, -0.5])
 
 
 def test_combined_is_heat_maps_then_integral() -> None:
@@ -135,7 +135,7 @@ def test_simcc_probability_is_one_for_a_label_and_low_for_noise() -> None:
 
 @pytest.mark.parametrize("kind", ["simcc", "integral"])
 def test_scores_fall_as_the_outputs_widen(kind: str) -> None:
-    """A score is how sure the network is of the place: near 1 for a sharp output, near 0 for one that spreads over the crop."""
+    """A score is how certain the network is of the location: near 1 for a sharp output, near 0 for one that spreads over the crop."""
     scores = []
     for sharpness in (1.0, 0.3, 0.1, 0.01):
         if kind == "simcc":
@@ -161,19 +161,19 @@ def test_outputs_that_are_no_numbers_do_not_stop_decoding(kind: str) -> None:
     assert torch.isfinite(scores[:, 1:]).all()
 
 
-def test_legacy_simcc_mirror_is_exact_for_two_bins_a_pixel() -> None:
-    codec = make("simcc", geometry="legacy")
+def test_published_simcc_flip_is_exact_for_two_bins_a_pixel() -> None:
+    codec = make("simcc", geometry="published")
     keypoints = torch.tensor([[[31.0, 40], [50, 60], [70, 80], [90, 100]]])
-    turned = codec.encode(torch.stack([191 - keypoints[..., 0], keypoints[..., 1]], dim=-1), torch.ones(1, 4)).values
-    assert torch.equal(codec.decode(codec.mirror(turned, np.arange(4)))[0], keypoints)
+    flipped = codec.encode(torch.stack([191 - keypoints[..., 0], keypoints[..., 1]], dim=-1), torch.ones(1, 4)).values
+    assert torch.equal(codec.decode(codec.flip(flipped, np.arange(4)))[0], keypoints)
 
 
-@pytest.mark.parametrize("geometry", ["unbiased", "legacy"])
-def test_regression_mirror_is_exact(geometry: str) -> None:
+@pytest.mark.parametrize("geometry", ["unbiased", "published"])
+def test_regression_flip_is_exact(geometry: str) -> None:
     codec = make("regression", geometry=geometry)
     outputs = network_output(codec, 2)
-    points, turned = codec.decode(outputs)[0], codec.decode(codec.mirror(outputs, np.arange(4)))[0]
-    torch.testing.assert_close(turned[..., 0], 191 - points[..., 0])
+    points, flipped = codec.decode(outputs)[0], codec.decode(codec.flip(outputs, np.arange(4)))[0]
+    torch.testing.assert_close(flipped[..., 0], 191 - points[..., 0])
 
 
 def test_regression_score_falls_with_the_spread() -> None:
@@ -196,7 +196,7 @@ def test_outputs_of_another_head_are_named() -> None:
     ("config", "num_keypoints", "input_wh", "message"),
     [
         (CodecConfig(), 17, (190, 256), r"model.input_wh: both sides must be multiples of 4, got \[190, 256\]"),
-        (CodecConfig(kind="udp", geometry="legacy"), 17, INPUT_WH, "codec.geometry: udp is always unbiased"),
+        (CodecConfig(kind="udp", geometry="published"), 17, INPUT_WH, "codec.geometry: udp is always unbiased"),
         (CodecConfig(kind="combined"), 17, INPUT_WH, "codec.combined.integral_last: expected less than the skeleton's 17"),
     ],
 )
@@ -207,10 +207,11 @@ def test_misfits_are_config_errors(config: CodecConfig, num_keypoints: int, inpu
 
 def test_a_combined_border_inside_a_pair_is_refused() -> None:
     flip = load_skeleton("coco17").flip_permutation
-    check_pairs(CodecConfig(kind="combined", combined=CombinedConfig(integral_last=6)), flip)
-    check_pairs(CodecConfig(kind="udp", combined=CombinedConfig(integral_last=5)), flip)
+    make("combined", num_keypoints=17, combined=CombinedConfig(integral_last=6)).check_pairs(flip)
+    make("udp", num_keypoints=17, combined=CombinedConfig(integral_last=5)).check_pairs(flip)
+    codec = make("combined", num_keypoints=17, combined=CombinedConfig(integral_last=5))
     with pytest.raises(ConfigError, match="5 parts keypoints 11 and 12"):
-        check_pairs(CodecConfig(kind="combined", combined=CombinedConfig(integral_last=5)), flip)
+        codec.check_pairs(flip)
 
 
 def test_refinements_order_by_precision() -> None:
@@ -234,7 +235,7 @@ def test_on_the_device_as_on_the_cpu(kind: str) -> None:
     outputs = network_output(codec, 8)
     device = outputs.cuda() if isinstance(outputs, torch.Tensor) else tuple(value.cuda() for value in outputs)
     flip = np.array([0, 1, 3, 2])
-    wanted = codec.decode(codec.average(outputs, codec.mirror(outputs, flip)))
-    found = codec.decode(codec.average(device, codec.mirror(device, flip)))
+    wanted = codec.decode(codec.average(outputs, codec.flip(outputs, flip)))
+    found = codec.decode(codec.average(device, codec.flip(device, flip)))
     torch.testing.assert_close(found[0].cpu(), wanted[0], atol=1e-2, rtol=0)
     torch.testing.assert_close(found[1].cpu(), wanted[1], atol=1e-4, rtol=1e-4)

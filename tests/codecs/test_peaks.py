@@ -39,7 +39,7 @@ def test_patch_is_cut_around_its_cell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "legacy", "unbiased"),
+    ("cell", "published", "unbiased"),
     [
         ((4, 4), (0.25, 0.25), (0.25, 0.25)),
         ((1, 4), (0, 0), (0.25, 0.25)),
@@ -47,10 +47,12 @@ def test_patch_is_cut_around_its_cell() -> None:
         ((7, 4), (0, 0), (0, 0.25)),
     ],
 )
-def test_quarter_steps_uphill_inside_the_border(cell: tuple[int, int], legacy: tuple[float, float], unbiased: tuple[float, float]) -> None:
+def test_quarter_steps_uphill_inside_the_border(
+    cell: tuple[int, int], published: tuple[float, float], unbiased: tuple[float, float]
+) -> None:
     ramp = (torch.arange(8.0) + torch.arange(8.0)[:, None]).view(1, 1, 8, 8)
     cells = torch.tensor([[cell]])
-    assert quarter_offset(ramp, cells, geometry="legacy")[0, 0].tolist() == list(legacy)
+    assert quarter_offset(ramp, cells, geometry="published")[0, 0].tolist() == list(published)
     assert quarter_offset(ramp, cells)[0, 0].tolist() == list(unbiased)
 
 

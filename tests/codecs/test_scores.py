@@ -14,7 +14,7 @@ BOXES = np.array([0.8, 0.4])
     [
         ("mean", [0.8 * 0.5, 0.4 * 0.35 / 3]),
         ("mean_visible", [0.8 * 0.7, 0.0]),
-        ("reference", [0.8 + 0.5 + 1.25 * 0.9, 0.4 + 0.35 / 3 + 1.25 * 0.2]),
+        ("published", [0.8 + 0.5 + 1.25 * 0.9, 0.4 + 0.35 / 3 + 1.25 * 0.2]),
     ],
 )
 def test_rules(rule: str, wanted: list[float]) -> None:
@@ -24,4 +24,4 @@ def test_rules(rule: str, wanted: list[float]) -> None:
 
 
 def test_no_poses() -> None:
-    assert pose_score(np.zeros((0, 17)), np.zeros(0), "reference").shape == (0,)
+    assert pose_score(np.zeros((0, 17)), np.zeros(0), "published").shape == (0,)

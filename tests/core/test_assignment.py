@@ -54,6 +54,7 @@ def test_equals_exhaustive_search(seed):
     assert (-len(rows), pytest.approx(cost[rows, columns].sum())) == best
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_faulty_arguments():
     with pytest.raises(ValueError, match="matrix"):
         match(np.zeros(3), 1.0)

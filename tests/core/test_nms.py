@@ -106,6 +106,7 @@ def test_full_body_reference_merges_less_with_more_people_and_fixed_does_not():
     assert len(parametric_pose_nms(*alone[:4], mode="reference")[0]) == 1
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_wrong_shapes_are_named():
     keypoints, scores, boxes, box_scores, _ = make_people([1])
     with pytest.raises(ValueError, match=r"box_scores: expected shape \(1,\), got \(1, 1\)"):

@@ -1,4 +1,4 @@
-"""Decoding, header sizes, probes and listings, on pictures written here."""
+"""Decoding, header sizes, probes and listings, on images written here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poseline.datasets.images import fingerprint_image, list_images, probe_image
 from poseline.errors import DataError
 
 
-def write_picture(path: Path, *, width: int = 37, height: int = 23, seed: int = 0) -> Path:
+def write_image(path: Path, *, width: int = 37, height: int = 23, seed: int = 0) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert cv2.imwrite(str(path), pixels)
     return path
@@ -29,14 +29,14 @@ def test_read_image_gives_rgb(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "webp"])
 def test_size_from_header_is_the_decoded_size(tmp_path: Path, suffix: str) -> None:
-    path = write_picture(tmp_path / f"a.{suffix}")
+    path = write_image(tmp_path / f"a.{suffix}")
     assert read_image_size(path) == (37, 23)
     assert read_image(path).shape == (23, 37, 3)
 
 
 def test_size_of_a_jpeg_with_a_thumbnail_and_large_metadata(tmp_path: Path) -> None:
-    plain = write_picture(tmp_path / "a.jpg").read_bytes()
-    thumbnail = write_picture(tmp_path / "thumb.jpg", width=8, height=6).read_bytes()
+    plain = write_image(tmp_path / "a.jpg").read_bytes()
+    thumbnail = write_image(tmp_path / "thumb.jpg", width=8, height=6).read_bytes()
     block = b"\xff\xe1" + (2 + 6 + len(thumbnail)).to_bytes(2, "big") + b"Exif\0\0" + thumbnail
     padding = b"\xff\xe2" + (60002).to_bytes(2, "big") + bytes(60000)
     path = tmp_path / "meta.jpg"
@@ -48,7 +48,7 @@ def test_size_of_a_jpeg_with_a_thumbnail_and_large_metadata(tmp_path: Path) -> N
 def test_exif_rotation_is_not_applied(tmp_path: Path) -> None:
     tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
     block = b"\xff\xe1" + (2 + 6 + len(tiff)).to_bytes(2, "big") + b"Exif\0\0" + tiff
-    plain = write_picture(tmp_path / "a.jpg").read_bytes()
+    plain = write_image(tmp_path / "a.jpg").read_bytes()
     (tmp_path / "turned.jpg").write_bytes(plain[:2] + block + plain[2:])
     assert cv2.imread(str(tmp_path / "turned.jpg")).shape == (37, 23, 3)
     assert read_image(tmp_path / "turned.jpg").shape == (23, 37, 3)
@@ -57,18 +57,18 @@ def test_exif_rotation_is_not_applied(tmp_path: Path) -> None:
 def test_read_image_names_the_fault(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("no picture")
-    with pytest.raises(DataError, match=r"missing\.jpg: no such picture"):
+    with pytest.raises(DataError, match=r"missing\.jpg: no such image"):
         read_image(tmp_path / "missing.jpg")
-    with pytest.raises(DataError, match=r"empty\.jpg: expected a picture, got an empty file"):
+    with pytest.raises(DataError, match=r"empty\.jpg: expected an image, got an empty file"):
         read_image(tmp_path / "empty.jpg")
-    with pytest.raises(DataError, match=r"text\.jpg: expected a picture, got 10 bytes"):
+    with pytest.raises(DataError, match=r"text\.jpg: expected an image, got 10 bytes"):
         read_image(tmp_path / "text.jpg")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("depth", ["header", "decode"])
 def test_probe_tells_whole_from_cut_and_foreign(tmp_path: Path, suffix: str, depth: str) -> None:
-    whole = write_picture(tmp_path / f"whole.{suffix}", width=200, height=100)
+    whole = write_image(tmp_path / f"whole.{suffix}", width=200, height=100)
     data = whole.read_bytes()
     (tmp_path / f"cut.{suffix}").write_bytes(data[: len(data) * 2 // 3])
     (tmp_path / f"text.{suffix}").write_text("no picture")
@@ -87,7 +87,7 @@ def test_probe_exists_looks_at_nothing_else(tmp_path: Path) -> None:
 
 
 def test_fingerprint_is_the_content(tmp_path: Path) -> None:
-    a, b = write_picture(tmp_path / "a.png"), write_picture(tmp_path / "b.png", seed=1)
+    a, b = write_image(tmp_path / "a.png"), write_image(tmp_path / "b.png", seed=1)
     copy = tmp_path / "copy.png"
     copy.write_bytes(a.read_bytes())
     assert fingerprint_image(a) == fingerprint_image(copy) != fingerprint_image(b)
@@ -98,7 +98,7 @@ def test_list_images_sorts_and_filters(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.PNG", "notes.txt"):
         (tmp_path / name).touch()
     assert [path.name for path in list_images(tmp_path)] == ["a.PNG", "b.jpg"]
-    with pytest.raises(DataError, match="expected a folder of pictures, got nothing"):
+    with pytest.raises(DataError, match="expected a folder of images, got nothing"):
         list_images(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="found none"):

@@ -35,7 +35,7 @@ def test_counts_and_hashes(annotations: Annotations) -> None:
     json.dumps(entry, allow_nan=False)
 
 
-def test_picture_hash_follows_paths_and_sizes_not_times(annotations: Annotations, tmp_path: Path) -> None:
+def test_image_hash_follows_paths_and_sizes_not_times(annotations: Annotations, tmp_path: Path) -> None:
     before = build_manifest([annotations])
     (tmp_path / "1.jpg").write_bytes(b"54321")
     assert build_manifest([annotations]) == before

@@ -8,20 +8,25 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from poseline.evaluation.gate_rule import ScoredRun, decide
+from poseline.datasets.score import Score, Stamp
+from poseline.evaluation.gate import decide
 from poseline.evaluation.gate_summary import write_junit, write_markdown
-from poseline.evaluation.protocol import Protocol
+from poseline.evaluation.runs import ScoredRun
 from poseline.metrics.keypoint_ap import score_coco
 
-PROTOCOL = Protocol("coco", boxes="ground_truth", flip=True, input_wh=(192, 256))
+STAMP = Stamp(benchmark="coco", boxes="ground_truth", flip=True, input_wh=(192, 256))
+
+
+def change_score(run: ScoredRun, **values: object) -> ScoredRun:
+    return replace(run, score=run.score.model_copy(update=values))
 
 
 @pytest.fixture
 def runs(draw_set, shift_results) -> tuple[ScoredRun, ScoredRun]:
-    truth, results = draw_set(1, images=80)
-    noise = np.random.default_rng(0).normal(0, 4, results.keypoints.shape)
-    scores = [score_coco(truth, results), score_coco(truth, shift_results(truth, results, noise))]
-    good, bad = (ScoredRun(score.metrics, PROTOCOL, score.matches) for score in scores)
+    ground_truth, predictions = draw_set(1, images=80)
+    noise = np.random.default_rng(0).normal(0, 4, predictions.keypoints.shape)
+    scores = [score_coco(ground_truth, predictions), score_coco(ground_truth, shift_results(ground_truth, predictions, noise))]
+    good, bad = (ScoredRun(Score(protocol=STAMP, metrics=score.metrics), score.matches) for score in scores)
     return good, bad
 
 
@@ -58,14 +63,14 @@ def test_each_metric_has_its_own_threshold(runs):
     ("change", "message"),
     [
         (lambda run: None, "there is no baseline"),
-        (lambda run: replace(run, metrics={}), "metric 'ap' of the baseline is missing"),
-        (lambda run: replace(run, metrics={"ap": None}), "metric 'ap' of the baseline is missing"),
-        (lambda run: replace(run, metrics={"ap": float("nan")}), "not a fraction"),
-        (lambda run: replace(run, metrics={"ap": 61.2}), "not a fraction"),
-        (lambda run: replace(run, metrics={"ap": 0.9}), "its table gives"),
+        (lambda run: change_score(run, metrics={}), "metric 'ap' of the baseline is missing"),
+        (lambda run: change_score(run, metrics={"ap": None}), "metric 'ap' of the baseline is missing"),
+        (lambda run: change_score(run, metrics={"ap": float("nan")}), "not a fraction"),
+        (lambda run: change_score(run, metrics={"ap": 61.2}), "not a fraction"),
+        (lambda run: change_score(run, metrics={"ap": 0.9}), "its table gives"),
         (lambda run: replace(run, table=None), "table of the baseline is missing"),
-        (lambda run: replace(run, protocol=replace(PROTOCOL, flip=False)), "flip: False against True"),
-        (lambda run: replace(run, table=replace(run.table, image_ids=run.table.image_ids + 1)), "different pictures"),
+        (lambda run: change_score(run, protocol=STAMP.model_copy(update={"flip": False})), "flip: False against True"),
+        (lambda run: replace(run, table=replace(run.table, image_ids=run.table.image_ids + 1)), "different images"),
     ],
 )
 def test_it_fails_closed(runs, change, message):
@@ -79,9 +84,8 @@ def test_no_candidate_and_no_metric_fail(runs):
     good, _ = runs
     assert not decide(good, None, max_drop=0.005).passed
     assert not decide(good, good, max_drop={}).passed
-    assert "unknown metric" in decide(
-        replace(good, metrics={"ap_giant": 0.5}), replace(good, metrics={"ap_giant": 0.5}), max_drop={"ap_giant": 0.1}
-    ).reason
+    giant = change_score(good, metrics={"ap_giant": 0.5})
+    assert "unknown metric" in decide(giant, giant, max_drop={"ap_giant": 0.1}).reason
 
 
 def test_summaries(runs):
@@ -101,11 +105,12 @@ def test_summaries(runs):
 def test_noise_alone_is_rarely_stopped(draw_set, shift_results):
     stopped = 0
     for seed in range(100):
-        truth, results = draw_set(seed, images=60)
+        ground_truth, predictions = draw_set(seed, images=60)
         rng = np.random.default_rng(seed)
         first, second = (
-            score_coco(truth, shift_results(truth, results, rng.normal(0, 2, results.keypoints.shape))) for _ in range(2)
+            score_coco(ground_truth, shift_results(ground_truth, predictions, rng.normal(0, 2, predictions.keypoints.shape)))
+            for _ in range(2)
         )
-        baseline, candidate = (ScoredRun(score.metrics, PROTOCOL, score.matches) for score in (first, second))
+        baseline, candidate = (ScoredRun(Score(protocol=STAMP, metrics=score.metrics), score.matches) for score in (first, second))
         stopped += not decide(baseline, candidate, max_drop=0.0, resamples=300, seed=seed).passed
     assert stopped <= 5

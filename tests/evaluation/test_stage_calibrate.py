@@ -24,7 +24,7 @@ def test_fit_apply_and_refuse(project: Path, tiny: tuple[str, ...]) -> None:
     before, _ = read_table(layout.predictions / "coco/poses.parquet", kind="predictions", made_by="predict")
     with pytest.raises(ArtifactError, match="Run `poseline calibrate`"):
         predict.run(asked, layout, "cpu", "coco")
-    measured = calibrate.run(plain, layout, "cpu", share=1.0)
+    measured = calibrate.run(plain, layout, "cpu", fraction=1.0)
     assert {"train_before", "train_after", "val_ground_truth_before", "val_ground_truth_after"} <= set(measured)
     predict.run(asked, layout, "cpu", "coco")
     after, _ = read_table(layout.predictions / "coco/poses.parquet", kind="predictions", made_by="predict")

@@ -13,10 +13,10 @@ from poseline.artifacts import Layout
 from poseline.cli import app
 from poseline.config import load_params
 from poseline.errors import DataError
-from poseline.evaluation import comparison as compare
-from poseline.evaluation import gate
+from poseline.evaluation.gate import accept
 from poseline.evaluation.runs import find_scores
 from poseline.experiments.locate import find_commit
+from poseline.stages import compare
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_better_worse_and_cannot_tell(workspace: Path, runs) -> None:
     verdicts = judge(workspace, swapped, good)
     assert verdicts["ap"] == "better"
     assert verdicts["ap_large"] == "better"
-    assert "ap_crowd_hard" not in verdicts  # nobody is asked for there
+    assert "ap_crowd_hard" not in verdicts  # no person is counted there
     assert judge(workspace, good, noise)["ap"] == "cannot tell"
     assert set(judge(workspace, good, good).values()) == {"cannot tell"}
 
@@ -49,7 +49,7 @@ def test_the_command_says_how_many_pictures_are_needed_and_what_grew(workspace: 
     told = CliRunner().invoke(app, ["compare", str(good), str(noise), "--resamples", "100"])
     assert told.exit_code == 0
     assert "cannot tell" in told.stdout
-    assert "pictures needed" in told.stdout
+    assert "images needed" in told.stdout
     result = CliRunner().invoke(app, ["compare", str(good), str(swapped), "--resamples", "100", "--json"])
     content = json.loads(result.stdout)["coco"]
     assert content["metrics"]["ap"]["verdict"] == "worse"
@@ -59,7 +59,7 @@ def test_the_command_says_how_many_pictures_are_needed_and_what_grew(workspace: 
 def test_every_place_a_run_may_lie(workspace: Path, runs, drawn_set) -> None:
     good, swapped, _ = runs
     drawn_set(1, 40).write_run(workspace, drawn_set(1, 40).predict(0, swapped=0.4))
-    gate.accept(Layout(Path()))
+    accept(load_params(workspace / "params.yaml"), Layout(Path()))
     places = (workspace, workspace / "reports", workspace / "reports/baseline", workspace / "reports/metrics/coco.json")
     for place in places:
         assert judge(workspace, good, place, resamples=20)["ap"] == "worse", place
@@ -91,18 +91,31 @@ def test_the_latest_experiment_of_a_name_is_found(tmp_path: Path, monkeypatch: p
     assert find_commit(tmp_path, "no-run") is None
 
 
-def test_other_protocols_are_refused_unless_forced(workspace: Path, runs, tmp_path: Path) -> None:
-    good, _, noise = runs
-    other = tmp_path / "other"
-    subprocess.run(["cp", "-r", str(noise), str(other)], check=True)
-    path = other / "reports/metrics/coco.json"
+def copy_run(run: Path, target: Path, **conditions: object) -> Path:
+    """The run with other conditions in its stamp."""
+    subprocess.run(["cp", "-r", str(run), str(target)], check=True)
+    path = target / "reports/metrics/coco.json"
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "protocol": {**content["protocol"], "flip": True}}))
-    with pytest.raises(DataError, match=r"different protocols \(flip: None against True\).*--force-different"):
+    path.write_text(json.dumps({**content, "protocol": {**content["protocol"], **conditions}}))
+    return target
+
+
+def test_other_protocols_are_refused_unless_forced(workspace: Path, runs, tmp_path: Path) -> None:
+    good, other = copy_run(runs[0], tmp_path / "good", flip=False), copy_run(runs[2], tmp_path / "other", flip=True)
+    with pytest.raises(DataError, match=r"different protocols \(flip: False against True\).*--force-different"):
         judge(workspace, good, other)
     assert judge(workspace, good, other, force_different=True)["ap"] == "cannot tell"
     told = CliRunner().invoke(app, ["compare", str(good), str(other), "--force-different", "--resamples", "100"])
     assert "DIFFERENT PROTOCOLS" in told.stdout
+
+
+def test_a_condition_that_one_run_does_not_state_is_a_note(workspace: Path, runs, tmp_path: Path) -> None:
+    other = copy_run(runs[2], tmp_path / "other", flip=True)
+    assert judge(workspace, runs[0], other)["ap"] == "cannot tell"
+    told = CliRunner().invoke(app, ["compare", str(runs[0]), str(other), "--resamples", "100"])
+    assert "Not known to be alike: flip: not stated against True." in told.stdout
+    with pytest.raises(DataError, match="data_hash"):
+        judge(workspace, runs[0], copy_run(runs[2], tmp_path / "unknown", data_hash=None))
 
 
 def test_without_tables_nothing_is_claimed(workspace: Path, runs, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from poseline.datasets.score import Score, Stamp, read_score_file
 from poseline.evaluation.diagnosis import name_grown_errors
 
 
@@ -16,15 +17,15 @@ def sections(folder: Path) -> dict:
 
 def test_a_wrist_swap_is_named(drawn_set, tmp_path: Path) -> None:
     drawn = drawn_set(2, 40)
-    before = sections(drawn.write_run(tmp_path / "a", drawn.predict(0)))
-    after = sections(drawn.write_run(tmp_path / "b", drawn.predict(0, swapped=0.3)))
+    runs = [drawn.write_run(tmp_path / "a", drawn.predict(0)), drawn.write_run(tmp_path / "b", drawn.predict(0, swapped=0.3))]
+    before, after = (read_score_file(run / "reports/metrics/coco.json") for run in runs)
     grown = name_grown_errors(before, after)
     assert {phrase.split(" ", 2)[0] for phrase in grown} == {"left_wrist", "right_wrist"}
     assert all("inversion" in phrase for phrase in grown)
     assert name_grown_errors(before, before) == []
-    assert name_grown_errors({}, after) == []
-    assert after["diagnosis"]["ap_gain"]["inversion"] > 0.01
-    assert after["diagnosis"]["ap_gain"]["inversion"] > after["diagnosis"]["ap_gain"]["swap"]
+    assert name_grown_errors(Score(protocol=Stamp(benchmark="coco")), after) == []
+    assert after.diagnosis.ap_gain["inversion"] > 0.01
+    assert after.diagnosis.ap_gain["inversion"] > after.diagnosis.ap_gain["swap"]
 
 
 def test_the_counts_add_up_and_the_curves_are_whole(drawn_set, tmp_path: Path) -> None:

@@ -15,16 +15,22 @@ from poseline.artifacts import Layout, TableHeader, write_json, write_table
 from poseline.cli import app
 from poseline.config import load_params
 from poseline.errors import ArtifactError
-from poseline.evaluation import gate
-from poseline.evaluation.bootstrap import DistanceTable, resample
-from poseline.evaluation.match_tables import distances_to_frame, videos_to_frame
-from poseline.metrics.pckh import summarize_distances
+from poseline.evaluation.gate import accept
+from poseline.evaluation.tables import distances_to_frame, videos_to_frame
+from poseline.metrics.pckh import DistanceTable, summarize_distances
 from poseline.metrics.video_table import PeopleSums, VideoTable
+from poseline.stages import gate
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def decide(workspace: Path, *overrides: str, against: str | None = None):
     params = load_params(workspace / "params.yaml", ["gate.resamples=200", *overrides])
     return gate.run(params, Layout(Path()), against=against)
+
+
+def accept_with(workspace: Path, *overrides: str) -> None:
+    accept(load_params(workspace / "params.yaml", overrides), Layout(Path()))
 
 
 def write_mpii(root: Path, distances: np.ndarray) -> None:
@@ -39,7 +45,7 @@ def baseline(drawn_set, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose scores are its baseline. Do not write into it: copy it."""
     drawn, folder = drawn_set(1, 40), tmp_path_factory.mktemp("baseline")
     drawn.write_run(folder, drawn.predict(0))
-    gate.accept(Layout(folder))
+    accept(load_params(REPOSITORY / "params.yaml"), Layout(folder))
     return folder
 
 
@@ -76,7 +82,7 @@ def test_pckh_is_gated_where_it_is_asked_for(accepted: Path) -> None:
     assert "mpii" in decide(accepted, limits).reason  # neither baseline nor fresh scores
     write_mpii(accepted, distances)
     assert "mpii.json: no such file" in decide(accepted, limits).reason  # the baseline holds no MPII yet
-    gate.accept(Layout(Path()), load_params(accepted / "params.yaml", [limits]).gate)
+    accept_with(accepted, limits)
     assert decide(accepted, limits).passed
     write_mpii(accepted, distances + 0.1)
     decision = decide(accepted, limits)
@@ -94,7 +100,7 @@ def write_tracking(root: Path, misses: float, *, alarms: float = 0.0, videos: in
     hota = np.stack([found, 100 - found, np.zeros_like(found), np.ones_like(found)], axis=1)
     table = VideoTable(np.array([f"v{i:02d}" for i in range(videos)]), mode, people=PeopleSums(clear, identity, hota))  # type: ignore[arg-type]
     whole = np.ones((1, videos), dtype=np.uint16)
-    metrics = {name: float(value[0]) for name, value in resample(table, whole, ["mota", "hota", "idf1"]).items()}
+    metrics = {name: float(value[0]) for name, value in table.rate(whole, ["mota", "hota", "idf1"]).items()}
     write_json(root / "reports/metrics/posetrack.json", {**metrics, "protocol": {"benchmark": "posetrack", "mode": mode}})
     write_table(root / "reports/per_person/posetrack/matches.parquet", videos_to_frame(table), TableHeader("matches"))
 
@@ -102,7 +108,7 @@ def write_tracking(root: Path, misses: float, *, alarms: float = 0.0, videos: in
 def test_tracking_is_gated_over_videos(accepted: Path) -> None:
     limits = "gate.max_drop={ap: 0.01, posetrack.mota: 0.01, posetrack.hota: 0.01}"
     write_tracking(accepted, 10)
-    gate.accept(Layout(Path()), load_params(accepted / "params.yaml", [limits]).gate)
+    accept_with(accepted, limits)
     assert decide(accepted, limits).passed
     write_tracking(accepted, 30)
     decision = decide(accepted, limits)
@@ -161,7 +167,7 @@ def test_accept_refuses_scores_that_do_not_agree_with_their_table(accepted: Path
     before = (accepted / "reports/baseline/coco.json").read_bytes()
     path.write_text(json.dumps({**json.loads(path.read_text()), "ap": 0.999}))
     with pytest.raises(ArtifactError, match="cannot become the baseline"):
-        gate.accept(Layout(Path()))
+        accept_with(accepted)
     assert (accepted / "reports/baseline/coco.json").read_bytes() == before
 
 

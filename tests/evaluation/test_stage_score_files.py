@@ -14,16 +14,17 @@ import pytest
 from typer.testing import CliRunner
 
 from poseline.cli import app
-from poseline.datasets.coco.scoring_files import WHOLEBODY_PARTS
+from poseline.config import ScoreConfig
+from poseline.datasets.coco_scoring import WHOLEBODY_PARTS
 from poseline.errors import DataError
-from poseline.evaluation.file_scores import score_files, write_file_score
+from poseline.evaluation.scoring import score_files, write_file_score
 
 SIZES = {"coco": (17,), "coco-wholebody": (17, 6, 68, 21, 21), "halpe": (136,), "crowdpose": (14,)}
 GOLDEN = Path(__file__).parents[1] / "parity/golden"
 
 
 def draw_coco_form(folder: Path, protocol: str) -> tuple[Path, Path]:
-    """Truth and results of one of the sets in COCO's form."""
+    """Ground truth and predictions of one of the sets in COCO's form."""
     rng = np.random.default_rng(0)
     keys, sizes = WHOLEBODY_PARTS if protocol == "coco-wholebody" else ("keypoints",), SIZES[protocol]
     people, poses = [], []
@@ -45,8 +46,14 @@ def draw_coco_form(folder: Path, protocol: str) -> tuple[Path, Path]:
         poses.append({"score": rng.random(), **common} | {key: part.ravel().tolist() for key, part in zip(keys, found_parts, strict=True)})
     index = {"crowdIndex": 0.1} if protocol == "crowdpose" else {}
     images = [{"id": number + 1, **index} for number in range(8)]
-    truth = {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}]}
-    return write(folder / "truth.json", truth), write(folder / "results.json", poses)
+    ground_truth = {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person"}]}
+    return write(folder / "truth.json", ground_truth), write(folder / "results.json", poses)
+
+
+def score_json(protocol: str, ground_truth: Path, predictions: Path, *, resamples: int = 0, mode: str = "poseval") -> dict:
+    """The score as its JSON file has it."""
+    options = ScoreConfig(engine="poseline", bootstrap=resamples, posetrack_mode=mode)
+    return json.loads(json.dumps(score_files(protocol, ground_truth, predictions, options).score.to_json(), allow_nan=False))
 
 
 def write(path: Path, content: object) -> Path:
@@ -64,8 +71,8 @@ def write(path: Path, content: object) -> Path:
     ],
 )
 def test_coco_forms_with_confidence(tmp_path: Path, protocol, keys: tuple[str, ...]) -> None:
-    truth, results = draw_coco_form(tmp_path, protocol)
-    metrics = score_files(protocol, truth, results, resamples=20).metrics
+    ground_truth, predictions = draw_coco_form(tmp_path, protocol)
+    metrics = score_json(protocol, ground_truth, predictions, resamples=20)
     for key in keys:
         assert 0 <= metrics[key] <= 1
         low, high = metrics[f"{key}_interval"]
@@ -79,17 +86,19 @@ def test_mpii_multi_and_mot(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform(0, 300, (12, 16, 2))
     ones = np.ones((12, 16, 1))
-    truth = [{"group": i // 3, "head_box": [0, 0, 30, 40], "keypoints": row.tolist()} for i, row in enumerate(np.dstack([points, ones]))]
+    ground_truth = [
+        {"group": i // 3, "head_box": [0, 0, 30, 40], "keypoints": row.tolist()} for i, row in enumerate(np.dstack([points, ones]))
+    ]
     moved = np.dstack([points + rng.normal(0, 5, points.shape), ones])
     poses = [{"group": i // 3, "keypoints": row.tolist()} for i, row in enumerate(moved)]
-    metrics = score_files("mpii-multi", write(tmp_path / "t.json", truth), write(tmp_path / "p.json", poses), resamples=20).metrics
+    metrics = score_json("mpii-multi", write(tmp_path / "t.json", ground_truth), write(tmp_path / "p.json", poses), resamples=20)
     assert 0.5 < metrics["map"] <= 1
     assert {"map_interval", "map_wrist", "map_wrist_interval", "joints"} <= set(metrics)
     for side, shift in (("truth", 0), ("found", 4)):
         (tmp_path / side).mkdir()
         rows = [f"{frame},{person},{50 * person + shift},20,40,80,1,1,-1" for frame in range(1, 6) for person in (1, 2)]
         write(tmp_path / side / "v.txt", "\n".join(rows))
-    metrics = score_files("mot", tmp_path / "truth", tmp_path / "found", resamples=20).metrics
+    metrics = score_json("mot", tmp_path / "truth", tmp_path / "found", resamples=20)
     assert (metrics["mota"], metrics["idf1"]) == (1.0, 1.0)
     assert 0.5 < metrics["hota"] < 1
     assert metrics["hota_interval"] == [metrics["hota"], metrics["hota"]]  # one video has no spread
@@ -99,13 +108,13 @@ def test_posetrack_tables_and_modes(tmp_path: Path) -> None:
     with tarfile.open(GOLDEN / "poseval.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     folder = next(path.parent for path in tmp_path.rglob("gt") if path.is_dir())
-    metrics = score_files("posetrack", folder / "gt", folder / "pred", resamples=20).metrics
+    metrics = score_json("posetrack", folder / "gt", folder / "pred", resamples=20)
     for key in ("map", "mota", "motp", "precision", "recall", "hota", "idf1"):
         assert 0 <= metrics[key] <= 1
         assert f"{key}_interval" in metrics
-    assert metrics["parts"]["Total"]["mota"] == metrics["mota"]
-    assert "left_wrist" in metrics["joints"]
-    strict = score_files("posetrack", folder / "gt", folder / "pred", mode="strict").metrics
+    assert metrics["tracked"]["parts"]["Total"]["mota"] == metrics["mota"]
+    assert "left_wrist" in metrics["tracked"]["joints"]
+    strict = score_json("posetrack", folder / "gt", folder / "pred", mode="strict")
     assert strict["protocol"]["mode"] == "strict"
     assert strict["mota"] != metrics["mota"]
 
@@ -143,12 +152,12 @@ def change(index: int, **values: object) -> Callable[[list[dict]], object]:
 @pytest.mark.parametrize(
     ("file", "edit", "message"),
     [
-        ("results", change(3, image_id=999), "entry 3: image_id 999 is not in the truth"),
+        ("results", change(3, image_id=999), "entry 3: image_id 999 is not in the ground truth"),
         ("results", change(3, keypoints=[1.0] * 48), "entry 3: 'keypoints' has 48 numbers, expected 51"),
         ("results", change(3, score=float("nan")), "entry 3: expected a finite number 'score', got nan"),
         ("results", change(3, score=float("inf")), "entry 3: expected a finite number 'score', got inf"),
         ("results", change(3, keypoints=[float("nan")] * 51), "entry 3: 'keypoints' holds NaN"),
-        ("results", lambda entries: [{**e, "keypoints": e["keypoints"][:42]} for e in entries], "14 keypoints, the truth has 17"),
+        ("results", lambda entries: [{**e, "keypoints": e["keypoints"][:42]} for e in entries], "14 keypoints, the ground truth has 17"),
         ("results", lambda entries: [], "got an empty list"),
         ("results", lambda entries: "", "got an empty file"),
         ("results", lambda entries: json.dumps(entries)[:300], "seems cut short"),
@@ -156,15 +165,15 @@ def change(index: int, **values: object) -> Callable[[list[dict]], object]:
         ("truth", lambda t: {**t, "annotations": t["annotations"] + t["annotations"][:1]}, "annotation id 1 is given 2 times"),
         ("truth", lambda entries: {**entries, "images": entries["images"] * 2}, "image id 1 is given 2 times"),
         ("truth", lambda entries: {**entries, "images": entries["images"][1:]}, "image_id 1 is not listed under 'images'"),
-        ("truth", lambda entries: {**entries, "images": []}, "expected at least one picture"),
+        ("truth", lambda entries: {**entries, "images": []}, "expected at least one image"),
     ],
 )
 def test_bad_files_are_one_line(tmp_path: Path, file: str, edit: Callable, message: str) -> None:
-    truth, results = draw_coco_form(tmp_path, "coco")
-    path = truth if file == "truth" else results
+    ground_truth, predictions = draw_coco_form(tmp_path, "coco")
+    path = ground_truth if file == "truth" else predictions
     write(path, edit(json.loads(path.read_text())))
     with pytest.raises(DataError) as caught:
-        score_files("coco", truth, results)
+        score_files("coco", ground_truth, predictions)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -183,8 +192,8 @@ def test_a_folder_for_a_file_a_file_of_another_form_and_nothing(tmp_path: Path, 
 
 
 def test_the_command_prints_percent_or_json_and_keeps_the_score(tmp_path: Path) -> None:
-    truth, results = draw_coco_form(tmp_path, "coco")
-    words = ["score", "--protocol", "coco", "--truth", str(truth), "--predictions", str(results)]
+    ground_truth, predictions = draw_coco_form(tmp_path, "coco")
+    words = ["score", "--protocol", "coco", "--truth", str(ground_truth), "--predictions", str(predictions)]
     table = CliRunner().invoke(app, words)
     made = CliRunner().invoke(app, [*words, "--json", "--out", str(tmp_path / "kept")])
     metrics = json.loads(made.stdout)
@@ -198,17 +207,17 @@ def test_scores_that_are_kept_can_be_compared(tmp_path: Path) -> None:
     from poseline.evaluation.runs import find_scores, read_score
 
     for protocol in ("crowdpose", "halpe"):
-        truth, results = draw_coco_form(tmp_path, protocol)
-        write_file_score(tmp_path / "kept", protocol, score_files(protocol, truth, results))
+        ground_truth, predictions = draw_coco_form(tmp_path, protocol)
+        write_file_score(tmp_path / "kept", protocol, score_files(protocol, ground_truth, predictions))
         read = read_score(find_scores(tmp_path / "kept")[protocol], "kept")
-        assert read.run.table is not None
-        assert read.run.metrics["ap"] == pytest.approx(score_files(protocol, truth, results).metrics["ap"])
+        assert read.table is not None
+        assert read.score.metrics["ap"] == pytest.approx(score_json(protocol, ground_truth, predictions)["ap"])
 
 
 @pytest.mark.real
 def test_tompsons_mpii_predictions(real_data: Path) -> None:
     path = real_data / "mpii/valid_groundtruth_and_tompson.mat"
-    metrics = score_files("mpii", path, path, resamples=100).metrics
+    metrics = score_json("mpii", path, path, resamples=100)
     assert round(100 * metrics["pckh"], 2) == 82.34
     low, high = metrics["pckh_interval"]
     assert low < metrics["pckh"] < high

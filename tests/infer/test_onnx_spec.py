@@ -16,7 +16,7 @@ from poseline.infer.onnx_spec import read_onnx_spec
 from poseline.infer.runtime import load_estimator, onnx_forward
 
 SPEC = {
-    "input_wh": [64, 96], "skeleton": "coco17", "codec": {"kind": "heatmap", "geometry": "legacy", "heatmap": {"refine": "quarter"}},
+    "input_wh": [64, 96], "skeleton": "coco17", "codec": {"kind": "heatmap", "geometry": "published", "heatmap": {"refine": "quarter"}},
     "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
 }  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_the_description_lies_beside_the_file_or_is_named(tmp_path: Path, suffix
     named = read_onnx_spec(tmp_path / "other.onnx", tmp_path / f"net{suffix}")
     assert beside == named
     assert beside.saved.model.input_wh == (64, 96)
-    assert (beside.saved.codec.geometry, beside.saved.codec.heatmap.refine, beside.saved.model.padding) == ("legacy", "quarter", 1.25)
+    assert (beside.saved.codec.geometry, beside.saved.codec.heatmap.refine, beside.saved.model.padding) == ("published", "quarter", 1.25)
 
 
 def test_channel_order_and_scale(tmp_path: Path) -> None:
@@ -132,10 +132,10 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
     """AP on 138 people; the network's published AP on the whole of COCO val is .518."""
     pytest.importorskip("onnxruntime")
     from poseline.core.boxes import xywh_to_xyxy
-    from poseline.datasets.coco.scoring_files import read_truth
+    from poseline.datasets.coco_scoring import read_ground_truth
     from poseline.datasets.images import read_image
     from poseline.metrics.keypoint_ap import score_coco
-    from poseline.metrics.keypoint_types import CocoResults
+    from poseline.metrics.keypoint_types import Predictions
 
     spec = write_spec(tmp_path / "net.yaml", input_wh=[192, 256])
     network = real_data / "weights/ultralight_simplepose_256x192.onnx"
@@ -144,7 +144,7 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
     estimator = load_estimator(load_params(repository / "params.yaml", given).predict, Path("none"), torch.device("cpu"))
     content = json.loads((real_data / "coco/person_keypoints.json").read_text())
     names = {image["id"]: image["file_name"] for image in content["images"]}
-    truth = read_truth(real_data / "coco/person_keypoints.json")
+    truth = read_ground_truth(real_data / "coco/person_keypoints.json")
     asked = np.flatnonzero(~truth.ignored)
     found = []
     for image in np.unique(truth.image_index[asked]):
@@ -152,7 +152,7 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
         picture = read_image(real_data / "coco/images" / names[int(truth.image_ids[image])])
         poses = estimator.estimate(picture, xywh_to_xyxy(truth.bbox_xywh[rows]))
         found.append((truth.image_ids[truth.image_index[rows]], poses))
-    results = CocoResults.from_arrays(
+    results = Predictions.from_arrays(
         truth,
         np.concatenate([ids for ids, _ in found]),
         keypoints=np.concatenate([poses.keypoints for _, poses in found]),

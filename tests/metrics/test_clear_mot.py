@@ -22,12 +22,12 @@ def test_a_switch_after_a_gap_counts_once_and_names_both_tracks() -> None:
     counts = count_clear_mot([([1], [7], near), ([], [], np.zeros((0, 0))), ([1], [8], near), ([1], [8], near)])
     assert (counts.switches, counts.misses, counts.false_positives) == (1, 0, 0)
     switch = next(match for match in counts.matches if match.previous_id is not None)
-    assert (switch.frame, switch.truth_id, switch.previous_id, switch.predicted_id) == (2, 1, 7, 8)
+    assert (switch.frame, switch.ground_truth_id, switch.previous_id, switch.predicted_id) == (2, 1, 7, 8)
 
 
 def test_the_largest_matching_wins_over_the_cheapest_pair() -> None:
     counts = count_clear_mot([([1, 2], [7, 8], np.array([[0.1, 0.2], [0.3, NAN]]))])
-    assert sorted((match.truth_id, match.predicted_id) for match in counts.matches) == [(1, 8), (2, 7)]
+    assert sorted((match.ground_truth_id, match.predicted_id) for match in counts.matches) == [(1, 8), (2, 7)]
 
 
 def test_swapped_tracks_are_two_switches() -> None:

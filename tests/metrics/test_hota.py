@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from poseline.core.poses import PoseSet
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence
+from poseline.datasets.posetrack.scoring import score_keypoint_hota, score_pose_tracking
 from poseline.metrics.hota import combine_hota, score_hota
 from poseline.metrics.track_frames import TrackFrame
-from poseline.metrics.tracking_score import score_keypoint_hota, score_pose_tracking
 
 
-def frame(truth: list[int], predicted: list[int], similarity: np.ndarray | float) -> TrackFrame:
-    matrix = np.eye(len(truth), len(predicted)) * similarity if isinstance(similarity, float) else similarity
-    return TrackFrame(np.array(truth, dtype=np.int64), np.array(predicted, dtype=np.int64), matrix)
+def frame(ground_truth: list[int], predicted: list[int], similarity: np.ndarray | float) -> TrackFrame:
+    matrix = np.eye(len(ground_truth), len(predicted)) * similarity if isinstance(similarity, float) else similarity
+    return TrackFrame(np.array(ground_truth, dtype=np.int64), np.array(predicted, dtype=np.int64), matrix)
 
 
 def test_half_a_life_under_each_of_two_ids_halves_the_association() -> None:
@@ -43,7 +43,7 @@ def test_nothing_predicted_and_nothing_there() -> None:
 def test_bounds_and_renaming(seed: int, objects: int, tracks: int) -> None:
     rng = np.random.default_rng(seed)
     frames = [frame(list(range(objects)), list(range(tracks)), rng.random((objects, tracks))) for _ in range(4)]
-    renamed = [TrackFrame(f.truth_ids * 7 + 3, 100 - f.predicted_ids, f.similarity) for f in frames]
+    renamed = [TrackFrame(f.ground_truth_ids * 7 + 3, 100 - f.predicted_ids, f.similarity) for f in frames]
     score = score_hota(frames)
     assert all(0 <= value <= 1 for value in score.metrics.values())
     assert score_hota(renamed).metrics["det_a"] == pytest.approx(score.metrics["det_a"])
@@ -68,20 +68,20 @@ def video(shift_px: float, ids: list[list[int]], *, drop: tuple[int, ...] = ()) 
 
 
 def test_keypoint_hota_falls_with_distance_in_head_sizes_and_with_frames_lost() -> None:
-    truth = {"v": video(0.0, [[0, 1]] * 4)}
-    perfect, joints = score_keypoint_hota(truth, {"v": video(0.0, [[4, 2]] * 4)})
+    ground_truth = {"v": video(0.0, [[0, 1]] * 4)}
+    perfect, joints = score_keypoint_hota(ground_truth, {"v": video(0.0, [[4, 2]] * 4)})
     assert perfect.metrics["hota"] == pytest.approx(1.0)
     assert len(joints) == 15
-    shifted, _ = score_keypoint_hota(truth, {"v": video(2.4, [[4, 2]] * 4)})
+    shifted, _ = score_keypoint_hota(ground_truth, {"v": video(2.4, [[4, 2]] * 4)})
     assert shifted.det_a.tolist() == [1.0] * 10 + [0.0] * 9
-    lost, _ = score_keypoint_hota(truth, {"v": video(0.0, [[4, 2]] * 4, drop=(3,))})
+    lost, _ = score_keypoint_hota(ground_truth, {"v": video(0.0, [[4, 2]] * 4, drop=(3,))})
     assert lost.metrics["det_re"] == pytest.approx(0.75)
     assert lost.false_negatives[0] == 2 * 15
 
 
 def test_pose_tracks_are_scored_on_oks() -> None:
-    truth = {"v": video(0.0, [[0, 1]] * 4)}
-    score = score_pose_tracking(truth, {"v": video(0.0, [[4, 2]] * 2 + [[2, 4]] * 2)})
+    ground_truth = {"v": video(0.0, [[0, 1]] * 4)}
+    score = score_pose_tracking(ground_truth, {"v": video(0.0, [[4, 2]] * 2 + [[2, 4]] * 2)})
     assert score.metrics["idf1"] == pytest.approx(0.5)
     assert score.metrics["switches"] == 2
     assert score.metrics["det_a"] == pytest.approx(1.0)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from poseline.datasets.mot.files import read_mot, read_mot_folder
+from poseline.datasets.mot.scoring import box_frames, score_box_tracking
 from poseline.errors import DataError
 from poseline.metrics.identity import score_identity, score_tracks
-from poseline.metrics.track_frames import TrackFrame, box_frames
-from poseline.metrics.tracking_score import score_box_tracking
+from poseline.metrics.track_frames import TrackFrame
 
 
 def life(found: str, track: int = 5) -> list[TrackFrame]:
@@ -55,8 +55,8 @@ def test_similarity_below_the_threshold_is_no_pair() -> None:
 def test_distractors_and_unscored_boxes_of_the_mot_truth(tmp_path: Path) -> None:
     (tmp_path / "gt.txt").write_text("1,1,0,0,10,20,1,1,1\n1,2,100,0,10,20,1,8,1\n1,3,200,0,10,20,0,1,1\n2,1,0,0,10,20,1,1,1\n")
     (tmp_path / "res.txt").write_text("1,9,0,0,10,20,0.9,-1,-1,-1\n1,8,100,0,10,20,0.9,-1,-1,-1\n1,7,50,0,10,20,0.5,-1,-1,-1\n")
-    frames = box_frames(read_mot(tmp_path / "gt.txt", truth=True), read_mot(tmp_path / "res.txt"))
-    assert [frame.truth_ids.tolist() for frame in frames] == [[1], [1]]
+    frames = box_frames(read_mot(tmp_path / "gt.txt", ground_truth=True), read_mot(tmp_path / "res.txt"))
+    assert [frame.ground_truth_ids.tolist() for frame in frames] == [[1], [1]]
     assert [frame.predicted_ids.tolist() for frame in frames] == [[9, 7], []]
 
 
@@ -66,8 +66,8 @@ def test_a_mot_folder_is_scored_against_its_results(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (shipped / "gt.txt").write_text("".join(f"{t},1,{t},0,10,20,1,1,1\n" for t in range(1, 6)))
     (tmp_path / "results/MOT-01.txt").write_text("".join(f"{t},4,{t},0,10,20,0.9,-1,-1,-1\n" for t in range(1, 6)))
-    score = score_box_tracking(read_mot_folder(tmp_path / "truth", truth=True), read_mot_folder(tmp_path / "results"))
+    score = score_box_tracking(read_mot_folder(tmp_path / "truth", ground_truth=True), read_mot_folder(tmp_path / "results"))
     assert score.metrics["hota"] == pytest.approx(1.0)
     assert score.metrics["clear_mota"] == pytest.approx(1.0)
     with pytest.raises(DataError, match="videos differ"):
-        score_box_tracking(read_mot_folder(tmp_path / "truth", truth=True), {})
+        score_box_tracking(read_mot_folder(tmp_path / "truth", ground_truth=True), {})

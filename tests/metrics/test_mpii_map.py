@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from poseline.datasets.mpii.groups import read_groups
 from poseline.errors import DataError
-from poseline.metrics.mpii_map import GroupPeople, read_groups, score_mpii_multi
+from poseline.metrics.mpii_map import GroupPeople, score_mpii_multi
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_people_not_found_lower_recall(people):
 
 
 def test_unknown_group(people):
-    with pytest.raises(DataError, match="group 9 is not in the truth"):
+    with pytest.raises(DataError, match="group 9 is not in the ground truth"):
         score_mpii_multi(people, replace(people, group_ids=np.full(10, 9)))
 
 
@@ -67,9 +68,9 @@ def test_files(people, tmp_path):
         for group, points in zip(people.group_ids, joints, strict=True)
     ]
     (tmp_path / "t.json").write_text(json.dumps(rows))
-    truth = read_groups(tmp_path / "t.json", truth=True)
-    assert truth.head_size[0] == pytest.approx(20.0)
-    assert score_mpii_multi(truth, read_groups(tmp_path / "t.json", truth=False)).mean == 1.0
+    ground_truth = read_groups(tmp_path / "t.json", ground_truth=True)
+    assert ground_truth.head_size[0] == pytest.approx(20.0)
+    assert score_mpii_multi(ground_truth, read_groups(tmp_path / "t.json", ground_truth=False)).mean == 1.0
     for spoiled, message in (
         ({"group": "a"}, "expected an integer 'group'"),
         ({"keypoints": [[0, 0, 1]]}, "1 keypoints, skeleton 'mpii16' has 16"),
@@ -78,7 +79,7 @@ def test_files(people, tmp_path):
     ):
         (tmp_path / "bad.json").write_text(json.dumps([rows[0], rows[1] | spoiled]))
         with pytest.raises(DataError, match=message):
-            read_groups(tmp_path / "bad.json", truth=True)
+            read_groups(tmp_path / "bad.json", ground_truth=True)
     (tmp_path / "bad.json").write_text("[]")
     with pytest.raises(DataError, match="empty list"):
-        read_groups(tmp_path / "bad.json", truth=True)
+        read_groups(tmp_path / "bad.json", ground_truth=True)

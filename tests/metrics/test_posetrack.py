@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from poseline.core.poses import PoseSet
+from poseline.datasets.posetrack.evaluate import list_tables
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence
 from poseline.datasets.posetrack.frames import inside_polygon
+from poseline.datasets.posetrack.scoring import score_posetrack
 from poseline.errors import DataError
-from poseline.metrics.posetrack import JOINTS, PoseTrackScore, score_posetrack
+from poseline.metrics.posetrack import JOINTS, PoseTrackScore
 
 Spot = tuple[int, float] | tuple[int, float, float]
 HEAD = 10.0
@@ -40,8 +42,8 @@ def draw_video(
     return PoseTrackSequence(name, tuple(made), form)  # type: ignore[arg-type]
 
 
-def score(truth: Sequence[Sequence[Spot]], predicted: Sequence[Sequence[Spot]], mode: str = "poseval", **options) -> PoseTrackScore:
-    return score_posetrack({"a": draw_video(truth, **options)}, {"a": draw_video(predicted, heads=False)}, mode=mode)  # type: ignore[arg-type]
+def score(ground_truth: Sequence[Sequence[Spot]], predicted: Sequence[Sequence[Spot]], mode: str = "poseval", **options) -> PoseTrackScore:
+    return score_posetrack({"a": draw_video(ground_truth, **options)}, {"a": draw_video(predicted, heads=False)}, mode=mode)  # type: ignore[arg-type]
 
 
 TWO = [(0, 100.0), (1, 500.0)]
@@ -66,11 +68,11 @@ def test_poseval_counts_a_frame_without_predictions_as_one_dummy() -> None:
 
 
 def test_a_frame_without_people_is_free_in_poseval_and_counted_in_strict_if_labelled() -> None:
-    truth, predicted = [TWO, [], TWO, TWO, TWO], [TWO] * 5
-    assert score(truth, predicted).metrics["precision"] == pytest.approx(1.0)
-    assert score(truth, predicted, "strict").metrics["precision"] == pytest.approx(0.8)
-    assert score(truth, predicted, "strict").metrics["ap_precision"] == pytest.approx(0.8)
-    unlabelled = score(truth, predicted, "strict", labelled=[True, False, True, True, True])
+    ground_truth, predicted = [TWO, [], TWO, TWO, TWO], [TWO] * 5
+    assert score(ground_truth, predicted).metrics["precision"] == pytest.approx(1.0)
+    assert score(ground_truth, predicted, "strict").metrics["precision"] == pytest.approx(0.8)
+    assert score(ground_truth, predicted, "strict").metrics["ap_precision"] == pytest.approx(0.8)
+    unlabelled = score(ground_truth, predicted, "strict", labelled=[True, False, True, True, True])
     assert unlabelled.metrics["precision"] == pytest.approx(1.0)
 
 
@@ -115,10 +117,10 @@ def test_people_without_points_are_dropped_in_form_2017_and_kept_in_2018() -> No
             frames.append(PoseTrackFrame(frame.image_id, frame.file_name, frame.frame_index, True, (), poses, frame.head_xyxy))
         return PoseTrackSequence(video.name, tuple(frames), video.form)
 
-    truth = {"a": draw_video([TWO] * 3)}
+    ground_truth = {"a": draw_video([TWO] * 3)}
     for form, misses in (("2018", 4), ("2017", 2)):
         predicted = {"a": blank(draw_video([[(0, 100.0)]] * 3, heads=False, form=form))}
-        assert score_posetrack(truth, predicted).counts["nose"]["misses"] == misses
+        assert score_posetrack(ground_truth, predicted).counts["nose"]["misses"] == misses
 
 
 def test_a_joint_the_truth_lacks_is_undefined_in_strict_and_zero_in_poseval() -> None:
@@ -134,7 +136,7 @@ def test_a_joint_the_truth_lacks_is_undefined_in_strict_and_zero_in_poseval() ->
     assert score_posetrack(noseless, noseless).metrics["map"] == pytest.approx(14 / 15)
     strict = score_posetrack(noseless, noseless, mode="strict")
     assert strict.metrics["map"] == pytest.approx(1.0)
-    assert strict.as_dict()["joints"]["nose"]["ap"] is None  # type: ignore[index]
+    assert list_tables(strict).joints["nose"]["ap"] is None
 
 
 def test_parts_are_means_of_their_joints_and_the_total_is_the_joint_mean() -> None:
@@ -146,7 +148,7 @@ def test_parts_are_means_of_their_joints_and_the_total_is_the_joint_mean() -> No
 
 
 def test_the_dictionary_is_plain_json() -> None:
-    text = json.dumps(score([TWO] * 3, [TWO] * 3).as_dict(), allow_nan=False)
+    text = json.dumps(list_tables(score([TWO] * 3, [TWO] * 3)).model_dump(mode="json"), allow_nan=False)
     assert set(json.loads(text)["joints"]) == set(JOINTS)
 
 
@@ -162,9 +164,9 @@ def test_videos_and_frames_must_correspond() -> None:
         score_posetrack({"a": video}, {"a": video, "b": video})
     with pytest.raises(DataError, match="no video"):
         score_posetrack({}, {})
-    with pytest.raises(DataError, match="3 predicted frames, the truth has 4"):
+    with pytest.raises(DataError, match="3 predicted frames, the ground truth has 4"):
         score_posetrack({"a": video}, {"a": frames_of(video, 0, 1, 2)})
-    with pytest.raises(DataError, match=r"000003\.jpg where the truth has .*000002\.jpg"):
+    with pytest.raises(DataError, match=r"000003\.jpg where the ground truth has .*000002\.jpg"):
         score_posetrack({"a": frames_of(video, 0, 1, 2)}, {"a": frames_of(video, 0, 1, 3)})
 
 

@@ -20,31 +20,45 @@ def everywhere(points: np.ndarray) -> np.ndarray:
 
 
 def test_of_two_poses_on_one_person_the_better_is_assigned_and_the_other_is_wrong() -> None:
-    truth, predicted = poses(0.0), poses(1.0, 2.0)
+    ground_truth, predicted = poses(0.0), poses(1.0, 2.0)
     predicted[0, 2, 0] = 500
-    pairs = pair_joints(predicted, everywhere(predicted), truth=truth, has_truth=everywhere(truth), head_size=np.array([10.0]))
-    assert pairs.truth_of.tolist() == [-1, 0]
+    pairs = pair_joints(
+        predicted, everywhere(predicted), ground_truth=ground_truth, has_ground_truth=everywhere(ground_truth), head_size=np.array([10.0])
+    )
+    assert pairs.person_of.tolist() == [-1, 0]
     assert label_joints(pairs).tolist() == [[False] * 3, [True] * 3]
 
 
 def test_a_pose_is_held_against_the_person_it_covers_best_even_if_that_one_is_taken() -> None:
-    truth, predicted = poses(0.0, 4.0), poses(0.5, 0.0)
+    ground_truth, predicted = poses(0.0, 4.0), poses(0.5, 0.0)
     predicted[0, 2, 0] = 500
-    pairs = pair_joints(predicted, everywhere(predicted), truth=truth, has_truth=everywhere(truth), head_size=np.array([10.0, 10]))
-    assert pairs.truth_of.tolist() == [-1, 0]
+    pairs = pair_joints(
+        predicted,
+        everywhere(predicted),
+        ground_truth=ground_truth,
+        has_ground_truth=everywhere(ground_truth),
+        head_size=np.array([10.0, 10]),
+    )
+    assert pairs.person_of.tolist() == [-1, 0]
 
 
 def test_missing_joints_match_nobody_and_a_person_of_few_joints_weighs_by_share() -> None:
-    truth, predicted = poses(0.0), poses(0.0)
+    ground_truth, predicted = poses(0.0), poses(0.0)
     shown = np.array([[True, False, False]])
-    pairs = pair_joints(predicted, everywhere(predicted), truth=truth, has_truth=shown, head_size=np.array([10.0]))
+    pairs = pair_joints(predicted, everywhere(predicted), ground_truth=ground_truth, has_ground_truth=shown, head_size=np.array([10.0]))
     assert np.isinf(pairs.distances[0, 0, 1:]).all()
     assert label_joints(pairs).tolist() == [[True, False, False]]
 
 
 def test_a_head_of_no_size_matches_nothing() -> None:
-    truth = poses(0.0)
-    pairs = pair_joints(truth, everywhere(truth), truth=truth, has_truth=everywhere(truth), head_size=np.array([0.0]))
+    ground_truth = poses(0.0)
+    pairs = pair_joints(
+        ground_truth,
+        everywhere(ground_truth),
+        ground_truth=ground_truth,
+        has_ground_truth=everywhere(ground_truth),
+        head_size=np.array([0.0]),
+    )
     assert not pairs.within.any()
     assert head_sizes(np.array([[3.0, 3, 3, 3]])).tolist() == [0.0]
 

@@ -13,7 +13,7 @@ from poseline.mini.camera import Camera
 from poseline.mini.figure import Figure, draw_figure
 from poseline.mini.look import draw_look
 from poseline.mini.paper import Paper
-from poseline.mini.scene import STYLES, Person, draw_picture, label_person
+from poseline.mini.scene import STYLES, Person, draw_scene, label_person
 
 NAMES = load_skeleton("union21").keypoints
 CAMERA = Camera(320.0, (159.5, 119.5), 1.3, 0.05)
@@ -31,7 +31,7 @@ def draw_person(yaw_deg: float, *, angles: Angles | None = None, at: float = 0.0
 
 
 def lay(*figures: Figure) -> tuple[Paper, list[Person]]:
-    """The figures on an empty picture, in order, and their labels."""
+    """The figures on an empty image, in order, and their labels."""
     paper = Paper.blank((320, 240))
     pixels = [paper.figure(figure, number) for number, figure in enumerate(figures, start=1)]
     people = [label_person(paper, figure, k + 1, pixels[k]) for k, figure in enumerate(figures)]
@@ -47,7 +47,7 @@ def visibility(person: Person, name: str) -> int:
 
 
 @pytest.mark.parametrize("joint", ["shoulder", "hip", "knee", "eye", "ear"])
-def test_left_is_on_the_right_of_the_picture_when_facing_the_camera(joint: str) -> None:
+def test_left_is_on_the_right_of_the_image_when_facing_the_camera(joint: str) -> None:
     front, back = draw_person(0), draw_person(180)
     assert x_of(front, f"left_{joint}") > x_of(front, f"right_{joint}")
     assert x_of(back, f"left_{joint}") < x_of(back, f"right_{joint}")
@@ -63,7 +63,7 @@ def test_face_is_unlabelled_from_behind_and_seen_from_the_front() -> None:
 
 
 def test_the_body_hides_its_far_side() -> None:
-    # At yaw 90 the front points to the right of the picture: the right side is the near one.
+    # At yaw 90 the front points to the right of the image: the right side is the near one.
     _, (person,) = lay(draw_person(90, angles=Angles(shoulder_abduct=(2, 2), elbow=(5, 5))))
     assert visibility(person, "left_hip") == 1
     assert visibility(person, "left_shoulder") == 1
@@ -82,14 +82,14 @@ def test_an_obstacle_hides_what_lies_under_it() -> None:
     assert visibility(person, "left_knee") == visibility(person, "right_knee") == 1
     assert visibility(person, "left_hip") == visibility(person, "left_ankle") == 2
     assert person.area < pixels
-    assert 0.7 < person.visible_share < 1
+    assert 0.7 < person.visible_fraction < 1
 
 
 def test_who_stands_in_front_hides_who_stands_behind() -> None:
     back, front = draw_person(0), draw_person(0, at=0.12)
     _, people = lay(back, front)
-    assert people[1].visible_share == 1
-    assert people[0].visible_share < 0.6
+    assert people[1].visible_fraction == 1
+    assert people[0].visible_fraction < 0.6
     assert (people[0].visibility == 1).sum() > (people[1].visibility == 1).sum()
 
 
@@ -107,7 +107,7 @@ def test_hardly_visible_people_lose_their_keypoints_and_then_their_label() -> No
             assert person.area > 0
 
 
-def test_keypoints_outside_the_picture_are_unlabelled() -> None:
+def test_keypoints_outside_the_image_are_unlabelled() -> None:
     _, (person,) = lay(draw_person(0, at=1.55))
     outside = person.keypoints[:, 0] > 319.5
     assert outside.any()
@@ -131,12 +131,12 @@ def test_poses_keep_joint_limits_and_bone_lengths(action: str) -> None:
 
 
 @pytest.mark.parametrize("style", ["coco", "mpii"])
-def test_labels_of_pictures_lie_where_the_people_are(style: str) -> None:
+def test_labels_of_images_lie_where_the_people_are(style: str) -> None:
     seen, hits = 0, 0
     for index in range(6):
-        picture = draw_picture(np.random.default_rng((9, index)), STYLES[style], image_wh=(320, 240), max_people=6)
-        assert picture.image.std() > 10
-        for person in picture.people:
+        scene = draw_scene(np.random.default_rng((9, index)), STYLES[style], image_wh=(320, 240), max_people=6)
+        assert scene.image.std() > 10
+        for person in scene.people:
             x, y, w, h = person.bbox_xywh
             assert person.mask.any(axis=1)[[0, -1]].all()
             assert person.mask.any(axis=0)[[0, -1]].all()
@@ -152,10 +152,10 @@ def test_labels_of_pictures_lie_where_the_people_are(style: str) -> None:
 
 def test_a_crowd_is_a_mask_without_people() -> None:
     style = STYLES["coco"].__class__((1.0,), (80, 200), 0.0, 0.0, 0.3, 0.0, 1.0)
-    picture = draw_picture(np.random.default_rng(2), style, image_wh=(320, 240), max_people=6)
-    assert not picture.people
-    assert len(picture.crowds) == 1
-    assert picture.crowds[0].sum() > 200
+    scene = draw_scene(np.random.default_rng(2), style, image_wh=(320, 240), max_people=6)
+    assert not scene.people
+    assert len(scene.crowds) == 1
+    assert scene.crowds[0].sum() > 200
 
 
 def test_backdrops_differ_and_own_nothing() -> None:

@@ -44,7 +44,7 @@ def test_same_seed_gives_same_bytes_in_two_processes(drawn: Path, tmp_path: Path
     assert digest(tmp_path / "again") == digest(drawn)
 
 
-def test_other_seed_gives_other_pictures(drawn: Path, tmp_path: Path) -> None:
+def test_other_seed_gives_other_images(drawn: Path, tmp_path: Path) -> None:
     small = TINY.model_copy(update={"seed": 4, "sets": ("coco",)})
     draw_mini(small, tmp_path / "other")
     first = "coco/train2017/000000000001.jpg"
@@ -173,7 +173,7 @@ def test_a_kill_leaves_no_half_set(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["mini"]
 
 
-def test_pictures_too_small_to_draw_in(tmp_path: Path) -> None:
+def test_images_too_small_to_draw_in(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mini.image_wh: expected at least 96 pixels a side, got \[64, 48\]"):
         draw_mini(TINY.model_copy(update={"image_wh": (64, 48)}), tmp_path / "mini")
 

@@ -9,7 +9,7 @@ from torchvision.models import resnet18
 
 from poseline.config import CodecConfig, ModelConfig
 from poseline.errors import BackendError, ConfigError, DataError
-from poseline.models.build import build_model, build_network
+from poseline.models.pose_model import build_model, build_network
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def torchvision_file(path: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["simplepose", "fastpose"])
-def test_a_classifiers_file_fills_the_trunk(tmp_path: Path, kind: str) -> None:
+def test_a_classifiers_file_fills_the_backbone(tmp_path: Path, kind: str) -> None:
     state = torchvision_file(tmp_path / "r18.pth")
     network = build_model(ModelConfig(kind=kind, weights=str(tmp_path / "r18.pth")), CodecConfig(), 17)
-    trunk = network.preact.state_dict()
-    assert all(torch.equal(trunk[name], tensor) for name, tensor in state.items() if not name.startswith("fc."))
+    backbone = network.backbone.state_dict()
+    assert all(torch.equal(backbone[name], tensor) for name, tensor in state.items() if not name.startswith("fc."))
 
 
-def test_a_pose_networks_file_fills_the_trunk_of_another_head(tmp_path: Path) -> None:
+def test_a_pose_networks_file_fills_the_backbone_of_another_head(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source = build_network(ModelConfig(), CodecConfig(), 17)
     torch.save(source.state_dict(), tmp_path / "pose.pth")
     network = build_model(ModelConfig(weights=str(tmp_path / "pose.pth")), CodecConfig(kind="regression"), 21)
-    assert torch.equal(network.backbone.conv1.weight, source.preact.conv1.weight)
+    assert torch.equal(network.backbone.conv1.weight, source.backbone.conv1.weight)
 
 
 def test_a_transformers_positions_are_resampled_to_the_input(tmp_path: Path) -> None:
@@ -58,15 +58,15 @@ def test_a_transformers_positions_are_resampled_to_the_input(tmp_path: Path) -> 
     assert torch.equal(network.backbone.vit.blocks[0].attn.qkv.weight, state["blocks.0.attn.qkv.weight"])
 
 
-def test_a_timm_trunk_takes_a_file_in_timms_naming(tmp_path: Path) -> None:
+def test_a_timm_backbone_takes_a_file_in_timms_naming(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     source = timm.create_model("lcnet_035", pretrained=False)
     torch.save(source.state_dict(), tmp_path / "lcnet.pth")
     network = build_model(ModelConfig(backbone="timm/lcnet_035", weights=str(tmp_path / "lcnet.pth")), CodecConfig(), 17)
-    assert torch.equal(network.preact.net.conv_stem.weight, source.conv_stem.weight)
+    assert torch.equal(network.backbone.net.conv_stem.weight, source.conv_stem.weight)
 
 
-def test_weights_of_another_trunk_are_refused_on_one_line(tmp_path: Path) -> None:
+def test_weights_of_another_backbone_are_refused_on_one_line(tmp_path: Path) -> None:
     torchvision_file(tmp_path / "r18.pth")
     for changes in ({"backbone": "resnet50"}, {"backbone": "timm/lcnet_035"}, {"kind": "hrnet", "backbone": "hrnet_w32"}):
         with pytest.raises(DataError, match=r"r18\.pth.*fit") as error:
@@ -99,7 +99,7 @@ def test_imagenet_weights_in_torchvisions_cache_are_used_without_a_network(offli
     place.parent.mkdir(parents=True)
     state = torchvision_file(place)
     network = build_model(ModelConfig(weights="imagenet"), CodecConfig(), 17)
-    assert torch.equal(network.preact.conv1.weight, state["conv1.weight"])
+    assert torch.equal(network.backbone.conv1.weight, state["conv1.weight"])
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,6 @@ def test_without_a_network_timms_file_is_named(offline: Path, kind: str, backbon
 
 
 @pytest.mark.parametrize(("kind", "backbone"), [("hardnet", "hardnet68"), ("vitpose", "vit_small")])
-def test_trunks_without_published_weights_say_so(kind: str, backbone: str) -> None:
+def test_backbones_without_published_weights_say_so(kind: str, backbone: str) -> None:
     with pytest.raises(BackendError, match=f"no loader of ImageNet weights for '{backbone}'"):
         build_model(ModelConfig(kind=kind, backbone=backbone, weights="imagenet"), CodecConfig(), 17)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+from poseline.artifacts import file_hash
 from poseline.config import CodecConfig, ModelConfig
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import ArtifactError, ConfigError
-from poseline.models.build import build_model
-from poseline.models.saved import SavedModel, load_model, load_saved, save_model
+from poseline.models.checkpoints import rename
+from poseline.models.pose_model import build_model
+from poseline.models.saved import SCHEMA_1_NAMES, SavedModel, load_model, load_saved, save_model
 
 MODEL = ModelConfig(width=0.25, deconv_channels=(16, 16, 16), input_wh=(32, 32))
 
@@ -60,6 +63,43 @@ def test_an_unknown_skeleton_is_refused() -> None:
         SavedModel(MODEL, CodecConfig(), "fish")
 
 
+def old_name(name: str) -> str:
+    """A parameter's name in folders of schema 1: the backbone was called preact, the head's layers stood beside it."""
+    return name.replace("backbone.", "preact.").removeprefix("head.")
+
+
+def test_a_folder_of_the_former_schema_is_read(folder: Path, network: nn.Module) -> None:
+    save_file({old_name(name): tensor for name, tensor in network.state_dict().items()}, folder / "model.safetensors")
+    codec = {**CodecConfig(kind="heatmap").model_dump(mode="json"), "geometry": "legacy"}
+    edit(folder, schema_version=1, codec=codec, score="reference", weights_hash=file_hash(folder / "model.safetensors"))
+    module, saved = load_model(folder)
+    assert (saved.schema_version, saved.codec.geometry, saved.score) == (2, "published", "published")
+    image = torch.randn(1, 3, 32, 32)
+    assert torch.equal(module(image), network.eval()(image))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("preact.layer1.0.conv1.weight", "backbone.layer1.0.conv1.weight"),
+        ("pyramid.lateral.0.0.weight", "head.lateral.0.0.weight"),
+        ("layer1.0.conv1.weight", "backbone.layer1.0.conv1.weight"),
+        ("backbone.vit.norm.weight", "backbone.vit.norm.weight"),
+        ("head.gau.o.weight", "head.gau.o.weight"),
+        ("coordinates.weight", "head.coordinates.weight"),
+        ("network.preact.conv1.weight", "backbone.conv1.weight"),
+        ("network.backbone.vit.pos_embed", "backbone.vit.pos_embed"),
+        ("network.head.final_layer.bias", "head.maps.final_layer.bias"),
+        ("network.pyramid.smooth.0.0.weight", "head.maps.smooth.0.0.weight"),
+        ("network.conv_out.weight", "head.maps.conv_out.weight"),
+        ("network.stage4.0.branches.0.0.conv1.weight", "backbone.stage4.0.branches.0.0.conv1.weight"),
+        ("x.weight", "head.x.weight"),
+    ],
+)
+def test_names_of_the_former_schema_become_ours(old: str, new: str) -> None:
+    assert rename(old, SCHEMA_1_NAMES) == new
+
+
 def edit(folder: Path, **changes: object) -> None:
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -81,10 +121,10 @@ def cut(path: Path) -> None:
         (lambda folder: (folder / "model.safetensors").unlink(), "no such file"),
         (lambda folder: cut(folder / "model.json"), "not readable as JSON"),
         (lambda folder: cut(folder / "model.safetensors"), "expected the weights of hash"),
-        (lambda folder: edit(folder, schema_version=99), "expected schema_version 1, got 99"),
+        (lambda folder: edit(folder, schema_version=99), "expected schema_version 2, got 99"),
         (lambda folder: edit(folder, model={"kind": "nonsense"}), "kind: "),
-        (lambda folder: edit(folder, score="best"), "score: expected mean, mean_visible or reference, got 'best'"),
-        (lambda folder: edit(folder, keypoints=[]), "expected a mapping"),
+        (lambda folder: edit(folder, score="best"), "score: Input should be 'mean', 'mean_visible' or 'published', got best"),
+        (lambda folder: edit(folder, keypoints=[]), "keypoints: Input should be a dictionary"),
         (lambda folder: edit(folder, model=ModelConfig(input_wh=(32, 32)).model_dump()), "do not fit the network"),
         (remove_key, "lacks 'codec'"),
     ],

@@ -39,20 +39,20 @@ def load(path: Path) -> dict[str, np.ndarray]:
 
 
 def heatmap_codec(num_keypoints: int = 17) -> Codec:
-    config = CodecConfig(kind="heatmap", geometry="legacy", heatmap=HeatmapConfig(centre="integer", refine="quarter"))
+    config = CodecConfig(kind="heatmap", geometry="published", heatmap=HeatmapConfig(centre="integer", refine="quarter"))
     return build_codec(config, num_keypoints=num_keypoints, input_wh=INPUT_WH)
 
 
 def integral_codec(normalise: str, num_keypoints: int = 17) -> Codec:
-    config = CodecConfig(kind="integral", geometry="legacy", integral=IntegralConfig(normalise=normalise))
+    config = CodecConfig(kind="integral", geometry="published", integral=IntegralConfig(normalise=normalise))
     return build_codec(config, num_keypoints=num_keypoints, input_wh=INPUT_WH)
 
 
 def in_picture(points: torch.Tensor, boxes: np.ndarray) -> np.ndarray:
-    """Crop points of shape [N, K, 2] on the pictures, through the legacy crop of each box."""
+    """Crop points of shape [N, K, 2] on the pictures, through the published crop of each box."""
     placed = []
     for own, box in zip(points.numpy(), boxes, strict=True):
-        matrix = crop_matrix((box[:2] + box[2:]) / 2, box[2:] - box[:2], INPUT_WH, geometry="legacy")
+        matrix = crop_matrix((box[:2] + box[2:]) / 2, box[2:] - box[:2], INPUT_WH, geometry="published")
         placed.append(warp_points(own, invert_matrix(matrix)))
     return np.stack(placed)
 
@@ -87,7 +87,7 @@ def test_integral_decodes_as_the_reference(decode: dict[str, np.ndarray], normal
 def test_mirrored_maps_move_one_column(decode: dict[str, np.ndarray]) -> None:
     maps = torch.from_numpy(decode["hms"][[1]])[None]
     unshifted = torch.from_numpy(decode["flip_noshift"])
-    mirrored = heatmap_codec(1).mirror(maps, np.array([0]))[0, 0]
+    mirrored = heatmap_codec(1).flip(maps, np.array([0]))[0, 0]
     assert torch.equal(mirrored[:, 1:], unshifted[:, :-1])
     assert torch.equal(mirrored[:, 0], unshifted[:, 0])
 
@@ -119,7 +119,7 @@ def test_crops_and_boxes_are_the_references() -> None:
     centres, sizes = pad_to_aspect(figures["boxes"], 0.75, 1.25)
     np.testing.assert_allclose(np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1), figures["out_boxes"], atol=1e-3)
     chosen = int(figures["index"])
-    matrix = crop_matrix(centres[chosen] - figures["origin"], sizes[chosen], INPUT_WH, geometry="legacy")
+    matrix = crop_matrix(centres[chosen] - figures["origin"], sizes[chosen], INPUT_WH, geometry="published")
     crop = cv2.warpAffine(figures["region"], matrix, INPUT_WH, flags=cv2.INTER_LINEAR)
     assert np.abs(crop[::4].astype(int) - figures["crop_rows"]).max() <= 2
 

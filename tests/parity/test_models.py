@@ -17,10 +17,11 @@ from torch import Tensor
 
 from poseline.artifacts import Layout
 from poseline.config import ModelConfig, load_params
+from poseline.models.checkpoints import rename
 from poseline.models.saved import load_model
 from poseline.stages import predict
+from poseline.zoo.catalogue import get_preset
 from poseline.zoo.measure import measure
-from poseline.zoo.presets import get_preset
 from poseline.zoo.weights import import_weights, load_published, preset_shapes
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -85,8 +86,11 @@ def golden_input() -> Tensor:
 
 @pytest.mark.parametrize("model", PRESET_OF)
 def test_names_and_shapes_are_those_published(model: str) -> None:
-    published = {name: tuple(shape) for name, shape in golden_names()[model].items()}
+    """One to one: every published name, renamed as the preset says, is one of ours."""
+    renames = get_preset(PRESET_OF[model]).renames
+    published = {rename(name, renames): tuple(shape) for name, shape in golden_names()[model].items()}
     assert preset_shapes(PRESET_OF[model]) == published
+    assert len(published) == len(golden_names()[model])
 
 
 SLOW = ("fast_duc", "fast_duc152", "halpe26")
@@ -120,7 +124,7 @@ def test_a_checkpoint_in_published_naming_imports_and_runs_from_its_folder(tmp_p
     torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, tmp_path / "hard.pth")
     import_weights(tmp_path / "hard.pth", "alphapose/hardnet68", tmp_path / "model")
     network, saved = load_model(tmp_path / "model")
-    assert (saved.codec.geometry, saved.codec.kind, saved.skeleton, saved.score) == ("legacy", "heatmap", "coco17", "reference")
+    assert (saved.codec.geometry, saved.codec.kind, saved.skeleton, saved.score) == ("published", "heatmap", "coco17", "published")
     assert saved.model == ModelConfig(kind="hardnet", backbone="hardnet68", normalise=saved.model.normalise)
     assert saved.model.normalise.mean == (0.406, 0.457, 0.480)
     assert saved.model.normalise.std == (1, 1, 1)
@@ -137,7 +141,7 @@ def test_a_published_checkpoint_predicts_through_the_stage_as_by_hand(project: P
     params = load_params(project / "params.yaml", ["predict.score=model", "predict.flip=false"])
     predict.run(params, Layout(Path()), "cpu", "coco")
     about = json.loads((project / "data/predictions/coco/about.json").read_text())
-    assert (about["geometry"], about["score"], about["flip"]) == ("legacy", "reference", False)
+    assert (about["geometry"], about["score"], about["flip"]) == ("published", "published", False)
     poses = pd.read_parquet(project / "data/predictions/coco/poses.parquet")
     row = poses[poses["boxes"] == "ground_truth"].iloc[0]
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from poseline.datasets.posetrack.files import read_folder, write_sequence
-from poseline.metrics.posetrack import METRICS, MetricTable, PoseTrackScore, score_posetrack
+from poseline.datasets.posetrack.scoring import score_posetrack
+from poseline.metrics.posetrack import METRICS, MetricTable, PoseTrackScore
 from poseline.metrics.posetrack_ap import average_precision
 
 ARCHIVE = Path(__file__).parent / "golden/poseval.tar.gz"
@@ -73,7 +74,7 @@ def tie_bounds(score: PoseTrackScore, name: str) -> tuple[np.ndarray, np.ndarray
             scores = np.concatenate([part.scores[:, j] for part in parts])[own]
             labels = np.concatenate([part.labels[:, j] for part in parts])[own]
             order = np.lexsort((sign * labels, -scores))
-            row.append(average_precision(labels[order], int(sum(part.num_truth[j] for part in parts)))[0])
+            row.append(average_precision(labels[order], int(sum(part.num_ground_truth[j] for part in parts)))[0])
         bounds.append(row)
     return np.array(bounds[0]), np.array(bounds[1])
 
@@ -88,6 +89,6 @@ def test_our_own_writer_changes_no_figure(folder: Path, score: PoseTrackScore, t
 
 
 def test_the_order_of_the_videos_does_not_matter(folder: Path, score: PoseTrackScore) -> None:
-    truth, predicted = read_folder(folder / "gt"), read_folder(folder / "pred")
-    turned = score_posetrack(dict(reversed(truth.items())), predicted)
+    ground_truth, predicted = read_folder(folder / "gt"), read_folder(folder / "pred")
+    turned = score_posetrack(dict(reversed(ground_truth.items())), predicted)
     np.testing.assert_array_equal(turned.table.values, score.table.values)

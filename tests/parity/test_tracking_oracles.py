@@ -19,13 +19,27 @@ SEEDS = (3, 14, 159)
 GOLDEN = json.loads((Path(__file__).parent / "golden/tracking_oracles.json").read_text())
 NAMES = ["combined", *map(str, SEEDS)]
 HOTA = {
-    "HOTA": "hota", "DetA": "det_a", "AssA": "ass_a", "LocA": "loc_a", "DetRe": "det_re", "DetPr": "det_pr", "AssRe": "ass_re",
-    "AssPr": "ass_pr", "OWTA": "owta",
+    "HOTA": "hota",
+    "DetA": "det_a",
+    "AssA": "ass_a",
+    "LocA": "loc_a",
+    "DetRe": "det_re",
+    "DetPr": "det_pr",
+    "AssRe": "ass_re",
+    "AssPr": "ass_pr",
+    "OWTA": "owta",
 }
 CLEAR = {
-    "num_misses": "misses", "num_switches": "switches", "num_false_positives": "false_positives", "num_objects": "objects",
-    "num_detections": "detections", "num_fragmentations": "fragmentations", "mostly_tracked": "mostly_tracked",
-    "partially_tracked": "partially_tracked", "mostly_lost": "mostly_lost", "mota": "mota",
+    "num_misses": "misses",
+    "num_switches": "switches",
+    "num_false_positives": "false_positives",
+    "num_objects": "objects",
+    "num_detections": "detections",
+    "num_fragmentations": "fragmentations",
+    "mostly_tracked": "mostly_tracked",
+    "partially_tracked": "partially_tracked",
+    "mostly_lost": "mostly_lost",
+    "mota": "mota",
 }
 IDENTITY = {"IDTP": "true_positives", "IDFP": "false_positives", "IDFN": "false_negatives", "IDF1": "idf1", "IDP": "idp", "IDR": "idr"}
 
@@ -99,7 +113,8 @@ def test_clear_counts_are_motmetrics(score: TrackingScore, name: str) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_event_distance_is_the_sum_of_motmetrics_event_table(seed: int) -> None:
     counts = count_clear_mot(
-        (truth.tolist(), predicted.tolist(), gate_similarity(similarity, 0.5)) for truth, predicted, similarity in draw_tracks(seed)
+        (ground_truth.tolist(), predicted.tolist(), gate_similarity(similarity, 0.5))
+        for ground_truth, predicted, similarity in draw_tracks(seed)
     )
     golden = GOLDEN["sequences"][str(seed)]
     assert counts.event_distance == pytest.approx(golden["event_distance"], abs=1e-10)

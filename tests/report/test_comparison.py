@@ -6,25 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from poseline.datasets.score import Score, Stamp, parse_score
 from poseline.errors import ArtifactError
 from poseline.report.comparison import compare_runs, compare_score, read_run
 
 STAMP = {"benchmark": "coco", "boxes": "ground_truth", "flip": True, "input_wh": [96, 128]}
 
 
-def score(ap: float | None, **changes: object) -> dict[str, object]:
-    return {"ap": ap, "ap50": 0.9, "ap75": 0.6, "ar": 0.7, "ap_interval": [0.5, 0.7], "protocol": {**STAMP, **changes}}
+def score(ap: float | None, **changes: object) -> Score:
+    values = {"ap": ap, "ap50": 0.9, "ap75": 0.6, "ar": 0.7, "ap_interval": [0.5, 0.7], "protocol": {**STAMP, **changes}}
+    return parse_score(json.dumps(values), source="x")
 
 
-def write_run(folder: Path, values: dict[str, object], name: str = "coco") -> str:
+def write_run(folder: Path, values: Score, name: str = "coco") -> str:
     path = folder / f"reports/metrics/{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps(values.to_json()))
     return str(folder)
 
 
 def test_runs_of_one_protocol_are_ranked_best_first() -> None:
-    found = compare_score("coco", {"a": score(0.5), "b": score(0.7), "c": score(0.7), "d": score(None)}, ["a", "b", "c", "d", "e"])  # type: ignore[dict-item]
+    found = compare_score("coco", {"a": score(0.5), "b": score(0.7), "c": score(0.7), "d": score(None)}, ["a", "b", "c", "d", "e"])
     (group,) = found.groups
     assert [(entry.run, entry.rank, entry.behind) for entry in group.entries] == [
         ("b", 1, "0.0"), ("c", 1, "0.0"), ("a", 3, "20.0"), ("d", None, "\u2013")
@@ -51,7 +53,7 @@ def test_a_revision_is_read_from_git(tmp_path: Path) -> None:
     subprocess.run([*git, "commit", "-qm", "run"], check=True)
     subprocess.run([*git, "tag", "exp-one"], check=True)
     write_run(tmp_path, score(0.99))
-    assert read_run("exp-one", tmp_path)["coco"]["ap"] == 0.61
+    assert read_run("exp-one", tmp_path)["coco"].metrics["ap"] == 0.61
     with pytest.raises(ArtifactError, match="neither a folder nor a git revision"):
         read_run("exp-two", tmp_path)
 
@@ -70,5 +72,5 @@ def test_faults_are_one_line_with_the_next_step(tmp_path: Path) -> None:
 
 def test_a_score_that_the_parameters_left_out_is_absent(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", score(0.5))
-    write_run(tmp_path / "a", {"enabled": False, "protocol": {"benchmark": "mpii"}}, "mpii")
+    write_run(tmp_path / "a", Score(protocol=Stamp(benchmark="mpii"), enabled=False), "mpii")
     assert list(read_run(run, tmp_path)) == ["coco"]

@@ -5,6 +5,7 @@ import re
 import pytest
 from jinja2 import UndefinedError
 
+from poseline.datasets.score import Stamp
 from poseline.report.page import render
 from poseline.report.scores import percent
 from poseline.report.stamps import describe, differing_conditions
@@ -49,8 +50,10 @@ def test_numbers_are_percent_with_one_decimal() -> None:
 
 
 def test_a_stamp_never_hides_whose_boxes() -> None:
-    assert describe({"boxes": "ground_truth", "flip": True}) == "ground-truth boxes, flip test"
-    assert describe({"boxes": "detections", "box_ap": 0.5, "flip": False}) == "detector boxes (box AP 50.0 %), no flip test"
-    assert describe({}) == "boxes not stated"
-    assert differing_conditions([{"boxes": "ground_truth"}, {"boxes": "detections"}]) == ["boxes: detections, ground_truth"]
-    assert differing_conditions([{"flip": True}, {"flip": True}]) == []
+    assert describe(Stamp(benchmark="coco", boxes="ground_truth", flip=True)) == "ground-truth boxes, flip test"
+    detected = Stamp(benchmark="coco", boxes="detections", box_ap=0.5, flip=False)
+    assert describe(detected) == "detector boxes (box AP 50.0 %), no flip test"
+    assert describe(Stamp(benchmark="coco")) == "boxes not stated"
+    stamps = [Stamp(benchmark="coco", boxes="ground_truth"), Stamp(benchmark="coco", boxes="detections")]
+    assert differing_conditions(stamps) == ["boxes: detections, ground_truth"]
+    assert differing_conditions([detected, detected]) == []

@@ -118,7 +118,7 @@ def test_every_score_stands_beside_its_protocol(copied: Path, tiny: tuple[str, .
         assert "flip test" in card
     pckh = json.loads((copied / "reports/metrics/mpii.json").read_text())["pckh"]
     assert f"{100 * pckh:.1f}<small>%</small>" in text
-    for section in ("scores", "learning", "coco", "pictures", "mpii", "posetrack", "data", "lineage", "reproduce"):
+    for section in ("scores", "learning", "coco", "images", "mpii", "posetrack", "data", "lineage", "reproduce"):
         assert f'<section id="{section}"' in text
     weights = json.loads((copied / "data/model/model.json").read_text())["weights_hash"]
     assert weights in text
@@ -142,7 +142,7 @@ def test_the_commit_is_named(copied: Path, tiny: tuple[str, ...]) -> None:
 def test_what_the_parameters_left_out_is_left_out_with_a_word(copied: Path, tiny: tuple[str, ...]) -> None:
     for name in ("mpii", "posetrack"):
         (copied / f"reports/metrics/{name}.json").write_text(json.dumps({"enabled": False, "protocol": {"benchmark": name}}))
-    text = write_page(copied, tiny, "report.pictures=0")
+    text = write_page(copied, tiny, "report.images=0")
     assert "without poses of that kind: mpii, posetrack" in text
     assert '<section id="mpii"' not in text
     assert not Page(text).of("img")

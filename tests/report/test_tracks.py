@@ -61,10 +61,10 @@ def test_every_switch_is_shown_with_its_two_frames(tmp_path: Path) -> None:
     tracks = table([(frame, 7, BOXES[1]) for frame in range(4)])
     followed = links((0, 1, 7), (1, 1, 7), (3, 1, 9), (0, 2, 8), (1, 2, 6))
     timelines = draw_timelines(followed, tracks)
-    frames = VideoFrames.of(people, people, (tracks, "coco17"))
-    first, second = draw_switches(frames, people, timelines)
+    frames = VideoFrames.of(people, people, (tracks, "coco17"), dataset="posetrack")
+    first, second = draw_switches(frames, people, timelines, dataset="posetrack")
     assert first.title == "Video v, person 1"
-    assert [shown.caption for shown in first.pictures] == ["frame 1: id 7", "frame 3: id 9"]
-    assert [shown.caption for shown in second.pictures] == ["frame 0: id 8", "frame 1: id 6"]
-    assert all(shown.uri.startswith("data:image/") for shown in (*first.pictures, *second.pictures))
-    assert len(draw_switches(frames, people, timelines, most=1)) == 1
+    assert [shown.caption for shown in first.images] == ["frame 1: id 7", "frame 3: id 9"]
+    assert [shown.caption for shown in second.images] == ["frame 0: id 8", "frame 1: id 6"]
+    assert all(shown.uri.startswith("data:image/") for shown in (*first.images, *second.images))
+    assert len(draw_switches(frames, people, timelines, most=1, dataset="posetrack")) == 1

@@ -52,6 +52,7 @@ def test_every_codec_goes_through_the_pipeline(project: Path, tiny: tuple[str, .
 
 
 def test_the_reference_augmentation_goes_through_the_pipeline(project: Path, tiny: tuple[str, ...]) -> None:
-    reference = ("augment.kind=reference", "augment.box_noise=true", "augment.half_body=0.3", "codec.kind=heatmap", "codec.geometry=legacy")
+    reference = ("augment.kind=reference", "augment.box_noise=true", "augment.half_body=0.3")
+    reference += ("codec.kind=heatmap", "codec.geometry=published")
     metrics = run_pipeline(project, (*tiny, *reference))
     assert metrics["protocol"]["codec"] == "heatmap"  # type: ignore[index]

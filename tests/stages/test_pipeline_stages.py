@@ -9,9 +9,9 @@ import pytest
 
 from poseline.artifacts import Layout, read_poses
 from poseline.config import load_params
-from poseline.evaluation import gate
+from poseline.evaluation.gate import accept
 from poseline.experiments import StageRun
-from poseline.stages import predict, score, track, train
+from poseline.stages import gate, predict, score, track, train
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def test_the_gate_accepts_itself_and_refuses_without_a_baseline(finished: Path, 
     refused = gate.run(params, layout)
     assert not refused.passed
     assert "gate --accept" in refused.reason
-    gate.accept(layout)
+    accept(params, layout)
     assert gate.run(params, layout).passed
 
 
 def test_the_gate_refuses_another_protocol_a_missing_score_and_a_forged_one(finished: Path, tiny: tuple[str, ...]) -> None:
     params, layout = load_params(finished / "params.yaml", tiny), Layout(Path())
-    gate.accept(layout)
+    accept(params, layout)
     path = finished / "reports/metrics/coco.json"
     original = json.loads(path.read_text())
     path.write_text(json.dumps({**original, "protocol": {**original["protocol"], "flip": False}}))

@@ -14,9 +14,9 @@ from poseline.artifacts import Layout, PoseTable, TableHeader, read_poses, read_
 from poseline.config import Params, load_params
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
+from poseline.datasets.posetrack.evaluate import list_switches
 from poseline.datasets.posetrack.files import read_folder
-from poseline.evaluation import posetrack_score as score_stage
-from poseline.metrics.posetrack import score_posetrack
+from poseline.datasets.posetrack.scoring import list_followed, score_pose_tracking, score_posetrack
 from poseline.stages import score, track
 from poseline.track.videos import frame_poses, list_videos, track_poses
 
@@ -101,7 +101,7 @@ def test_scores_hold_strict_hota_identity_and_every_switch(params: Params, layou
     assert people["switches"].sum() == tree["switches"]
     followed, _ = read_table(layout.per_person / "posetrack/followed.parquet", kind="followed", made_by="score")
     assert (followed["previous_id"] >= 0).sum() == tree["switches"]
-    objects = score_stage.score_pose_tracking(truth, read_folder(layout.tracks / "posetrack" / "tracked")).tracks.objects
+    objects = score_pose_tracking(truth, read_folder(layout.tracks / "posetrack" / "tracked")).tracks.objects
     assert len(followed) == objects  # every scored person of every frame, followed or not
     assert not followed.duplicated(["video_id", "frame_index", "person"]).any()
     assert followed.loc[followed["track_id"] >= 0, "oks"].between(0.5, 1).all()
@@ -112,7 +112,7 @@ def test_a_switch_is_told_with_video_frame_person_and_both_ids(params: Params, l
     """One person's id changed from frame 3 on."""
     track.run(params, layout, "posetrack")
     truth, found = read_folder(params.data.sets["posetrack"].annotations / "val"), read_folder(layout.tracks / "posetrack" / "tracked")
-    before = score_stage.score_pose_tracking(truth, found)
+    before = score_pose_tracking(truth, found)
     name = next(iter(found))
     changed = tuple(
         replace(frame, people=frame.people.with_track_ids(np.where((frame.people.track_ids == 0) & (frame.frame_index >= 3), 900,
@@ -120,12 +120,12 @@ def test_a_switch_is_told_with_video_frame_person_and_both_ids(params: Params, l
         for frame in found[name].frames
     )  # fmt: skip
     found[name] = replace(found[name], frames=changed)
-    after = score_stage.list_followed(truth, found, score_stage.score_pose_tracking(truth, found))
-    known = score_stage.switch_events(score_stage.list_followed(truth, read_folder(layout.tracks / "posetrack" / "tracked"), before))
-    (event,) = [event for event in score_stage.switch_events(after) if event not in known]
-    assert (event["video"], event["frame"], event["old_id"], event["new_id"]) == (name, 3, 0, 900)
+    after = list_followed(truth, found, score_pose_tracking(truth, found))
+    known = list_switches(list_followed(truth, read_folder(layout.tracks / "posetrack" / "tracked"), before))
+    (event,) = [event for event in list_switches(after) if event not in known]
+    assert (event.video, event.frame, event.old_id, event.new_id) == (name, 3, 0, 900)
     frame = next(frame for frame in truth[name].frames if frame.frame_index == 3)
-    assert event["person"] in frame.people.track_ids.tolist()
+    assert event.person in frame.people.track_ids.tolist()
 
 
 def test_videos_are_written_on_request_and_only_then(params: Params, layout: Layout) -> None:

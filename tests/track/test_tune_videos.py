@@ -17,7 +17,7 @@ from poseline.core.boxes import box_iou
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import read_folder
 from poseline.errors import DataError
-from poseline.models.build import build_model
+from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, save_model
 from poseline.track import tune_videos
 from poseline.track.tune import override

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from poseline.errors import ConfigError, DataError
-from poseline.models.build import build_empty
+from poseline.models.pose_model import build_empty
 from poseline.models.saved import load_model
-from poseline.zoo.presets import PRESETS, get_preset
+from poseline.zoo.catalogue import PRESETS, get_preset
 from poseline.zoo.weights import import_weights, load_published, preset_shapes
 
 RTM = "mmpose/rtmpose-tiny-coco-256x192"
@@ -44,15 +44,14 @@ def mmpose_vit_name(name: str) -> str:
 def to_published(preset: str, name: str) -> str:
     """Our name of a tensor as the preset's authors write it."""
     family, network = preset.split("/")
+    if family == "alphapose":
+        return name.removeprefix("head.").replace("backbone.", "preact.")
     if family == "simple-baselines":
-        return name.removeprefix("preact.")
+        return name.removeprefix("head.").removeprefix("backbone.")
     if family == "vitpose":
         return name.replace("backbone.vit.norm.", "backbone.last_norm.").replace(".vit.", ".").replace("head.", "keypoint_head.")
     if "vitpose" in network:
         return mmpose_vit_name(name)
-    if family == "mmpose" and "rtmpose" not in network:
-        is_head = name.startswith(("final_layer", "deconv_layers"))
-        return f"head.{name}" if is_head else f"backbone.{name.removeprefix('preact.')}"
     return name
 
 
@@ -91,12 +90,13 @@ def test_old_files_without_batch_norm_counters_load() -> None:
 
 
 def test_weights_of_another_network_name_the_preset_that_fits() -> None:
-    state = own_state("alphapose/simplepose-r50")
+    simple = "alphapose/simplepose-r50"
+    state = {to_published(simple, name): tensor for name, tensor in own_state(simple).items()}
     with pytest.raises(DataError) as error:
         load_published("alphapose/fastpose-r50", state)
     text = str(error.value)
     assert "\n" not in text
-    for part in ("28 missing: preact.layer1.0.se.fc.0.weight", "20 unexpected: deconv_layers.0.weight", "alphapose/simplepose-r50."):
+    for part in ("28 missing: backbone.layer1.0.se.fc.0.weight", "20 unexpected: deconv_layers.0.weight", "alphapose/simplepose-r50."):
         assert part in text
 
 

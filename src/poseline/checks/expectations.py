@@ -19,11 +19,11 @@ class ExpectUniqueAnnotationIds(ExpectColumnValuesToBeUnique):
 
 
 class ExpectListedImage(ExpectColumnValuesToBeInSet):
-    """Each person's picture is among the file's pictures."""
+    """Each person's image is among the file's images."""
 
     column: str = "image_listed"
     value_set: list[bool] = [True]  # noqa: RUF012 - a pydantic field
-    description: str = "each person's image_id is among the file's pictures"
+    description: str = "each person's image_id is among the file's images"
 
 
 class ExpectPositiveBox(ExpectColumnValuesToBeBetween):
@@ -36,16 +36,16 @@ class ExpectPositiveBox(ExpectColumnValuesToBeBetween):
 
 
 class ExpectBboxTouchesImage(ExpectColumnValuesToBeBetween):
-    """Each box overlaps its picture."""
+    """Each box overlaps its image."""
 
-    column: str = "bbox_inside_share"
+    column: str = "bbox_inside_fraction"
     min_value: float = 0
     strict_min: bool = True
-    description: str = "boxes overlap their picture (share of the box inside)"
+    description: str = "boxes overlap their image (fraction of the box inside)"
 
 
 class ExpectBboxInsideImage(ExpectColumnValuesToBeBetween):
-    """Each box lies inside its picture."""
+    """Each box lies inside its image."""
 
     column: str = "bbox_outside_px"
     severity: FailureSeverity = FailureSeverity.WARNING
@@ -87,7 +87,7 @@ class ExpectNumKeypointsConsistent(ExpectColumnValuesToBeBetween):
 
 
 class ExpectKeypointsInsideImage(ExpectColumnValuesToBeBetween):
-    """Labelled keypoints lie inside the picture."""
+    """Labelled keypoints lie inside the image."""
 
     column: str = "keypoint_outside_image_px"
     severity: FailureSeverity = FailureSeverity.WARNING
@@ -137,43 +137,43 @@ class ExpectUniqueTrackIdsInFrame(ExpectColumnValuesToBeBetween):
 
 
 class ExpectDistinctPoses(ExpectColumnValuesToBeBetween):
-    """No pose is annotated twice in a picture."""
+    """No pose is annotated twice in an image."""
 
     column: str = "people_of_pose"
     max_value: float = 1
     severity: FailureSeverity = FailureSeverity.WARNING
-    description: str = "no two people of a picture have the same keypoints (number of people with them)"
+    description: str = "no two people of an image have the same keypoints (number of people with them)"
 
 
 class ExpectUniqueImageIds(ExpectColumnValuesToBeUnique):
-    """No picture id occurs twice."""
+    """No image id occurs twice."""
 
     column: str = "image_id"
-    description: str = "picture ids are unique"
+    description: str = "image ids are unique"
 
 
 class ExpectImageExists(ExpectColumnValuesToBeInSet):
-    """Each picture's file exists."""
+    """Each image's file exists."""
 
     column: str = "image_exists"
     value_set: list[bool] = [True]  # noqa: RUF012 - a pydantic field
-    description: str = "picture files exist"
+    description: str = "image files exist"
 
 
 class ExpectImageReadable(ExpectColumnValuesToBeInSet):
-    """Each picture can be read and is whole."""
+    """Each image can be read and is whole."""
 
     column: str = "image_state"
     value_set: list[str] = ["ok"]  # noqa: RUF012 - a pydantic field
-    description: str = "picture files are pictures, and whole"
+    description: str = "image files are images, and whole"
 
 
 class ExpectImageSizeMatches(ExpectColumnValuesToBeBetween):
-    """Each picture has the size that the annotations give."""
+    """Each image has the size that the annotations give."""
 
     column: str = "size_difference_px"
     max_value: float = 0
-    description: str = "pictures have the width and height that the annotations give (largest difference)"
+    description: str = "images have the width and height that the annotations give (largest difference)"
 
 
 class ExpectFramesConsecutive(ExpectColumnValuesToBeBetween):
@@ -187,28 +187,28 @@ class ExpectFramesConsecutive(ExpectColumnValuesToBeBetween):
 
 
 class ExpectSplitsDisjoint(ExpectColumnValuesToBeInSet):
-    """No picture is in both train and val."""
+    """No image is in both train and val."""
 
     column: str = "in_other_split"
     value_set: list[bool] = [False]  # noqa: RUF012 - a pydantic field
-    description: str = "no picture is in train and val both"
+    description: str = "no image is in train and val both"
 
 
-class ExpectDistinctPictures(ExpectColumnValuesToBeBetween):
+class ExpectDistinctImages(ExpectColumnValuesToBeBetween):
     """No still is listed twice under different ids."""
 
-    column: str = "same_pictures"
+    column: str = "same_images"
     max_value: float = 1
     severity: FailureSeverity = FailureSeverity.WARNING
-    description: str = "no picture is listed twice (number of files with the same content)"
+    description: str = "no image is listed twice (number of files with the same content)"
 
 
 class ExpectImages(ExpectColumnValuesToBeBetween):
-    """The split has pictures."""
+    """The split has images."""
 
     column: str = "num_images"
     min_value: float = 1
-    description: str = "the split has pictures"
+    description: str = "the split has images"
 
 
 class ExpectPeople(ExpectColumnValuesToBeBetween):
@@ -228,9 +228,9 @@ class ExpectLabelledKeypoints(ExpectColumnValuesToBeBetween):
 
 
 class ExpectFewWarnings(ExpectColumnValuesToBeBetween):
-    """The share of people with warnings stays below the limit of the parameters."""
+    """The fraction of people with warnings stays below the limit of the parameters."""
 
-    column: str = "share_with_warnings"
+    column: str = "fraction_with_warnings"
 
 
 def people_expectations(config: ValidateConfig) -> list[ColumnMapExpectation]:
@@ -241,12 +241,12 @@ def people_expectations(config: ValidateConfig) -> list[ColumnMapExpectation]:
         ExpectListedImage(),
         ExpectPositiveBox(),
         ExpectBboxTouchesImage(),
-        ExpectBboxInsideImage(max_value=tolerance, description=f"boxes reach at most {tolerance:g} px outside their picture"),
+        ExpectBboxInsideImage(max_value=tolerance, description=f"boxes reach at most {tolerance:g} px outside their image"),
         ExpectPositiveArea(),
         ExpectKeypointsFinite(),
         ExpectVisibilityInRange(),
         ExpectNumKeypointsConsistent(),
-        ExpectKeypointsInsideImage(max_value=tolerance, description=f"labelled keypoints lie at most {tolerance:g} px outside the picture"),
+        ExpectKeypointsInsideImage(max_value=tolerance, description=f"labelled keypoints lie at most {tolerance:g} px outside the image"),
         ExpectKeypointsNearBox(max_value=near, description=f"labelled keypoints lie at most {near:g} box sizes outside the box"),
         ExpectHeadBoxPresent(),
         ExpectVideoHeadBoxPresent(),
@@ -257,7 +257,7 @@ def people_expectations(config: ValidateConfig) -> list[ColumnMapExpectation]:
 
 
 def image_expectations() -> list[ColumnMapExpectation]:
-    """What is expected of every picture."""
+    """What is expected of every image."""
     return [
         ExpectUniqueImageIds(),
         ExpectImageExists(),
@@ -265,7 +265,7 @@ def image_expectations() -> list[ColumnMapExpectation]:
         ExpectImageSizeMatches(),
         ExpectFramesConsecutive(),
         ExpectSplitsDisjoint(),
-        ExpectDistinctPictures(),
+        ExpectDistinctImages(),
     ]
 
 

@@ -57,7 +57,7 @@ class CheckResult:
 
     @property
     def is_warning(self) -> bool:
-        """Whether it is worth a look and no more."""
+        """Whether it is reported without stopping the pipeline."""
         return self.status == "failed" and self.severity == "warning"
 
     def line(self) -> str:
@@ -93,7 +93,7 @@ class Findings:
 
     Attributes:
         results: one entry a check and split.
-        pages: Great Expectations' rendering of the same results, where it was asked for.
+        pages: Great Expectations' rendering of the same results, where the configuration wants it.
     """
 
     results: tuple[CheckResult, ...]
@@ -106,7 +106,7 @@ class Findings:
 
     @property
     def warnings(self) -> tuple[CheckResult, ...]:
-        """The results that are worth a look."""
+        """The results that are reported without stopping the pipeline."""
         return tuple(result for result in self.results if result.is_warning)
 
     @property

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from poseline.checks.findings import MAX_IDS, CheckResult, Findings, Page, Sample
-from poseline.checks.tables import people_table, picture_prints, picture_table, split_table
+from poseline.checks.tables import image_fingerprints, image_table, people_table, split_table
 from poseline.config import ValidateConfig
 from poseline.datasets.annotations import Annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from great_expectations.core.batch_definition import BatchDefinition
     from great_expectations.expectations.expectation import ColumnMapExpectation
 
-ID_COLUMNS = {"people": "annotation_id", "pictures": "image_id", "split": ""}
+ID_COLUMNS = {"people": "annotation_id", "images": "image_id", "split": ""}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TableOutcome:
     Attributes:
         results: in the order of the expectations.
         warned_ids: rows with at least one warning.
-        pages: Great Expectations' rendering of the results, where it was asked for.
+        pages: Great Expectations' rendering of the results, where the configuration wants it.
     """
 
     results: tuple[CheckResult, ...]
@@ -52,16 +52,16 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
     with quiet_expectations():
         from poseline.checks.expectations import image_expectations, people_expectations, split_expectations
 
-        prints = [picture_prints(split, depth=config.check_images) for split in annotations]
+        fingerprints = [image_fingerprints(split, depth=config.check_images) for split in annotations]
         for position, split in enumerate(annotations):
             others = [i for i, other in enumerate(annotations) if other.dataset == split.dataset and i != position]
-            elsewhere = {name for i in others for name in prints[i]}
+            elsewhere = {name for i in others for name in fingerprints[i]}
             people = check_table(split, "people", people_table(split), people_expectations(config), html=config.html)
-            pictures = picture_table(split, prints[position], elsewhere, depth=config.check_images)
-            whole = split_table(split, share_with_warnings=len(people.warned_ids) / max(len(split.raw), 1))
+            of_images = image_table(split, fingerprints[position], elsewhere, depth=config.check_images)
+            whole = split_table(split, fraction_with_warnings=len(people.warned_ids) / max(len(split.raw), 1))
             outcomes += [
                 people,
-                check_table(split, "pictures", pictures, image_expectations(), html=config.html),
+                check_table(split, "images", of_images, image_expectations(), html=config.html),
                 check_table(split, "split", whole, split_expectations(config), html=config.html),
             ]
     return Findings(
@@ -73,20 +73,20 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
 def check_table(
     annotations: Annotations, name: str, table: pd.DataFrame, expectations: Sequence[ColumnMapExpectation], *, html: bool
 ) -> TableOutcome:
-    """The outcome of ``expectations`` on a table of people, pictures or the split.
+    """The outcome of ``expectations`` on a table of people, images or the split.
 
     Expectations whose column applies to no row are left out (head boxes of COCO, track ids of stills); one whose column is
     missing is not: it crashes, and says so.
     """
-    asked = [e for e in expectations if e.column not in table or table[e.column].notna().any()]
-    if not asked:
+    applicable = [e for e in expectations if e.column not in table or table[e.column].notna().any()]
+    if not applicable:
         return TableOutcome((), frozenset())
-    found = validate(table, asked, id_column=ID_COLUMNS[name])
+    found = validate(table, applicable, id_column=ID_COLUMNS[name])
     by_type = {entry.expectation_config.type: entry for entry in found.results if entry.expectation_config}
-    entries = [by_type[expectation.expectation_type] for expectation in asked]
+    entries = [by_type[expectation.expectation_type] for expectation in applicable]
     results = tuple(
         to_result(entry, expectation, annotations=annotations, id_column=ID_COLUMNS[name])
-        for entry, expectation in zip(entries, asked, strict=True)
+        for entry, expectation in zip(entries, applicable, strict=True)
     )
     warned = [_all_ids(entry, ID_COLUMNS[name]) for entry, result in zip(entries, results, strict=True) if result.is_warning]
     pages: tuple[Page, ...] = ()

@@ -1,4 +1,4 @@
-"""The numbers that the data checks look at, one table for people, pictures and the split; NaN (None) means not applicable.
+"""The values that the data checks test, one table for people, images and the split; NaN (None) means not applicable.
 
 Plain numpy: an expectation over list-valued columns costs minutes, one over a derived number milliseconds.
 """
@@ -16,14 +16,14 @@ from poseline.datasets.annotations import Annotations, RawPeople, clean_keypoint
 from poseline.datasets.images import fingerprint_images, probe_images
 
 MIN_SAME_KEYPOINTS = 3
-MIN_TORSO_SHARE = 0.1
-"""Shoulders and hips closer together than this share of the box say nothing about left and right."""
+MIN_TORSO_FRACTION = 0.1
+"""Shoulders and hips closer together than this fraction of the box say nothing about left and right."""
 
 
 def people_table(annotations: Annotations) -> pd.DataFrame:
-    """One row a person of the file, with what the checks on people look at."""
+    """One row a person of the file, with the values that the checks on people test."""
     raw = annotations.raw
-    size_wh, listed = _picture_sizes(annotations)
+    size_wh, listed = _image_sizes(annotations)
     keypoints, visibility = clean_keypoints(raw.keypoints, raw.visibility)
     labelled = visibility > 0
     box, finite = np.nan_to_num(raw.bbox_xyxy, nan=0.0, posinf=0.0, neginf=0.0), np.isfinite(raw.bbox_xyxy).all(axis=1)
@@ -42,7 +42,7 @@ def people_table(annotations: Annotations) -> pd.DataFrame:
             "image_listed": listed,
             "bbox_min_side_px": np.where(finite, side.min(axis=1), -1.0),
             "bbox_outside_px": _where(good_box & (~np.bool(annotations.loose_boxes)), beyond.max(axis=1)),
-            "bbox_inside_share": _where(good_box & np.isfinite(size_wh).all(axis=1), inside),
+            "bbox_inside_fraction": _where(good_box & np.isfinite(size_wh).all(axis=1), inside),
             "area_px2": _areas(raw),
             "nonfinite_keypoints": (~np.isfinite(raw.keypoints)).any(axis=2).sum(axis=1),
             "unknown_visibilities": (~np.isin(raw.visibility, (0, 1, 2))).sum(axis=1),
@@ -60,24 +60,24 @@ def people_table(annotations: Annotations) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def picture_table(
-    annotations: Annotations, prints: list[str], elsewhere: set[str], *, depth: Literal["none", "exists", "header", "decode"]
+def image_table(
+    annotations: Annotations, fingerprints: list[str], elsewhere: set[str], *, depth: Literal["none", "exists", "header", "decode"]
 ) -> pd.DataFrame:
-    """One row a picture, with what the checks on pictures look at.
+    """One row an image, with the values that the checks on images test.
 
     Args:
         annotations: the split.
-        prints: what tells its pictures apart (``picture_prints``); empty where a picture cannot be read.
-        elsewhere: the prints of the other splits of the data set.
-        depth: how closely the files are looked at.
+        fingerprints: what tells its images apart (``image_fingerprints``); empty where an image cannot be read.
+        elsewhere: the fingerprints of the other splits of the data set.
+        depth: how much of a file is read.
     """
     images = annotations.images
     paths = [Path(path) for path in images["image_path"]]
     table = pd.DataFrame({"image_id": images["image_id"], "frame_step": _frame_steps(images)})
-    table["in_other_split"] = [bool(name) and name in elsewhere for name in prints]
+    table["in_other_split"] = [bool(name) and name in elsewhere for name in fingerprints]
     is_video = images["video_id"].to_numpy() != ""
-    counts = pd.Series(prints, dtype="object").map(pd.Series(prints, dtype="object").value_counts())
-    table["same_pictures"] = np.where(is_video | (np.asarray(prints) == ""), np.nan, counts.to_numpy(np.float64))
+    counts = pd.Series(fingerprints, dtype="object").map(pd.Series(fingerprints, dtype="object").value_counts())
+    table["same_images"] = np.where(is_video | (np.asarray(fingerprints) == ""), np.nan, counts.to_numpy(np.float64))
     if depth == "none":
         return table.assign(image_exists=None, image_state=None, size_difference_px=np.nan)
     probes = probe_images(paths, depth=depth)
@@ -89,7 +89,7 @@ def picture_table(
     return table
 
 
-def split_table(annotations: Annotations, *, share_with_warnings: float) -> pd.DataFrame:
+def split_table(annotations: Annotations, *, fraction_with_warnings: float) -> pd.DataFrame:
     """One row for the split as a whole."""
     people = int((annotations.people.rows["num_keypoints"] > 0).sum())
     return pd.DataFrame(
@@ -97,13 +97,13 @@ def split_table(annotations: Annotations, *, share_with_warnings: float) -> pd.D
             "num_images": [len(annotations.images)],
             "num_people": [len(annotations.raw)],
             "num_labelled_people": [people],
-            "share_with_warnings": [share_with_warnings],
+            "fraction_with_warnings": [fraction_with_warnings],
         }
     )
 
 
-def picture_prints(annotations: Annotations, *, depth: Literal["none", "exists", "header", "decode"]) -> list[str]:
-    """What tells pictures apart: their content (size, beginning, end), or their paths where the files are not to be opened."""
+def image_fingerprints(annotations: Annotations, *, depth: Literal["none", "exists", "header", "decode"]) -> list[str]:
+    """What tells images apart: their content (size, beginning, end), or their paths where the files are not to be opened."""
     paths = [str(path) for path in annotations.images["image_path"]]
     return paths if depth == "none" else fingerprint_images([Path(path) for path in paths])
 
@@ -121,7 +121,7 @@ def left_right_cosine(
         return np.full(len(keypoints), np.nan)
     shoulders, hips = keypoints[:, joints[0]] - keypoints[:, joints[1]], keypoints[:, joints[2]] - keypoints[:, joints[3]]
     lengths = np.stack([np.linalg.norm(shoulders, axis=1), np.linalg.norm(hips, axis=1)])
-    telling = labelled[:, joints].all(axis=1) & (lengths > MIN_TORSO_SHARE * box_side).all(axis=0)
+    telling = labelled[:, joints].all(axis=1) & (lengths > MIN_TORSO_FRACTION * box_side).all(axis=0)
     return _where(telling, (shoulders * hips).sum(axis=1) / np.maximum(lengths.prod(axis=0), 1e-9))
 
 
@@ -129,15 +129,15 @@ def _where(applicable: Bool[np.ndarray, " N"] | np.bool, values: np.ndarray) -> 
     return np.where(applicable, values, np.nan).astype(np.float64)
 
 
-def _picture_sizes(annotations: Annotations) -> tuple[Float[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
-    """Each person's picture size (NaN where not known) and whether the file lists the picture."""
+def _image_sizes(annotations: Annotations) -> tuple[Float[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
+    """Each person's image size (NaN where not known) and whether the file lists the image."""
     sizes = annotations.images.drop_duplicates("image_id").set_index("image_id")[["width", "height"]].astype(np.float64)
     found = sizes.reindex(annotations.raw.image_id).to_numpy()
     return np.where(found > 0, found, np.nan), np.isin(annotations.raw.image_id, sizes.index.to_numpy())
 
 
 def _outside(points: Float[np.ndarray, "N P 2"], size_wh: Float[np.ndarray, "N 2"], *, edge: float) -> Float[np.ndarray, "N P"]:
-    """Pixels by which each point lies outside its picture, which spans -edge .. size - edge."""
+    """Pixels by which each point lies outside its image, which spans -edge .. size - edge."""
     beyond = np.maximum(-edge - points, points - (size_wh[:, None] - edge))
     return np.asarray(np.maximum(beyond, 0).max(axis=2))
 
@@ -148,7 +148,7 @@ def _outside_box(points: Float[np.ndarray, "N P 2"], box: Float[np.ndarray, "N 4
 
 
 def _largest(values: Float[np.ndarray, "N P"], labelled: Bool[np.ndarray, "N P"]) -> Float[np.ndarray, " N"]:
-    """The largest value over labelled keypoints; NaN where none is labelled or the picture's size is not known."""
+    """The largest value over labelled keypoints; NaN where none is labelled or the image's size is not known."""
     return _where(labelled.any(axis=1), np.where(labelled, values, 0).max(axis=1))
 
 

@@ -1,4 +1,4 @@
-"""Commands that judge: score, compare, gate, calibrate."""
+"""Commands about scores: score, compare, gate, calibrate."""
 
 from __future__ import annotations
 
@@ -19,34 +19,38 @@ RESAMPLES = 1000
 def score(
     name: Annotated[str | None, typer.Argument(metavar="[SET]", help="A data set: score the pipeline's predictions of it.")] = None,
     protocol: Annotated[
-        Literal["coco", "coco-wholebody", "halpe", "crowdpose", "mpii", "mpii-multi", "posetrack", "mot"] | None,
-        typer.Option("--protocol", help="Score official files by this protocol."),
+        str | None, typer.Option("--protocol", help="Score official files by this protocol: coco, crowdpose, mpii, posetrack, ...")
     ] = None,
-    truth: Annotated[Path | None, typer.Option("--truth", help="Official annotations: a file; a folder for posetrack and mot.")] = None,
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option("--ground-truth", "--truth", help="Official annotations: a file; a folder for posetrack and mot."),
+    ] = None,
     predictions: Annotated[Path | None, typer.Option("--predictions", help="Official results.")] = None,
     mode: Annotated[Literal["poseval", "strict"], typer.Option("--mode", help="posetrack: as published, or strict.")] = "poseval",
-    confidence: Annotated[bool, typer.Option("--confidence", help="With 95 % intervals: 1000 resamples, seed 0.")] = False,
+    confidence: Annotated[bool, typer.Option("--confidence", help="With 95 % intervals: 1000 resamples, seed 1.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the score into this folder, for compare and gate.")] = None,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score the pipeline's predictions, or any official files (--protocol, --truth, --predictions)."""
+    """Score the pipeline's predictions, or any official files (--protocol, --ground-truth, --predictions)."""
     if protocol is not None:
-        if truth is None or predictions is None or name is not None:
-            raise ConfigError("score --protocol: needs --truth PATH and --predictions PATH, and no NAME.")
+        if ground_truth is None or predictions is None or name is not None:
+            raise ConfigError("score --protocol: needs --ground-truth PATH and --predictions PATH, and no NAME.")
         from poseline.cli.score_table import format_scores
-        from poseline.evaluation.file_scores import score_files, write_file_score
+        from poseline.config import ScoreConfig
+        from poseline.evaluation.scoring import score_files, write_file_score
 
-        result = score_files(protocol, truth, predictions, mode=mode, resamples=RESAMPLES if confidence else 0)
+        options = ScoreConfig(engine="poseline", posetrack_mode=mode, bootstrap=RESAMPLES if confidence else 0)
+        files = score_files(protocol, ground_truth, predictions, options)
         if out is not None:
-            write_file_score(out, protocol, result)
-        print(json.dumps(result.metrics, allow_nan=False) if as_json else format_scores(result.metrics))
+            write_file_score(out, protocol, files)
+        print(json.dumps(files.score.to_json(), allow_nan=False) if as_json else format_scores(files.score))
         return
     if name is None:
-        raise ConfigError("score: name a data set (a key of data.sets), or give --protocol, --truth and --predictions.")
-    if truth is not None or predictions is not None or out is not None:
-        raise ConfigError(f"score {name}: --truth, --predictions and --out go with --protocol. Leave them or the name out.")
+        raise ConfigError("score: name a data set (a key of data.sets), or give --protocol, --ground-truth and --predictions.")
+    if ground_truth is not None or predictions is not None or out is not None:
+        raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
 
     run(f"score@{name}", lambda context, _: stage.run(context.params, context.layout, name), params, overrides, as_json=as_json)
@@ -55,16 +59,16 @@ def score(
 @app.command()
 def compare(
     first: Annotated[str, typer.Argument(help="A run: folder, file, 'champion', git revision, experiment or MLflow run.")],
-    second: Annotated[str, typer.Argument(help="Another, judged against the first.")],
+    second: Annotated[str, typer.Argument(help="Another, compared with the first.")],
     force_different: Annotated[bool, typer.Option("--force-different", help="Compare scores of different protocols too.")] = False,
-    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the pictures or videos.")] = RESAMPLES,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the images or videos.")] = RESAMPLES,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which of two runs is better, overall and by slice, or how many pictures or videos it would take to tell."""
+    """Say which of two runs is better, overall and by slice, or how many images or videos it would take to tell."""
     from poseline.cli.score_table import format_comparison
-    from poseline.evaluation import comparison as stage
+    from poseline.stages import compare as stage
     from poseline.stages.runner import make_context
 
     first, second = _anchor(first), _anchor(second)
@@ -90,8 +94,9 @@ def gate(
 ) -> None:
     """Refuse a significant drop against the committed baseline, or another run (exit code 1)."""
     from poseline.artifacts import write_text
-    from poseline.evaluation import gate as stage
+    from poseline.evaluation.gate import accept as accept_scores
     from poseline.evaluation.gate_summary import write_junit, write_markdown
+    from poseline.stages import gate as stage
     from poseline.stages.runner import make_context
 
     if accept and against is not None:
@@ -101,7 +106,7 @@ def gate(
     context = make_context(params, overrides or [], "cpu")
     if accept:
         started = time.perf_counter()
-        show(stage.accept(context.layout, context.params.gate), as_json=as_json, title="baseline", started=started)
+        show(accept_scores(context.params, context.layout), as_json=as_json, title="baseline", started=started)
         return
     decision = stage.run(context.params, context.layout, against=against)
     for path, write in summaries:
@@ -117,7 +122,7 @@ def gate(
 
 @app.command()
 def calibrate(
-    share: Annotated[float, typer.Option("--share", min=0.01, max=1.0, help="Of COCO's training pictures.")] = 0.2,
+    fraction: Annotated[float, typer.Option("--fraction", "--share", min=0.01, max=1.0, help="Of COCO's training images.")] = 0.2,
     params: ParamsFile = None,
     overrides: Overrides = None,
     device: Device = "auto",
@@ -129,7 +134,7 @@ def calibrate(
 
     started = time.perf_counter()
     context = make_context(params, overrides or [], device)
-    result = stage.run(context.params, context.layout, context.device, share=share)
+    result = stage.run(context.params, context.layout, context.device, fraction=fraction)
     show(result, as_json=as_json, title="calibrate: AP", started=started)
 
 

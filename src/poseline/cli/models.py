@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Annotated
@@ -47,22 +48,24 @@ def list_presets(
     prefix: Annotated[str, typer.Argument(help="Only names that start so, for example alphapose/.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the published models that can be imported (size, cost, figure, protocol); as text also what can be trained with what."""
-    from poseline.zoo.catalogue import KINDS, list_models
+    """List the published models that can be imported (size, cost, metric, protocol, licence); as text also what trains with what."""
+    from poseline.zoo.catalogue import list_kinds, list_models
+    from poseline.zoo.sizes import SIZES
 
-    rows = list_models(prefix)
+    presets = list_models(prefix)
     if as_json:
-        print(json.dumps([vars(row) for row in rows]))
+        print(json.dumps([preset.describe() for preset in presets]))
         return
-    print(f"{'preset':<42} {'kind':<13} {'codec':<9} {'K':>4} {'input':>8} {'M':>7} {'GMAC':>7} {'figure':>7}  protocol")
-    for row in rows:
-        figure = f"{100 * row.figure:.1f}" if row.figure is not None else "-"
-        width, height = row.input_wh
+    print(f"{'preset':<42} {'kind':<13} {'codec':<9} {'K':>4} {'input':>8} {'M':>7} {'GMAC':>7} {'metric':>7}  protocol (licence)")
+    for preset in presets:
+        metric = f"{100 * preset.metric:.1f}" if preset.metric is not None else "-"
+        (width, height), (parameters, gmacs) = preset.model.input_wh, SIZES[preset.name]
         print(
-            f"{row.preset:<42} {row.kind:<13} {row.codec:<9} {row.num_keypoints:>4} {f'{width}x{height}':>8} "
-            f"{row.parameters / 1e6:>7.2f} {row.gmacs:>7.2f} {figure:>7}  {row.protocol}"
+            f"{preset.name:<42} {preset.model.kind:<13} {preset.codec.kind:<9} {preset.num_keypoints:>4} {f'{width}x{height}':>8} "
+            f"{parameters / 1e6:>7.2f} {gmacs:>7.2f} {metric:>7}  {preset.protocol or 'no published metric'} ({preset.licence})"
         )
     if not prefix:
-        print(f"\n{'model.kind':<13} {'model.head':<38} {'codec.kind':<58} model.backbone")
-        for kind in KINDS:
-            print(f"{kind.kind:<13} {kind.heads:<38} {', '.join(kind.codecs):<58} {', '.join(kind.backbones)}")
+        print(f"\n{'model.kind':<13} {'codec.kind':<58} model.backbone")
+        for kind in list_kinds():
+            backbones = dict.fromkeys(re.sub(r"\d+$|_(w\d+|[a-z]+)$", "*", name) for name in kind.backbones)
+            print(f"{kind.kind:<13} {', '.join(kind.codecs):<58} {', '.join(backbones)}")

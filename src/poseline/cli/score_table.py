@@ -6,25 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from poseline.evaluation.comparison import ScoreComparison
-    from poseline.evaluation.verdicts import Comparison
+    from poseline.datasets.score import Interval, Score, Stamp
+    from poseline.evaluation.compare import MetricComparison, ScoreComparison
 
 VERDICT_COLUMNS = ("", "first", "second", "difference", "95 % interval", "verdict")
 # In the JSON, but no table for the eye.
-LEFT_OUT = ("protocol", "mode", "counts", "calibration", "score_quality")
-LEFT_OUT_INSIDE = ("worst",)
+LEFT_OUT = ("protocol", "poses", "calibration", "score_quality")
+LEFT_OUT_INSIDE = ("worst", "mode", "counts", "videos", "switch_events", "similarity")
 
 
-def format_scores(result: Mapping[str, object]) -> str:
-    """The headline numbers with their intervals, then every table below them."""
-    intervals = {key.removesuffix("_interval"): value for key, value in result.items() if key.endswith("_interval")}
-    rows = [
-        [key, _cell(value), _interval(intervals.get(key))]
-        for key, value in result.items()
-        if not isinstance(value, Mapping | list) and key not in LEFT_OUT
-    ]
-    blocks = [_describe(result.get("protocol")), format_table(["", "%", "95 % interval" if intervals else ""], rows)]
-    blocks += [_section(key, value) for key, value in result.items() if isinstance(value, Mapping) and key not in LEFT_OUT]
+def format_scores(score: Score) -> str:
+    """The metrics with their intervals, then every table below them."""
+    rows = [[name, _cell(value), _interval(score.intervals.get(name))] for name, value in score.metrics.items()]
+    blocks = [_describe(score.protocol), format_table(["", "%", "95 % interval" if score.intervals else ""], rows)]
+    tree = score.to_json()
+    blocks += [_section(key, value) for key, value in tree.items() if isinstance(value, Mapping) and key not in LEFT_OUT]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -44,17 +40,15 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _describe(protocol: object) -> str:
-    if not isinstance(protocol, Mapping):
-        return ""
-    counts = [f"{protocol[key]} {word}" for key, word in (("num_images", "pictures"), ("num_people", "people")) if protocol.get(key)]
-    mode = [f"mode {protocol['mode']}"] if "mode" in protocol else []
-    return ", ".join([str(protocol["benchmark"]), *mode, *counts])
+def _describe(stamp: Stamp) -> str:
+    counts = [f"{count} {word}" for count, word in ((stamp.num_images, "images"), (stamp.num_people, "people")) if count]
+    mode = [f"mode {stamp.mode}"] if stamp.mode else []
+    return ", ".join([stamp.benchmark, *mode, *counts])
 
 
 def _section(name: str, values: Mapping[str, object]) -> str:
     """A table of one section: a row an entry; entries that are tables themselves follow under names of their own."""
-    inner = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+    inner = {key: value for key, value in values.items() if isinstance(value, Mapping) and key not in LEFT_OUT_INSIDE}
     plain = {key: value for key, value in values.items() if not isinstance(value, Mapping) and key not in LEFT_OUT_INSIDE}
     blocks = [format_table([name, ""], [[key, _cell(value)] for key, value in plain.items()])] if plain else []
     deep = {key: value for key, value in inner.items() if any(isinstance(entry, Mapping) for entry in value.values())}
@@ -74,15 +68,17 @@ def _cell(value: object) -> str:
     return f"{100 * value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _interval(value: object) -> str:
-    return f"[{100 * value[0]:.2f}, {100 * value[1]:.2f}]" if isinstance(value, Sequence) else ""
+def _interval(ends: Interval | None) -> str:
+    return "" if ends is None else f"[{100 * ends[0]:.2f}, {100 * ends[1]:.2f}]"
 
 
 def format_comparison(comparison: ScoreComparison) -> str:
-    """One score of two runs: protocols, a row a metric with the verdict, and the errors that grew."""
+    """One score of two runs: conditions, a row a metric with the verdict, and the errors that grew."""
     lines = [f"{comparison.score}: {comparison.second.describe()}"]
     if comparison.unlike:
         lines.append(f"DIFFERENT PROTOCOLS ({'; '.join(comparison.unlike)}): these numbers do not rank the runs.")
+    if comparison.unstated:
+        lines.append(f"Not known to be alike: {'; '.join(comparison.unstated)}.")
     if comparison.verdicts:
         whole = comparison.verdicts[0].result
         lines.append(format_table([*VERDICT_COLUMNS, f"{whole.unit} needed"], [_verdict_row(verdict) for verdict in comparison.verdicts]))
@@ -90,13 +86,13 @@ def format_comparison(comparison: ScoreComparison) -> str:
     elif comparison.untested:
         rows = [[name, f"{100 * a:.2f}", f"{100 * b:.2f}", f"{100 * (b - a):+.2f}"] for name, (a, b) in comparison.untested.items()]
         lines.append(format_table(VERDICT_COLUMNS[:4], rows))
-        lines.append("No table of pictures or videos of both runs is at hand: nothing is said of what these differences mean.")
+        lines.append("No table of images or videos of both runs is at hand: nothing is said of what these differences mean.")
     if comparison.grown:
         lines.append(f"Errors that grew: {', '.join(comparison.grown)}.")
     return "\n".join(lines)
 
 
-def _verdict_row(comparison: Comparison) -> list[str]:
+def _verdict_row(comparison: MetricComparison) -> list[str]:
     result = comparison.result
     needed = "" if comparison.verdict != "cannot tell" or comparison.images_needed is None else str(comparison.images_needed)
     interval = f"[{100 * result.low:+.2f}, {100 * result.high:+.2f}]"

@@ -1,9 +1,9 @@
-"""What every codec shares: the targets it makes, the promise it keeps, and the flip and accuracy rules."""
+"""The base of all codecs, the targets that they make, and what they share: flip, accuracy, scales between grids."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from poseline.config.network import CodecConfig
 from poseline.core.geometry import Geometry, grid_scale
 
 HEATMAP_STRIDE = 4
-"""Input pixels per heat-map cell: every network of ours gives maps of a quarter of its input."""
+"""Input pixels per heat-map cell: heat maps are a quarter of the input."""
 
 Outputs: TypeAlias = Tensor | tuple[Tensor, ...]
 FlipPermutation: TypeAlias = Int[np.ndarray, " K"] | Int[Tensor, " K"]
@@ -22,7 +22,7 @@ FlipPermutation: TypeAlias = Int[np.ndarray, " K"] | Int[Tensor, " K"]
 
 @dataclass(frozen=True)
 class Targets:
-    """What a network is asked for on one batch.
+    """The training targets of one batch.
 
     Attributes:
         values: heat maps [B, K, h, w]; or label vectors (x [B, K, bins_x], y [B, K, bins_y]); or coordinates [B, K, 2]
@@ -42,51 +42,80 @@ class Targets:
         return Targets(values, self.weights.to(device, non_blocking=non_blocking))
 
 
-class Codec(Protocol):
+class Codec:
     """Turns keypoints into a network's targets and its outputs into keypoints; batched, on the tensors' device.
 
+    A codec of another package is a subclass named by an entry point of the group ``poseline.codecs``, with its options as ``Config``.
+
     Attributes:
-        config: the section it was built from.
+        outputs: what it decodes, as a head names what it gives: ``heatmaps``, ``bins`` or ``coordinates``.
+        losses: the values of ``loss.kind`` that fit its targets; the first is what ``auto`` takes.
+        output_shapes: shape of each output tensor of the network, without the batch axis; set by each kind, heat maps by default.
+
+    Args:
+        config: the codec section.
         num_keypoints: K.
         input_wh: width and height of the network's input, pixels.
-        output_shapes: shape of each output tensor of the network, without the batch axis.
     """
 
-    config: CodecConfig
-    num_keypoints: int
-    input_wh: tuple[int, int]
-    output_shapes: tuple[tuple[int, ...], ...]
+    outputs: ClassVar[str] = "heatmaps"
+    losses: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
+        self.config = config
+        self.num_keypoints = num_keypoints
+        self.input_wh = input_wh
+        self.heatmap_wh = (input_wh[0] // HEATMAP_STRIDE, input_wh[1] // HEATMAP_STRIDE)
+        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, self.heatmap_wh[1], self.heatmap_wh[0]),)
 
     def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
         """Targets of keypoints in input pixels."""
-        ...
+        raise NotImplementedError
 
     def decode(self, outputs: Outputs) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """Keypoints in input pixels, float32, and their scores."""
-        ...
+        raise NotImplementedError
 
-    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
-        """The output made on a mirrored input, as if it had been made on the input itself."""
-        ...
+    def flip(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
+        """The output of a flipped input as the output of the input itself; for maps, their mirror image."""
+        return flip_bins(single(outputs), flip_permutation, from_width=self.input_wh[0], geometry=self.config.geometry)
 
-    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
-        """The flip test's output: the mean of an output and a mirrored-back one."""
-        ...
+    def average(self, outputs: Outputs, flipped: Outputs) -> Outputs:
+        """The output of the flip test: the mean of an output and a flipped-back one."""
+        return average_outputs(outputs, flipped)
 
     def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Share of keypoints within a twentieth of the crop, mean over keypoints; weigh by batch size over batches."""
-        ...
+        """Fraction of keypoints within a twentieth of the crop, mean over keypoints; weight by batch size over batches."""
+        raise NotImplementedError
+
+    def check_pairs(self, flip_permutation: Int[np.ndarray, " K"]) -> None:
+        """Pass where the flip test can swap every left keypoint with its right one.
+
+        Raises:
+            ConfigError: names a pair that it cannot swap.
+        """
 
 
-def average_outputs(outputs: Outputs, mirrored: Outputs) -> Outputs:
-    """The element-wise mean of two outputs of one form.
+def single(outputs: Outputs) -> Tensor:
+    """The one tensor of an output that must be one.
+
+    Raises:
+        ValueError: several tensors, as a network with another head gives.
+    """
+    if not isinstance(outputs, Tensor):
+        raise ValueError(f"expected one output tensor, got {len(outputs)}: the model's head does not fit codec.kind")
+    return outputs
+
+
+def average_outputs(outputs: Outputs, flipped: Outputs) -> Outputs:
+    """The element-wise mean of two outputs of the same shapes.
 
     >>> average_outputs(torch.tensor([1.0]), torch.tensor([2.0])).tolist()
     [1.5]
     """
-    if isinstance(outputs, Tensor) and isinstance(mirrored, Tensor):
-        return (outputs + mirrored) * 0.5
-    return tuple((a + b) * 0.5 for a, b in zip(outputs, mirrored, strict=True))
+    if isinstance(outputs, Tensor) and isinstance(flipped, Tensor):
+        return (outputs + flipped) * 0.5
+    return tuple((a + b) * 0.5 for a, b in zip(outputs, flipped, strict=True))
 
 
 def as_index(permutation: FlipPermutation, device: torch.device) -> Int[Tensor, " K"]:
@@ -94,28 +123,28 @@ def as_index(permutation: FlipPermutation, device: torch.device) -> Int[Tensor, 
     return torch.as_tensor(permutation, dtype=torch.long, device=device)
 
 
-def mirror_bins(
+def flip_bins(
     maps: Float[Tensor, "B K *rest bins"], flip_permutation: FlipPermutation, *, from_width: int, geometry: Geometry
 ) -> Float[Tensor, "B K *rest bins"]:
-    """Maps of a mirrored input, mirrored back along their last axis with left and right keypoints swapped.
+    """Maps of a flipped input, reversed along their last axis with left and right keypoints swapped.
 
-    Under the legacy geometry a mirror is not the mirror of the grid: the point x of W pixels lies at s x of W s bins,
-    its mirror image at (W - 1 - x) s, so that the reversed axis is off by 1 - s bins. They are moved by the nearest
+    In the published geometry the flip of the input is not the flip of the grid: the point x of W pixels lies at s x of
+    W s bins, its mirror image at (W - 1 - x) s, so the reversed axis is off by 1 - s bins. Maps are moved by the nearest
     whole number (1 for heat maps of a quarter, -1 for two bins a pixel); the border bin keeps its value.
 
     Args:
-        maps: outputs on the mirrored input.
+        maps: outputs on the flipped input.
         flip_permutation: index array that swaps left and right.
         from_width: input width, pixels.
         geometry: the codec's.
 
-    >>> mirror_bins(torch.arange(4.0).view(1, 1, 4), np.array([0]), from_width=16, geometry="legacy").tolist()
+    >>> flip_bins(torch.arange(4.0).view(1, 1, 4), np.array([0]), from_width=16, geometry="published").tolist()
     [[[3.0, 3.0, 2.0, 1.0]]]
     """
     bins = maps.shape[-1]
     positions = torch.arange(bins - 1, -1, -1, device=maps.device)
-    if geometry == "legacy":
-        shift = round(1 - grid_scale((from_width, 1), (bins, 1), geometry="legacy")[0])
+    if geometry == "published":
+        shift = round(1 - grid_scale((from_width, 1), (bins, 1), geometry="published")[0])
         source = (torch.arange(bins, device=maps.device) - shift).clamp(0, bins - 1)
         positions = positions[source]
     return maps.index_select(1, as_index(flip_permutation, maps.device)).index_select(-1, positions)
@@ -124,9 +153,9 @@ def mirror_bins(
 def pck_accuracy(
     predicted: Float[Tensor, "B K 2"], labelled: Float[Tensor, "B K 2"], grid_wh: tuple[int, int]
 ) -> Float[Tensor, ""]:
-    """Share of labelled keypoints that are met, mean per keypoint over the batch, then over the keypoints that occur.
+    """Fraction of labelled keypoints that are found, mean per keypoint over the batch, then over the keypoints that occur.
 
-    A keypoint counts where both its label's coordinates exceed 1 (an unlabelled one lies at 0); it is met within half
+    A keypoint counts where both its label's coordinates exceed 1 (an unlabelled one lies at 0); it is found within half
     of a tenth of the grid along each axis.
 
     Args:
@@ -141,10 +170,10 @@ def pck_accuracy(
     unit = predicted.new_tensor(grid_wh) / 10
     distance = torch.linalg.vector_norm((predicted - labelled) / unit, dim=-1)
     counted = (labelled > 1).all(dim=-1)
-    met = ((distance < 0.5) & counted).sum(dim=0).float()
+    found = ((distance < 0.5) & counted).sum(dim=0).float()
     occurrences = counted.sum(dim=0)
     occurring = occurrences > 0
-    per_keypoint: Tensor = met / occurrences.clamp(min=1)
+    per_keypoint: Tensor = found / occurrences.clamp(min=1)
     accuracy: Tensor = per_keypoint.sum() / occurring.sum().clamp(min=1)
     return accuracy
 
@@ -155,6 +184,6 @@ def point_scale(from_wh: tuple[int, int], to_wh: tuple[int, int], geometry: Geom
 
 
 def relative_spans(grid_wh: tuple[int, int], geometry: Geometry, like: Tensor) -> Float[Tensor, " 2"]:
-    """Extent of a grid along x and y: between its outer pixel centres, or the legacy count of pixels."""
-    less = 0 if geometry == "legacy" else 1
+    """Extent of a grid along x and y: between its outer pixel centres, or in the published geometry the number of pixels."""
+    less = 0 if geometry == "published" else 1
     return torch.tensor([max(side - less, 1) for side in grid_wh], dtype=torch.float32, device=like.device)

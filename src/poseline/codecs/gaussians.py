@@ -37,7 +37,7 @@ def draw_profiles(
             networks were trained; otherwise around the point itself, uncut, so that decoding finds it again.
     """
     radius = gaussian_radius(sigma)
-    cells = torch.trunc(centres + 0.5)  # towards 0, as the reference's int(): a point at -0.6 counts to cell 0
+    cells = torch.trunc(centres + 0.5)  # towards 0, as the published int(): a point at -0.6 counts to cell 0
     size = centres.new_tensor(grid_wh)
     reaches = ((cells - radius < size) & (cells + radius + 1 >= 0)).all(dim=-1)
     weights = weights * reaches

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from poseline.codecs.base import (
-    HEATMAP_STRIDE,
-    FlipPermutation,
-    Outputs,
-    Targets,
-    average_outputs,
-    mirror_bins,
-    pck_accuracy,
-    point_scale,
-)
+from poseline.codecs.base import Codec, Outputs, Targets, pck_accuracy, point_scale, single
 from poseline.codecs.gaussians import draw_heatmaps
 from poseline.codecs.peaks import dark_offset, find_peaks, quarter_offset
 from poseline.config.network import CodecConfig, HeatmapConfig
+from poseline.errors import ConfigError
 
 
-class HeatmapCodec:
-    """One Gaussian map a keypoint [B, K, h, w], a quarter of the input's size.
+class HeatmapCodec(Codec):
+    """One Gaussian map a keypoint [B, K, h, w], a quarter of the input's size."""
 
-    Args:
-        config: the codec section.
-        options: the Gaussian and its decoding; from ``config.heatmap``, or made from ``config.udp``.
-        num_keypoints: K.
-        input_wh: multiples of 4, pixels.
-    """
+    losses = ("mse", "ohkm")
 
-    def __init__(self, config: CodecConfig, options: HeatmapConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
-        """Fix the grids; see the class."""
-        self.config = config
-        self.options = options
-        self.num_keypoints = num_keypoints
-        self.input_wh = input_wh
-        self.heatmap_wh = (input_wh[0] // HEATMAP_STRIDE, input_wh[1] // HEATMAP_STRIDE)
-        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, self.heatmap_wh[1], self.heatmap_wh[0]),)
+    @cached_property
+    def options(self) -> HeatmapConfig:
+        """The Gaussian and its decoding."""
+        return self.config.heatmap
 
     def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
         """Heat maps of keypoints in input pixels."""
@@ -66,29 +51,28 @@ class HeatmapCodec:
                 points = cells.float()
         return points.float() * point_scale(self.heatmap_wh, self.input_wh, self.config.geometry, maps), scores.float()
 
-    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
-        """Maps of a mirrored input as maps of the input."""
-        return mirror_bins(single(outputs), flip_permutation, from_width=self.input_wh[0], geometry=self.config.geometry)
-
-    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
-        """The mean map."""
-        return average_outputs(outputs, mirrored)
-
     @torch.no_grad()
     def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Share of peaks within a twentieth of the map from their targets' peaks."""
+        """Fraction of peaks within a twentieth of the map from their targets' peaks."""
         mask = targets.weights[..., None, None]
         predicted, _ = find_peaks(single(outputs) * mask)
         labelled, _ = find_peaks(single(targets.values) * mask)
         return pck_accuracy(predicted.float(), labelled.float(), self.heatmap_wh)
 
 
-def single(outputs: Outputs) -> Tensor:
-    """The one tensor of an output that must be one.
+class UdpCodec(HeatmapCodec):
+    """Heat maps in the unbiased grid: Gaussians around the point itself, decoded by DARK.
 
-    Raises:
-        ValueError: several tensors, as a network with another head gives.
+    Reference:
+        Huang et al., The Devil is in the Details, CVPR 2020.
     """
-    if not isinstance(outputs, Tensor):
-        raise ValueError(f"expected one output tensor, got {len(outputs)}: the model's head does not fit codec.kind")
-    return outputs
+
+    def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
+        super().__init__(config, num_keypoints=num_keypoints, input_wh=input_wh)
+        if config.geometry == "published":
+            raise ConfigError("codec.geometry: udp is always unbiased, got published. Set codec.kind=heatmap for published weights.")
+
+    @cached_property
+    def options(self) -> HeatmapConfig:
+        """The Gaussian and its decoding."""
+        return HeatmapConfig(sigma=self.config.udp.sigma, centre="subpixel", refine="dark", dark_kernel=self.config.udp.kernel)

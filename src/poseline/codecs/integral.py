@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from poseline.codecs.base import (
-    HEATMAP_STRIDE,
-    FlipPermutation,
-    Outputs,
-    Targets,
-    mirror_bins,
-    pck_accuracy,
-    point_scale,
-    relative_spans,
-)
-from poseline.codecs.heatmap import HeatmapCodec, single
+from poseline.codecs.base import Codec, Outputs, Targets, pck_accuracy, point_scale, relative_spans, single
+from poseline.codecs.heatmap import HeatmapCodec
 from poseline.codecs.peaks import mass_near
 from poseline.config.network import CodecConfig
+from poseline.errors import ConfigError
 
 NEAR_CELLS = 2
 """The score of a softmax integral is the probability of lying so near to the mean, along x times along y."""
 
 
-class IntegralCodec:
+class IntegralCodec(Codec):
     """One map a keypoint [B, K, h, w] whose normalised mass has the keypoint as its mean.
 
     Targets are coordinates from the middle in crop sizes, -0.5..0.5 inside the crop.
-
-    Args:
-        config: the codec section.
-        num_keypoints: K.
-        input_wh: multiples of 4, pixels.
 
     Reference:
         Sun et al., Integral Human Pose Regression, ECCV 2018; Fang et al., AlphaPose, TPAMI 2022 (sigmoid).
     """
 
-    def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
-        """Fix the grids; see the class."""
-        self.config = config
-        self.num_keypoints = num_keypoints
-        self.input_wh = input_wh
-        self.heatmap_wh = (input_wh[0] // HEATMAP_STRIDE, input_wh[1] // HEATMAP_STRIDE)
-        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, self.heatmap_wh[1], self.heatmap_wh[0]),)
+    losses = ("integral_l1",)
 
     def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
         """Relative coordinates of keypoints in input pixels; one outside the crop keeps its weight."""
@@ -80,7 +62,7 @@ class IntegralCodec:
         """Keypoints in input pixels and their scores; of several outputs (the flip test's) the mean of both.
 
         The score is the sigmoid's peak, or the peak of the raw map (divide_sum), or the probability (softmax) of lying
-        within two cells along both axes; in the legacy geometry of published weights it is 1 for the latter two.
+        within two cells along both axes; in the published geometry it is 1 for the latter two.
         """
         if not isinstance(outputs, Tensor):
             decoded = [self.decode(output) for output in outputs]
@@ -92,7 +74,7 @@ class IntegralCodec:
         peaks = maps.flatten(2).amax(dim=-1)
         if self.config.integral.normalise == "sigmoid":
             scores = peaks.sigmoid()
-        elif self.config.geometry == "legacy":
+        elif self.config.geometry == "published":
             scores = torch.ones_like(peaks)
         elif self.config.integral.normalise == "softmax":
             columns, rows = marginals
@@ -102,17 +84,13 @@ class IntegralCodec:
             scores = peaks
         return points, scores
 
-    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
-        """Maps of a mirrored input as maps of the input."""
-        return mirror_bins(single(outputs), flip_permutation, from_width=self.input_wh[0], geometry=self.config.geometry)
-
-    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
+    def average(self, outputs: Outputs, flipped: Outputs) -> Outputs:
         """Both outputs: the flip test averages the decoded keypoints and scores, not the maps."""
-        return single(outputs), single(mirrored)
+        return single(outputs), single(flipped)
 
     @torch.no_grad()
     def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Share of expected positions within a twentieth of the map from their targets."""
+        """Fraction of expected positions within a twentieth of the map from their targets."""
         mask = targets.weights[..., None]
         labelled = (single(targets.values) + 0.5) * relative_spans(self.heatmap_wh, self.config.geometry, mask)
         return pck_accuracy(self.locate(outputs) * mask, labelled * (mask > 0), self.heatmap_wh)
@@ -124,24 +102,32 @@ def expectations(marginals: tuple[Float[Tensor, "B K w"], Float[Tensor, "B K h"]
     return torch.stack(along, dim=-1)
 
 
-class CombinedCodec:
-    """Heat maps for the first keypoints, the integral for the last; one map [B, K, h, w] each.
+class CombinedCodec(Codec):
+    """Heat maps for the first keypoints, the integral for the last; one map [B, K, h, w] each."""
 
-    Args:
-        config: the codec section.
-        num_keypoints: K, more than ``config.combined.integral_last``.
-        input_wh: multiples of 4, pixels.
-    """
+    losses = ("combined",)
 
     def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
-        """Build both parts; see the class."""
-        self.config = config
-        self.num_keypoints = num_keypoints
-        self.input_wh = input_wh
-        self.num_body = num_keypoints - config.combined.integral_last
-        self.body = HeatmapCodec(config, config.heatmap, num_keypoints=self.num_body, input_wh=input_wh)
-        self.rest = IntegralCodec(config, num_keypoints=config.combined.integral_last, input_wh=input_wh)
-        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, *self.body.output_shapes[0][1:]),)
+        super().__init__(config, num_keypoints=num_keypoints, input_wh=input_wh)
+        last = config.combined.integral_last
+        if last >= num_keypoints:
+            raise ConfigError(f"codec.combined.integral_last: expected less than the skeleton's {num_keypoints} keypoints, got {last}")
+        self.num_body = num_keypoints - last
+        self.body = HeatmapCodec(config, num_keypoints=self.num_body, input_wh=input_wh)
+        self.rest = IntegralCodec(config, num_keypoints=last, input_wh=input_wh)
+
+    def check_pairs(self, flip_permutation: Int[np.ndarray, " K"]) -> None:
+        """Pass where no left and right keypoint lie on both sides of the border between the parts.
+
+        Raises:
+            ConfigError: names the pair.
+        """
+        for keypoint, other in enumerate(flip_permutation.tolist()):
+            if keypoint < self.num_body <= other:
+                raise ConfigError(
+                    f"codec.combined.integral_last: {self.config.combined.integral_last} parts keypoints {keypoint} and {other}, left and "
+                    "right of one pair. Choose a border that leaves pairs together."
+                )
 
     def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
         """Heat maps of the first keypoints and relative coordinates of the last."""
@@ -156,13 +142,9 @@ class CombinedCodec:
         rest = self.rest.decode(tuple(one[:, self.num_body :] for one in maps))
         return torch.cat([body[0], rest[0]], dim=1), torch.cat([body[1], rest[1]], dim=1)
 
-    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
-        """Maps of a mirrored input as maps of the input."""
-        return self.body.mirror(outputs, flip_permutation)
-
-    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
+    def average(self, outputs: Outputs, flipped: Outputs) -> Outputs:
         """Both outputs, for :meth:`decode` to average as each part asks."""
-        return single(outputs), single(mirrored)
+        return single(outputs), single(flipped)
 
     def split_targets(self, targets: Targets) -> tuple[Targets, Targets]:
         """The heat-map part and the integral part."""
@@ -170,8 +152,8 @@ class CombinedCodec:
         return Targets(heatmaps, targets.weights[:, : self.num_body]), Targets(coordinates, targets.weights[:, self.num_body :])
 
     def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """The parts' accuracies, weighed by their number of keypoints."""
+        """The parts' accuracies, weighted by their number of keypoints."""
         maps, (body, rest) = single(outputs), self.split_targets(targets)
-        share = self.num_body / self.num_keypoints
+        fraction = self.num_body / self.num_keypoints
         on_body = self.body.accuracy(maps[:, : self.num_body], body)
-        return on_body * share + self.rest.accuracy(maps[:, self.num_body :], rest) * (1 - share)
+        return on_body * fraction + self.rest.accuracy(maps[:, self.num_body :], rest) * (1 - fraction)

@@ -86,17 +86,17 @@ def quarter_offset(
 ) -> Float[Tensor, "B K 2"]:
     """A quarter of a cell towards the higher neighbour on each axis; none for a peak at the border.
 
-    The legacy border is two cells wide on the low sides and one on the high, and stops both axes.
+    The published border is two cells wide on the low sides and one on the high, and stops both axes.
 
     Reference:
-        Newell et al., Stacked Hourglass Networks, ECCV 2016; the legacy border is simple-baselines'.
+        Newell et al., Stacked Hourglass Networks, ECCV 2016; the published border is simple-baselines'.
     """
     height, width = heatmaps.shape[-2:]
     patch = gather_patches(heatmaps, cells, 1)
     slopes = torch.stack([patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1)
     size = torch.tensor([width, height], device=cells.device)
-    inside = (cells > (1 if geometry == "legacy" else 0)) & (cells < size - 1)
-    if geometry == "legacy":
+    inside = (cells > (1 if geometry == "published" else 0)) & (cells < size - 1)
+    if geometry == "published":
         inside = inside.all(dim=-1, keepdim=True)
     return 0.25 * torch.sign(slopes) * inside
 

@@ -6,40 +6,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from poseline.codecs.base import (
-    HEATMAP_STRIDE,
-    FlipPermutation,
-    Outputs,
-    Targets,
-    average_outputs,
-    mirror_bins,
-    pck_accuracy,
-    point_scale,
-)
+from poseline.codecs.base import Codec, FlipPermutation, Outputs, Targets, pck_accuracy, point_scale, single
 from poseline.codecs.gaussians import draw_profiles
 from poseline.codecs.peaks import argmax_last, locate_vertices, mass_near
 from poseline.config.network import CodecConfig
 
 
-class SimccCodec:
+class SimccCodec(Codec):
     """Scores over x bins [B, K, bins_x] and over y bins [B, K, bins_y], ``split_ratio`` bins a pixel.
-
-    Args:
-        config: the codec section.
-        num_keypoints: K.
-        input_wh: pixels.
 
     Reference:
         Li et al., SimCC: a Simple Coordinate Classification Perspective for Human Pose Estimation, ECCV 2022.
     """
 
+    outputs = "bins"
+    losses = ("simcc_kl",)
+
     def __init__(self, config: CodecConfig, *, num_keypoints: int, input_wh: tuple[int, int]) -> None:
-        """Fix the bins; see the class."""
-        self.config = config
-        self.num_keypoints = num_keypoints
-        self.input_wh = input_wh
+        super().__init__(config, num_keypoints=num_keypoints, input_wh=input_wh)
         self.bins_xy = (round(input_wh[0] * config.simcc.split_ratio), round(input_wh[1] * config.simcc.split_ratio))
-        self.output_shapes: tuple[tuple[int, ...], ...] = ((num_keypoints, self.bins_xy[0]), (num_keypoints, self.bins_xy[1]))
+        self.output_shapes = ((num_keypoints, self.bins_xy[0]), (num_keypoints, self.bins_xy[1]))
 
     def encode(self, keypoints: Float[Tensor, "B K 2"], weights: Float[Tensor, "B K"]) -> Targets:
         """Gaussians of peak 1 over the bins; the loss turns them into distributions."""
@@ -69,24 +55,19 @@ class SimccCodec:
         mass = torch.softmax(self.config.simcc.temperature * scores, dim=-1)
         return mass_near(mass, argmax_last(scores), reach=round(2 * self.config.simcc.sigma))
 
-    def mirror(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
-        """Both axes of a mirrored input as those of the input."""
+    def flip(self, outputs: Outputs, flip_permutation: FlipPermutation) -> Outputs:
+        """Both axes of a flipped input as those of the input."""
         columns, rows = pair(outputs)
-        columns = mirror_bins(columns, flip_permutation, from_width=self.input_wh[0], geometry=self.config.geometry)
+        columns = single(super().flip(columns, flip_permutation))
         return columns, rows[:, torch.as_tensor(flip_permutation, device=rows.device)]
-
-    def average(self, outputs: Outputs, mirrored: Outputs) -> Outputs:
-        """The mean scores."""
-        return average_outputs(outputs, mirrored)
 
     @torch.no_grad()
     def accuracy(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Share of decoded keypoints within a twentieth of the crop, counted as on heat maps of a quarter of the input."""
-        grid_wh = (self.input_wh[0] // HEATMAP_STRIDE, self.input_wh[1] // HEATMAP_STRIDE)
+        """Fraction of decoded keypoints within a twentieth of the crop, counted as on heat maps of a quarter of the input."""
         mask = (targets.weights > 0)[..., None]
-        scale = point_scale(self.input_wh, grid_wh, self.config.geometry, mask)
+        scale = point_scale(self.input_wh, self.heatmap_wh, self.config.geometry, mask)
         predicted, labelled = self._locate(*pair(outputs)), self._locate(*pair(targets.values))
-        return pck_accuracy(predicted * scale * mask, labelled * scale * mask, grid_wh)
+        return pck_accuracy(predicted * scale * mask, labelled * scale * mask, self.heatmap_wh)
 
 
 def pair(outputs: Outputs) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,67 @@
-"""Sections of params.yaml about the network: codec, model, loss."""
+"""Sections of params.yaml about the network: codec, model, loss; and the kinds of codecs, backbones, heads and losses."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from poseline.config.base import Section
+from poseline.config.base import KindSection, Section
+from poseline.kinds import Kinds
+
+CODECS = Kinds(
+    "poseline.codecs",
+    {
+        "heatmap": "poseline.codecs.heatmap:HeatmapCodec",
+        "udp": "poseline.codecs.heatmap:UdpCodec",
+        "integral": "poseline.codecs.integral:IntegralCodec",
+        "combined": "poseline.codecs.integral:CombinedCodec",
+        "simcc": "poseline.codecs.simcc:SimccCodec",
+        "regression": "poseline.codecs.regression:RegressionCodec",
+    },
+)
+"""``codec.kind``: subclasses of :class:`poseline.codecs.base.Codec`."""
+
+LOSSES = Kinds(
+    "poseline.losses",
+    {
+        "mse": "poseline.models.losses:HeatmapMse",
+        "ohkm": "poseline.models.losses:HardKeypointMse",
+        "integral_l1": "poseline.models.losses_coordinates:IntegralL1",
+        "combined": "poseline.models.losses:CombinedLoss",
+        "simcc_kl": "poseline.models.losses:SimccDivergence",
+        "rle": "poseline.models.losses_coordinates:ResidualLogLikelihood",
+    },
+)
+"""``loss.kind``: subclasses of :class:`poseline.models.losses_coordinates.Loss`; a codec names those that fit it."""
+
+RESNETS = tuple(f"{variant}resnet{depth}" for variant in ("", "se_", "shuffle_") for depth in (10, 18, 34, 50, 101, 152))
+BACKBONES = Kinds(
+    "poseline.backbones",
+    {
+        **dict.fromkeys(RESNETS, "poseline.models.backbones.resnet:ResNet"),
+        **dict.fromkeys(("hrnet_w32", "hrnet_w48"), "poseline.models.backbones.hrnet:HRNet"),
+        **dict.fromkeys(("hardnet68", "hardnet85"), "poseline.models.backbones.hardnet:HarDNet"),
+        **dict.fromkeys([f"vit_{size}" for size in ("tiny", "small", "base", "large", "huge")], "poseline.models.backbones.vit:PlainViT"),
+        **dict.fromkeys([f"cspnext_{size}" for size in ("tiny", "small", "medium", "large")], "poseline.models.backbones.cspnext:CspNext"),
+        "timm": "poseline.models.backbones.timm:TimmBackbone",
+    },
+)
+"""``model.backbone``: subclasses of :class:`poseline.models.backbones.base.Backbone`; timm's are written ``timm/<name>``."""
+
+HEADS = Kinds(
+    "poseline.heads",
+    {
+        "simplepose": "poseline.models.heads.deconv:DeconvHead",
+        "fastpose": "poseline.models.heads.shuffle:FastPoseHead",
+        "fastpose_duc": "poseline.models.heads.shuffle:FastPoseDucHead",
+        "hrnet": "poseline.models.heads.finest:HRNetHead",
+        "hardnet": "poseline.models.heads.finest:HarDNetHead",
+        "vitpose": "poseline.models.heads.vitpose:ViTPoseHead",
+        "rtmpose": "poseline.models.heads.rtmpose:RTMPoseHead",
+    },
+)
+"""``model.kind``: subclasses of :class:`poseline.models.heads.base.Head`, by the architecture that they make of a backbone."""
 
 
 class HeatmapConfig(Section):
@@ -52,11 +107,12 @@ class CombinedConfig(Section):
     integral_last: int = Field(default=110, ge=1, description="keypoints at the end that the integral locates")
 
 
-class CodecConfig(Section):
+class CodecConfig(KindSection):
     """How keypoints become the network's targets and its outputs become keypoints."""
 
-    kind: Literal["heatmap", "udp", "integral", "combined", "simcc", "regression"] = "udp"
-    geometry: Literal["unbiased", "legacy"] = "unbiased"
+    kinds: ClassVar[Kinds] = CODECS
+    kind: str = "udp"
+    geometry: Literal["unbiased", "published"] = Field(default="unbiased", description="published: as older networks were trained")
     heatmap: HeatmapConfig = HeatmapConfig()
     udp: UdpConfig = UdpConfig()
     integral: IntegralConfig = IntegralConfig()
@@ -71,10 +127,11 @@ class NormaliseConfig(Section):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
 
-class ModelConfig(Section):
+class ModelConfig(KindSection):
     """The network."""
 
-    kind: Literal["simplepose", "fastpose", "fastpose_duc", "hrnet", "hardnet", "vitpose", "rtmpose"] = "simplepose"
+    kinds: ClassVar[Kinds] = HEADS
+    kind: str = "simplepose"
     backbone: str = Field(
         default="resnet18",
         description="resnet18..152, se_resnet18..152, shuffle_resnet18..152, hrnet_w32 or _w48, hardnet68 or 85, "
@@ -94,6 +151,17 @@ class ModelConfig(Section):
     dcn: bool = Field(default=False, description="deformable convolutions in ResNet stages 2 to 4")
     normalise: NormaliseConfig = NormaliseConfig()
 
+    @property
+    def backbone_kind(self) -> str:
+        """The backbone's name in ``BACKBONES``."""
+        return "timm" if self.backbone.startswith("timm/") else self.backbone
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, backbone: str) -> str:
+        BACKBONES.check("timm" if backbone.startswith("timm/") else backbone)
+        return backbone
+
     @model_validator(mode="after")
     def _input_size(self) -> ModelConfig:
         if any(side < 32 or side % 32 for side in self.input_wh):
@@ -104,8 +172,13 @@ class ModelConfig(Section):
 
 
 class LossConfig(Section):
-    """The training loss; ``auto`` takes the codec's own (mse, integral_l1, simcc_kl, rle)."""
+    """The training loss."""
 
-    kind: Literal["auto", "mse", "ohkm", "integral_l1", "combined", "simcc_kl", "rle"] = "auto"
+    kind: str = Field(default="auto", description="auto: the codec's own (mse, integral_l1, combined, simcc_kl, rle); ohkm: heat maps")
     ohkm_topk: int = Field(default=8, ge=1)
     keypoint_weights: tuple[float, ...] | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        return kind if kind == "auto" else LOSSES.check(kind)

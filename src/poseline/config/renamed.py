@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KEYS: dict[str, str] = {f"data.{name}": f"data.sets.{name} (with format: {name})" for name in ("coco", "mpii", "posetrack")}
+KEYS: dict[str, str] = {
+    **{f"data.{name}": f"data.sets.{name} (with format: {name})" for name in ("coco", "mpii", "posetrack")},
+    "report.pictures": "report.images",
+}
 """Old dotted key -> new dotted key."""
 
-VALUES: dict[str, dict[str, str]] = {}
+VALUES: dict[str, dict[str, str]] = {
+    "codec.geometry": {"legacy": "published"},
+    "predict.score": {"reference": "published"},
+}
 """Dotted key -> old value -> new value."""
 
 

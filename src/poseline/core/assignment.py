@@ -1,4 +1,4 @@
-"""One-to-one assignment of least total cost, with a cost above which a pair stays apart."""
+"""One-to-one assignment of least total cost, with a maximum cost of a pair."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy.optimize import linear_sum_assignment
 def match(cost: Float[np.ndarray, "N M"], max_cost: float) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
     """Rows and columns of the matched pairs: as many pairs of cost <= ``max_cost`` as can be, at the least total cost.
 
-    A pair that costs more than ``max_cost`` (or is NaN or infinite) is never made, nor does it draw a partner away from
-    a pair that is allowed.
+    A pair that costs more than ``max_cost`` (or is NaN or infinite) is never made, nor does it keep a row or column
+    from a pair that is allowed.
 
     Raises:
         ValueError: ``cost`` is not a matrix, or ``max_cost`` is not finite.

@@ -1,4 +1,4 @@
-"""Suppression of duplicate poses: parametric pose NMS, OKS NMS and soft OKS NMS, on arrays of one picture."""
+"""Suppression of duplicate poses: parametric pose NMS, OKS NMS and soft OKS NMS, on arrays of one image."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class PoseNmsConstants:
     Attributes:
         soft_px: fall-off of the distance term (delta2), pixels.
         weight: weight of the distance term (mu).
-        similarity: poses more alike than this are one person (gamma).
+        similarity: poses of a higher similarity are one person (gamma).
         score: a person whose best keypoint scores less is dropped.
-        matches: poses with this many joints close together are one person.
+        matches: poses with this many keypoints close together are one person.
         box_fraction: reference distance as a fraction of the longer box side (alpha).
     """
 
@@ -57,9 +57,9 @@ def parametric_pose_nms(
         keypoint_scores: confidence of each keypoint.
         bbox_xyxy: the detector's boxes, pixels; the longer side sets each person's reference distance.
         box_scores: the detector's scores.
-        mode: ``reference`` is AlphaPose's rule to the letter. ``fixed`` is the rule without its defects: a box of no
+        mode: ``reference`` is AlphaPose's rule, bit for bit. ``fixed`` is the rule without its defects: a box of zero
             size gets a reference distance of one pixel, scores below 0 do not weigh in a merge, and for 133 or 136
-            keypoints the confident joints (not the others) are compared, whatever the number of people.
+            keypoints the confident ones (not the others) are compared, whatever the number of people.
         constants: :data:`REGRESSION_FULL_BODY_CONSTANTS` for a full-body network trained by regression.
 
     Returns:
@@ -118,9 +118,9 @@ def _checked(
 
 
 def _may_be_same(points: Float[np.ndarray, "N K 2"], constants: PoseNmsConstants) -> Bool[np.ndarray, "N N"]:
-    """Pairs with enough joints within 7 px that they could be one person; the others need no closer look.
+    """Pairs with enough keypoints within 7 px to be one person; the full rule is not evaluated for the others.
 
-    A joint beyond 7 px never matches, and adds at most weight exp(-7 / soft_px) to the similarity; a joint within adds
+    A keypoint beyond 7 px never matches, and adds at most weight exp(-7 / soft_px) to the similarity; one within adds
     at most weight + 1.
     """
     count, num_keypoints = points.shape[:2]
@@ -141,8 +141,8 @@ def _group_body(
     scores: Float[np.ndarray, "N K"],
     reference_px: Float[np.ndarray, " N"],
     constants: PoseNmsConstants,
-) -> list[tuple[int, Int[np.ndarray, " S"]]]:
-    """(pick, its merge set) in the order of the picks: the best remaining pose takes those like it."""
+) -> list[tuple[int, Int[np.ndarray, " _"]]]:
+    """(pick, its merge set) in the order of the picks: the best remaining pose takes the poses similar to it."""
     candidates = _may_be_same(points, constants)
     saturated = np.tanh(scores)
     remaining = np.ones(len(points), dtype=bool)
@@ -159,7 +159,7 @@ def _group_body(
             with np.errstate(invalid="ignore", divide="ignore"):
                 close = distance / min(reference_px[pick], np.float32(7)) <= 1
             members = others[(similarity > constants.similarity) | (close.sum(axis=1) >= constants.matches)]
-        # A pose unlike itself (a box of no size) must still leave, or the loop would never end.
+        # A pose not similar to itself (a box of zero size) must still be removed, or the loop would never end.
         remaining[members] = False
         remaining[pick] = False
         groups.append((pick, members if len(members) else np.array([pick])))
@@ -172,7 +172,7 @@ def _group_full_body(
     reference_px: Float[np.ndarray, " N"],
     constants: PoseNmsConstants,
     mode: NmsMode,
-) -> list[tuple[int, Int[np.ndarray, " S"]]]:
+) -> list[tuple[int, Int[np.ndarray, " _"]]]:
     """(pick, its merge set) for body + face + hands, each part with its own reach and weight.
 
     In reference mode the count of matches depends on how many poses remain, so the picks are made one after another.
@@ -210,10 +210,10 @@ def _group_full_body(
 def _merge(
     points: Float[np.ndarray, "N K 2"],
     scores: Float[np.ndarray, "N K"],
-    groups: list[tuple[int, Int[np.ndarray, " S"]]],
+    groups: list[tuple[int, Int[np.ndarray, " _"]]],
     reach_px: Float[np.ndarray, " N"],
 ) -> tuple[Int[np.ndarray, " G"], Float[np.ndarray, "G K 2"], Float[np.ndarray, "G K"]]:
-    """Picks, and each group's score-weighted mean of joints (those within reach of the pick's) and of their scores."""
+    """Picks, and each group's score-weighted mean of the keypoints within reach of the pick's, and of their scores."""
     picks = np.array([pick for pick, _ in groups], dtype=np.int64)
     if not groups:
         return picks, points[:0], scores[:0]
@@ -236,7 +236,7 @@ def oks_nms(
     *,
     oks_threshold: float = 0.9,
 ) -> Int[np.ndarray, " M"]:
-    """Indices kept, best score first: a pose leaves when its OKS with a kept one exceeds the threshold.
+    """Indices kept, best score first: a pose is dropped when its OKS with a kept one exceeds the threshold.
 
     The area of a pair is the mean of the two boxes', so that the rule is the same whichever pose comes first.
 

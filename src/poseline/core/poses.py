@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int, Integer, Real, Shaped, UInt8
 
 from poseline.core.skeletons import Skeleton, map_keypoints
 
@@ -40,14 +40,15 @@ class PoseSet:
     (2, [-1, -1])
     """
 
-    keypoints: Float[np.ndarray, "N K 2"]
-    keypoint_scores: Float[np.ndarray, "N K"]
-    bbox_xyxy: Float[np.ndarray, "N 4"]
-    bbox_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
-    pose_scores: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
-    visibility: UInt8[np.ndarray, "N K"] = field(default=None)  # type: ignore[arg-type]
-    area: Float[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
-    track_ids: Int[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    # Annotated as what is accepted; kept as the types above.
+    keypoints: Real[np.ndarray, "N K 2"]
+    keypoint_scores: Shaped[np.ndarray, "N K"]
+    bbox_xyxy: Real[np.ndarray, "N 4"]
+    bbox_scores: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    pose_scores: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    visibility: Integer[np.ndarray, "N K"] = field(default=None)  # type: ignore[arg-type]
+    area: Real[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
+    track_ids: Integer[np.ndarray, " N"] = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         keypoints = np.asarray(self.keypoints, dtype=np.float32)
@@ -116,7 +117,7 @@ class PoseSet:
 
     @classmethod
     def empty(cls, num_keypoints: int) -> PoseSet:
-        """No pose of ``num_keypoints`` keypoints."""
+        """A set of zero poses of ``num_keypoints`` keypoints."""
         return cls(
             keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints)), bbox_xyxy=np.zeros((0, 4))
         )
@@ -124,12 +125,12 @@ class PoseSet:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video, or a still.
+    """One image of a video, or a single image.
 
     Attributes:
         image: uint8 [H, W, 3] RGB.
-        frame_index: position in its video, from 0; 0 for a still.
-        image_id: the data set's id, or None.
+        frame_index: position in its video, from 0; 0 for a single image.
+        image_id: the data set's id; None where there is none.
     """
 
     image: UInt8[np.ndarray, "H W 3"]

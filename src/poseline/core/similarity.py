@@ -1,15 +1,15 @@
-"""Likeness of poses: object keypoint similarity (OKS) and distances in head sizes."""
+"""Similarity of poses: object keypoint similarity (OKS) and distances in units of a reference size."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 
 
 def oks_matrix(
     keypoints_a: Float[np.ndarray, "N K 2"],
     keypoints_b: Float[np.ndarray, "M K 2"],
-    visibility_b: Int[np.ndarray, "M K"],
+    visibility_b: Integer[np.ndarray, "M K"],
     area_b: Float[np.ndarray, " M"],
     sigmas: Float[np.ndarray, " K"],
     *,
@@ -17,16 +17,16 @@ def oks_matrix(
 ) -> Float[np.ndarray, "N M"]:
     """OKS of every pair, float64 in [0, 1]: the mean over b's labelled keypoints of exp(-d² / (2 area (2 sigma)²)).
 
-    Where b has no labelled keypoint its box, doubled about its centre's neighbourhood, stands in: a keypoint costs its
-    distance to that region. Without ``bbox_xywh_b`` such a pair has OKS 0.
+    Where b has no labelled keypoint, its box extended by its own size on every side stands in: d is the distance of a
+    keypoint to that region. Without ``bbox_xywh_b`` such a pair has OKS 0.
 
     Args:
         keypoints_a: predicted poses, pixels.
-        keypoints_b: true poses, pixels.
+        keypoints_b: ground-truth poses, pixels.
         visibility_b: a keypoint counts where this is above 0.
         area_b: px².
         sigmas: per-keypoint fall-off.
-        bbox_xywh_b: top-left, width and height of the true boxes, pixels.
+        bbox_xywh_b: top-left, width and height of the ground-truth boxes, pixels.
 
     Reference:
         COCO keypoint evaluation (pycocotools ``computeOks``), the same bits.
@@ -52,7 +52,7 @@ def oks_matrix(
 def oks_pairs(
     keypoints_a: Float[np.ndarray, "P K 2"],
     keypoints_b: Float[np.ndarray, "P K 2"],
-    visibility_b: Int[np.ndarray, "P K"],
+    visibility_b: Integer[np.ndarray, "P K"],
     area_b: Float[np.ndarray, " P"],
     sigmas: Float[np.ndarray, " K"],
     *,
@@ -83,20 +83,20 @@ def keypoint_similarity(
     area_b: Float[np.ndarray, " P"],
     sigmas: Float[np.ndarray, " K"],
 ) -> Float[np.ndarray, "P K"]:
-    """Each keypoint's term of OKS, exp(-d² / (2 area (2 sigma)²)), for P given pairs; labels are not looked at."""
+    """Each keypoint's term of OKS, exp(-d² / (2 area (2 sigma)²)), for P given pairs; visibility is not considered."""
     delta = np.asarray(keypoints_a, dtype=np.float64) - np.asarray(keypoints_b, dtype=np.float64)
     return _fall_off(delta[..., 0] ** 2 + delta[..., 1] ** 2, np.asarray(area_b), sigmas)
 
 
 def pck_distances(
-    predicted: Float[np.ndarray, "N K 2"], truth: Float[np.ndarray, "N K 2"], reference_size: Float[np.ndarray, " N"]
+    predicted: Float[np.ndarray, "N K 2"], ground_truth: Float[np.ndarray, "N K 2"], reference_size: Float[np.ndarray, " N"]
 ) -> Float[np.ndarray, "N K"]:
     """Distance of each keypoint in units of the person's reference size (PCKh: the head size), float64.
 
     >>> pck_distances(np.array([[[3.0, 4.0]]]), np.zeros((1, 1, 2)), np.array([10.0])).tolist()
     [[0.5]]
     """
-    delta = np.asarray(predicted, dtype=np.float64) - np.asarray(truth, dtype=np.float64)
+    delta = np.asarray(predicted, dtype=np.float64) - np.asarray(ground_truth, dtype=np.float64)
     return np.linalg.norm(delta, axis=-1) / np.asarray(reference_size, dtype=np.float64)[:, None]
 
 
@@ -118,7 +118,7 @@ def _squared_distance_to_region(keypoints: Float[np.ndarray, "P K 2"], bbox_xywh
 
 
 def _mean_of_chosen(values: Float[np.ndarray, "P K"], chosen: Bool[np.ndarray, "P K"]) -> Float[np.ndarray, " P"]:
-    """Mean over each row's chosen entries; rows of one count are summed together, in the order a lone row would be."""
+    """Mean over each row's chosen entries; rows of one count are summed together, in the order of a single row's sum."""
     mean = np.zeros(len(values))
     counts = chosen.sum(axis=1)
     for count in np.unique(counts[counts > 0]):

@@ -1,6 +1,6 @@
 """Keypoint sets as data: names, flip pairs, edges, OKS sigmas and groups, read from YAML files.
 
-A skeleton ships with the package (see ``skeletons/*.yaml``) or is a user's own YAML file of the same shape.
+A skeleton ships with the package (see ``skeletons/*.yaml``) or is a user's own YAML file of the same format.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Skeleton:
     Attributes:
         name: short identifier, e.g. ``coco17``.
         keypoints: the K names, in file order.
-        flip_pairs: (left, right) index pairs that a mirror swaps.
+        flip_pairs: (left, right) index pairs that a flip swaps.
         edges: index pairs drawn as limbs.
         sigmas: K OKS fall-off constants (COCO's per-keypoint standard deviations).
         groups: named index tuples, e.g. ``upper``, ``lower``, ``body``, ``face``, ``hand``.
@@ -72,7 +72,7 @@ def load_skeleton(name: str) -> Skeleton:
     """The skeleton of that name, or read from a YAML file where ``name`` ends in ``.yaml``.
 
     Raises:
-        ValueError: unknown name, or a file that breaks the form (wrong counts, unknown keypoint in a pair).
+        ValueError: unknown name, or a file that breaks the format (wrong counts, unknown keypoint in a pair).
 
     >>> load_skeleton("coco17").num_keypoints
     17
@@ -95,7 +95,7 @@ def parse_skeleton(text: str, *, source: str) -> Skeleton:
     """A skeleton from YAML text; ``source`` names it in error messages.
 
     Raises:
-        ValueError: the text breaks the form.
+        ValueError: the text breaks the format.
     """
     raw = yaml.safe_load(text)
     if not isinstance(raw, dict) or not isinstance(raw.get("keypoints"), list):

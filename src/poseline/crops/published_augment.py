@@ -124,7 +124,7 @@ def augment_legacy(
         image = image[:, ::-1]
         keypoints, labelled = (flip_points(keypoints, picture_wh[0]) * labelled[:, None])[flip_permutation], labelled[flip_permutation]
         centre = flip_points(centre, picture_wh[0])
-    matrix = crop_matrix(centre, size_wh, input_wh, rotation_deg=rotation_deg, geometry="legacy")
+    matrix = crop_matrix(centre, size_wh, input_wh, rotation_deg=rotation_deg, geometry="published")
     return LegacySample(
         image=cv2.warpAffine(np.ascontiguousarray(image), matrix, input_wh, flags=cv2.INTER_LINEAR),
         keypoints=np.where(labelled[:, None], warp_points(keypoints, matrix), keypoints).astype(np.float32),

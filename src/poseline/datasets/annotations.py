@@ -10,12 +10,9 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from poseline.artifacts import PoseTable
-from poseline.core.boxes import box_area
+from poseline.core.boxes import AREA_OF_BOX, box_area
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-
-AREA_OF_BOX = 0.53
-"""Person area over box area where a data set has no masks: the field's convention for OKS."""
 
 HEAD_COLUMNS = ("head_x1", "head_y1", "head_x2", "head_y2")
 PERSON_TYPES = {

@@ -1,4 +1,4 @@
-"""Pictures on disk: decoding to RGB, sizes from the header alone, probes for validation, and folder listings."""
+"""Images on disk: decoding to RGB, sizes from the header alone, probes for validation, and folder listings."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture as RGB, in the orientation of its pixels: EXIF rotation is not applied, for annotations mean stored pixels.
+    """The image as RGB, in the orientation of its pixels: EXIF rotation is not applied, for annotations mean stored pixels.
 
     Raises:
-        DataError: no such file, cannot be read, or no picture that can be decoded.
+        DataError: no such file, cannot be read, or no image that can be decoded.
     """
     return decode_image(_read_bytes(path), name=str(path))
 
@@ -42,16 +42,16 @@ def decode_image(data: bytes, *, name: str) -> UInt8[np.ndarray, "H W 3"]:
     """Encoded bytes as RGB; ``name`` stands in the error.
 
     Raises:
-        DataError: empty, or no picture that can be decoded.
+        DataError: empty, or no image that can be decoded.
     """
     if not data:
-        raise DataError(f"{name}: expected a picture, got an empty file. Fetch it again.")
+        raise DataError(f"{name}: expected an image, got an empty file. Fetch it again.")
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None:
-        raise DataError(f"{name}: expected a picture, got {len(data)} bytes that do not decode as one. Fetch it again or remove it.")
+        raise DataError(f"{name}: expected an image, got {len(data)} bytes that do not decode as one. Fetch it again or remove it.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
@@ -59,7 +59,7 @@ def read_image_size(path: Path) -> tuple[int, int]:
     """Width and height of the stored pixels, from the header of a JPEG or PNG, by decoding for other formats.
 
     Raises:
-        DataError: no such file, cannot be read, or no picture.
+        DataError: no such file, cannot be read, or no image.
     """
     size = _header_size(_read_bytes(path, limit=_HEAD_BYTES))
     if size is None:
@@ -73,11 +73,11 @@ def read_image_size(path: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ImageProbe:
-    """What a look at one picture file found.
+    """What is known of one image file.
 
     Attributes:
-        state: missing; unreadable (no picture, or no permission); truncated (its end is missing); or ok.
-        width: pixels; 0 where it was not looked at or is not known.
+        state: missing; unreadable (no image, or no permission); truncated (its end is missing); or ok.
+        width: pixels; 0 where it was not read or is not known.
         height: pixels; likewise.
     """
 
@@ -87,9 +87,9 @@ class ImageProbe:
 
 
 def probe_image(path: Path, *, depth: Literal["exists", "header", "decode"] = "header") -> ImageProbe:
-    """Whether the picture is there, of which size, and whole. Never raises.
+    """Whether the image is there, of which size, and whole. Never raises.
 
-    ``exists`` looks at the file's presence alone; ``header`` reads its two ends (a cut JPEG or PNG lacks its end marker);
+    ``exists`` tests the file's presence alone; ``header`` reads its two ends (a cut JPEG or PNG lacks its end marker);
     ``decode`` decodes it.
     """
     if not path.is_file():
@@ -111,14 +111,14 @@ def probe_image(path: Path, *, depth: Literal["exists", "header", "decode"] = "h
 def probe_images(
     paths: Sequence[Path], *, depth: Literal["exists", "header", "decode"] = "header", threads: int = 0
 ) -> list[ImageProbe]:
-    """The probe of every picture, in order, on ``threads`` threads (0: twice the cores): reading and decoding release the GIL."""
+    """The probe of every image, in order, on ``threads`` threads (0: twice the cores): reading and decoding release the GIL."""
     return _map_threads(lambda path: probe_image(path, depth=depth), paths, threads=threads)
 
 
 def fingerprint_image(path: Path) -> str:
     """The same text for files of the same size, beginning and end; empty where the file cannot be read.
 
-    Encoded pictures that agree in these are the same picture for all practical purposes, at 8 KB read instead of all.
+    Encoded images that agree in these are the same image for all practical purposes, at 8 KB read instead of all.
     """
     try:
         with path.open("rb") as file:
@@ -132,7 +132,7 @@ def fingerprint_image(path: Path) -> str:
 
 
 def fingerprint_images(paths: Sequence[Path], *, threads: int = 0) -> list[str]:
-    """The fingerprint of every picture, in order, on ``threads`` threads (0: twice the cores)."""
+    """The fingerprint of every image, in order, on ``threads`` threads (0: twice the cores)."""
     return _map_threads(fingerprint_image, paths, threads=threads)
 
 
@@ -144,16 +144,16 @@ def _map_threads(function: Callable[[Path], Result], paths: Sequence[Path], *, t
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The pictures directly in a folder, by name.
+    """The images directly in a folder, by name.
 
     Raises:
-        DataError: no such folder, or no picture in it.
+        DataError: no such folder, or no image in it.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder of pictures, got {'a file' if folder.exists() else 'nothing'}. Check the path.")
+        raise DataError(f"{folder}: expected a folder of images, got {'a file' if folder.exists() else 'nothing'}. Check the path.")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not paths:
-        raise DataError(f"{folder}: expected pictures ({', '.join(sorted(IMAGE_SUFFIXES))}), found none. Check the folder.")
+        raise DataError(f"{folder}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none. Check the folder.")
     return paths
 
 
@@ -162,7 +162,7 @@ def _read_bytes(path: Path, *, limit: int = -1) -> bytes:
         with path.open("rb") as file:
             return file.read(limit)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such picture. Check the image folders under data in params.yaml.") from None
+        raise DataError(f"{path}: no such image. Check the image folders under data in params.yaml.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
 

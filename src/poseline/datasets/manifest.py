@@ -1,4 +1,4 @@
-"""The manifest: what the data are, in counts and hashes that change when the data do."""
+"""The manifest: counts and hashes of the data, which change when the data do."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def hash_manifests(validated: Path, data: DataConfig) -> str:
 
 
 def split_entry(annotations: Annotations) -> dict[str, Json]:
-    """One split: pictures, videos, people, keypoints, and the hashes of the annotation files and of the pictures' paths and sizes."""
+    """One split: images, videos, people, keypoints, and the hashes of the annotation files and of the images' paths and sizes."""
     people, images = annotations.people, annotations.images
     return {
         "annotations": annotations.source.as_posix(),
         "annotations_sha256": hash_path(annotations.source),
-        "pictures_sha256": hash_pictures([Path(path) for path in images["image_path"]]),
+        "images_sha256": hash_images([Path(path) for path in images["image_path"]]),
         "num_images": len(images),
         "num_videos": int(images.loc[images["video_id"] != "", "video_id"].nunique()),
         "num_people": len(annotations.raw),
@@ -53,9 +53,13 @@ def _count_tracks(people: PoseTable) -> int:
 
 
 def hash_path(path: Path) -> str:
-    """SHA-256 of a file, or of the names and hashes of the JSON files in a folder; empty where there is neither."""
+    """SHA-256 of a file, or of the names and hashes of the JSON files in a folder (all files below it where there are none).
+
+    Empty where there is neither file nor folder.
+    """
     if path.is_dir():
-        lines = [f"{file.name} {hash_path(file)}\n" for file in sorted(path.glob("*.json"))]
+        files = sorted(path.glob("*.json")) or sorted(file for file in path.rglob("*") if file.is_file())
+        lines = [f"{file.relative_to(path).as_posix()} {hash_path(file)}\n" for file in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     if not path.is_file():
         return ""
@@ -63,8 +67,8 @@ def hash_path(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_pictures(paths: Sequence[Path]) -> str:
-    """SHA-256 over the pictures' paths and file sizes (-1 where missing), in path order."""
+def hash_images(paths: Sequence[Path]) -> str:
+    """SHA-256 over the images' paths and file sizes (-1 where missing), in path order."""
     with ThreadPoolExecutor() as pool:
         sizes = list(pool.map(lambda path: path.stat().st_size if path.is_file() else -1, paths, chunksize=64))
     lines = sorted(f"{path.as_posix()} {size}\n" for path, size in zip(paths, sizes, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from poseline.evaluation.gate_rule import GateDecision
+from poseline.evaluation.gate import GateDecision
 
 
 def write_markdown(decision: GateDecision) -> str:

@@ -68,7 +68,7 @@ class PoseEstimator:
         inputs = normalise_images(images, self.saved.model.normalise)
         outputs = self.forward(inputs)
         if self.flip:
-            mirrored = self.codec.mirror(self.forward(inputs.flip(3)), self.skeleton.flip_permutation)
+            mirrored = self.codec.flip(self.forward(inputs.flip(3)), self.skeleton.flip_permutation)
             outputs = self.codec.average(outputs, mirrored)
         keypoints, scores = self.codec.decode(outputs)
         return keypoints.float().cpu().numpy(), scores.float().cpu().numpy()

@@ -74,7 +74,7 @@ def suppress(image: PoseTable, skeleton: Skeleton, config: PredictConfig) -> Pos
             kept = image.select(index)
             known = (poses.keypoint_scores > 0).any(axis=0)
             pose_scores = published_scores
-            if config.rule != "reference":
+            if config.rule != "published":
                 pose_scores = pose_score(scores[:, known], kept.poses.bbox_scores, config.rule)
             return replace(kept, poses=replace(kept.poses, keypoints=keypoints, keypoint_scores=scores, pose_scores=pose_scores))
         case "oks":

@@ -1,35 +1,15 @@
-"""Average precision from a table of matches, with a weight for each picture."""
+"""Interpolated precision over recall by COCO's rule."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from poseline.metrics.keypoint_types import RECALL_POINTS, MatchTable
-
-
-def precision_recall(matches: MatchTable) -> tuple[Float[np.ndarray, "S T 101"], Float[np.ndarray, "S T"]]:
-    """Interpolated precision at the 101 recall points, and the highest recall; NaN in a slice that asks for nobody.
-
-    Reference:
-        pycocotools ``accumulate``, the same bits.
-    """
-    num_slices, num_thresholds = len(matches.slices), len(matches.thresholds)
-    precision = np.full((num_slices, num_thresholds, len(RECALL_POINTS)), np.nan)
-    recall = np.full((num_slices, num_thresholds), np.nan)
-    order = np.argsort(-matches.scores, kind="stable")
-    found, ignored = matches.matched[:, order], matches.ignored[:, order]
-    for s in range(num_slices):
-        asked = int(matches.truth_counts[s].sum())
-        if not asked:
-            continue
-        for t in range(num_thresholds):
-            precision[s, t], recall[s, t] = interpolate_precision(found[s, :, t], ~ignored[s, :, t], asked)
-    return precision, recall
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 
 
 def interpolate_precision(
-    found: Bool[np.ndarray, " D"], counted: Bool[np.ndarray, " D"], asked: int
+    found: Bool[np.ndarray, " D"], counted: Bool[np.ndarray, " D"], num_people: int
 ) -> tuple[Float[np.ndarray, " 101"], float]:
     """Precision at the 101 recall points and the highest recall of detections in the order of their scores.
 
@@ -44,15 +24,15 @@ def interpolate_precision(
         return np.zeros(len(RECALL_POINTS)), 0.0
     true_positives = np.arange(1, len(hits) + 1, dtype=np.float64)
     false_positives = np.cumsum(counted)[hits] - true_positives
-    return curve_at_recall_points(true_positives, false_positives, asked), float(true_positives[-1] / asked)
+    return curve_at_recall_points(true_positives, false_positives, num_people), float(true_positives[-1] / num_people)
 
 
 def curve_at_recall_points(
-    true_positives: Float[np.ndarray, " H"], false_positives: Float[np.ndarray, " H"], asked: float
+    true_positives: Float[np.ndarray, " H"], false_positives: Float[np.ndarray, " H"], num_people: float
 ) -> Float[np.ndarray, " 101"]:
     """Interpolated precision from the running (weighted) counts at each hit."""
     envelope = np.empty(len(true_positives) + 1)
     envelope[-1] = 0.0
     np.divide(true_positives, false_positives + true_positives + np.spacing(1.0), out=envelope[:-1])
     envelope[-2::-1] = np.maximum.accumulate(envelope[-2::-1])
-    return envelope[np.searchsorted(true_positives / asked, RECALL_POINTS, side="left")]
+    return envelope[np.searchsorted(true_positives / num_people, RECALL_POINTS, side="left")]

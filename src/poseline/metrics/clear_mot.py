@@ -16,14 +16,14 @@ class TrackMatch(NamedTuple):
 
     Attributes:
         frame: position of the frame among those counted.
-        truth_id: the object's id.
+        ground_truth_id: the object's id.
         predicted_id: the track that was matched to it.
         distance: of the pair.
         previous_id: the track matched to it before, where this match is a switch; else None.
     """
 
     frame: int
-    truth_id: Hashable
+    ground_truth_id: Hashable
     predicted_id: Hashable
     distance: float
     previous_id: Hashable | None = None
@@ -32,7 +32,7 @@ class TrackMatch(NamedTuple):
 class ReachFrame(NamedTuple):
     """One frame for matching: ids on both sides and the distance of every (object, track) that may be paired."""
 
-    truth_ids: Sequence[Hashable]
+    ground_truth_ids: Sequence[Hashable]
     predicted_ids: Sequence[Hashable]
     reach: Mapping[tuple[Hashable, Hashable], float]
 
@@ -51,7 +51,7 @@ class ClearMotCounts:
         event_distance: what py-motmetrics' event table sums to: every pair within reach once, each detection again, and each
             transfer, first switch and migration again. poseval's MOTP rests on it.
         matches: the detections, frame by frame.
-        missed: (frame, truth_id) of every miss.
+        missed: (frame, ground_truth_id) of every miss.
     """
 
     misses: int = 0
@@ -91,24 +91,24 @@ def count_clear_mot(
     (1, 1, 1, 2, 0.0)
     """
     return count_reach(
-        ReachFrame(truth, predicted, reach_of(truth, predicted, np.asarray(distances, dtype=np.float64)))
-        for truth, predicted, distances in frames
+        ReachFrame(ground_truth, predicted, reach_of(ground_truth, predicted, np.asarray(distances, dtype=np.float64)))
+        for ground_truth, predicted, distances in frames
     )
 
 
 def reach_of(
-    truth_ids: Sequence[Hashable], predicted_ids: Sequence[Hashable], distances: Float[np.ndarray, "N M"]
+    ground_truth_ids: Sequence[Hashable], predicted_ids: Sequence[Hashable], distances: Float[np.ndarray, "N M"]
 ) -> dict[tuple[Hashable, Hashable], float]:
     """The distances that are finite by (object, track).
 
     Raises:
         ValueError: a matrix of another shape than the ids.
     """
-    if distances.shape != (len(truth_ids), len(predicted_ids)):
-        raise ValueError(f"distances: shape {distances.shape} for {len(truth_ids)} objects and {len(predicted_ids)} tracks")
+    if distances.shape != (len(ground_truth_ids), len(predicted_ids)):
+        raise ValueError(f"distances: shape {distances.shape} for {len(ground_truth_ids)} objects and {len(predicted_ids)} tracks")
     rows, columns = np.nonzero(np.isfinite(distances))
     values = distances[rows, columns].tolist()
-    return {(truth_ids[i], predicted_ids[j]): d for i, j, d in zip(rows.tolist(), columns.tolist(), values, strict=True)}
+    return {(ground_truth_ids[i], predicted_ids[j]): d for i, j, d in zip(rows.tolist(), columns.tolist(), values, strict=True)}
 
 
 def count_reach(frames: Iterable[ReachFrame]) -> ClearMotCounts:
@@ -120,16 +120,16 @@ def count_reach(frames: Iterable[ReachFrame]) -> ClearMotCounts:
     counts = ClearMotCounts()
     state = _Correspondences()
     for number, frame in enumerate(frames):
-        num_truth, num_predicted = len(frame.truth_ids), len(frame.predicted_ids)
-        if len(set(frame.truth_ids)) != num_truth or len(set(frame.predicted_ids)) != num_predicted:
+        num_ground_truth, num_predicted = len(frame.ground_truth_ids), len(frame.predicted_ids)
+        if len(set(frame.ground_truth_ids)) != num_ground_truth or len(set(frame.predicted_ids)) != num_predicted:
             raise ValueError(f"frame {number}: an id occurs twice")
         found = state.match_frame(number, frame, counts) if frame.reach else set()
-        counts.objects += num_truth
+        counts.objects += num_ground_truth
         counts.detections += len(found)
-        counts.misses += num_truth - len(found)
+        counts.misses += num_ground_truth - len(found)
         counts.false_positives += num_predicted - len(found)
-        if len(found) < num_truth:
-            counts.missed += [(number, truth) for truth in frame.truth_ids if truth not in found]
+        if len(found) < num_ground_truth:
+            counts.missed += [(number, ground_truth) for ground_truth in frame.ground_truth_ids if ground_truth not in found]
     return counts
 
 
@@ -146,37 +146,37 @@ class _Correspondences:
         counts.event_distance += sum(reach.values())
         found: set[Hashable] = set()
         taken: set[Hashable] = set()
-        for truth in frame.truth_ids:
-            track = self.track_of.get(truth, _NOBODY)
-            distance = reach.get((truth, track))
+        for ground_truth in frame.ground_truth_ids:
+            track = self.track_of.get(ground_truth, _NOBODY)
+            distance = reach.get((ground_truth, track))
             if distance is None or track in taken:
                 continue
-            found.add(truth)
+            found.add(ground_truth)
             taken.add(track)
             counts.distance += distance
             counts.event_distance += distance
-            counts.matches.append(TrackMatch(number, truth, track, distance))
-        if len(found) == len(frame.truth_ids):
+            counts.matches.append(TrackMatch(number, ground_truth, track, distance))
+        if len(found) == len(frame.ground_truth_ids):
             return found
         rest = [pair for pair in reach if pair[0] not in found and pair[1] not in taken]
-        for truth, track in _assign(frame, rest) if len(rest) > 1 else rest:
-            self._match_new(number, truth, track, reach[truth, track], counts)
-            found.add(truth)
+        for ground_truth, track in _assign(frame, rest) if len(rest) > 1 else rest:
+            self._match_new(number, ground_truth, track, reach[ground_truth, track], counts)
+            found.add(ground_truth)
         return found
 
-    def _match_new(self, number: int, truth: Hashable, track: Hashable, distance: float, counts: ClearMotCounts) -> None:
-        previous = self.track_of.get(truth, track)
+    def _match_new(self, number: int, ground_truth: Hashable, track: Hashable, distance: float, counts: ClearMotCounts) -> None:
+        previous = self.track_of.get(ground_truth, track)
         is_switch = previous != track
         if is_switch:
             counts.switches += 1
             counts.event_distance += 0.0 if track in self.object_of else distance
-        if self.object_of.get(track, truth) != truth:
-            counts.event_distance += distance if truth in self.track_of else 2 * distance
-        self.track_of[truth] = track
-        self.object_of[track] = truth
+        if self.object_of.get(track, ground_truth) != ground_truth:
+            counts.event_distance += distance if ground_truth in self.track_of else 2 * distance
+        self.track_of[ground_truth] = track
+        self.object_of[track] = ground_truth
         counts.distance += distance
         counts.event_distance += distance
-        counts.matches.append(TrackMatch(number, truth, track, distance, previous if is_switch else None))
+        counts.matches.append(TrackMatch(number, ground_truth, track, distance, previous if is_switch else None))
 
 
 _NOBODY = object()
@@ -184,15 +184,15 @@ _NOBODY = object()
 
 def _assign(frame: ReachFrame, pairs: Sequence[tuple[Hashable, Hashable]]) -> list[tuple[Hashable, Hashable]]:
     """The pairs of least total distance among the largest matchings within ``pairs``; ties fall by the frame's order of ids."""
-    row_of = {truth: i for i, truth in enumerate(frame.truth_ids)}
+    row_of = {ground_truth: i for i, ground_truth in enumerate(frame.ground_truth_ids)}
     column_of = {track: j for j, track in enumerate(frame.predicted_ids)}
-    rows, columns = [row_of[truth] for truth, _ in pairs], [column_of[track] for _, track in pairs]
+    rows, columns = [row_of[ground_truth] for ground_truth, _ in pairs], [column_of[track] for _, track in pairs]
     values = np.array([frame.reach[pair] for pair in pairs])
     limit = 2 * min(len(row_of), len(column_of)) * (np.abs(values).max() + 1) + 1
     cost = np.full((len(row_of), len(column_of)), limit)
     cost[rows, columns] = values
     chosen = zip(*(index.tolist() for index in linear_sum_assignment(cost)), strict=True)
-    return [(frame.truth_ids[i], frame.predicted_ids[j]) for i, j in chosen if cost[i, j] < limit]
+    return [(frame.ground_truth_ids[i], frame.predicted_ids[j]) for i, j in chosen if cost[i, j] < limit]
 
 
 def gate_similarity(similarity: Float[np.ndarray, "N M"], threshold: float) -> Float[np.ndarray, "N M"]:

@@ -77,32 +77,32 @@ def score_hota(frames: Sequence[TrackFrame], *, assign_by: Literal["tracks", "fr
     ``frame`` by similarity alone, as PoseTrack21's keypoint HOTA does.
 
     Reference:
-        Luiten et al., "HOTA", IJCV 2021; the figures of TrackEval.
+        Luiten et al., "HOTA", IJCV 2021; the values of TrackEval.
 
     >>> same = TrackFrame(np.array([1]), np.array([9]), np.array([[1.0]]))
     >>> score_hota([same, same]).metrics["hota"]
     1.0
     """
     indexed = index_frames(frames)
-    num_truth, num_predicted = count_appearances(indexed)
-    total_truth, total_predicted = float(num_truth.sum()), float(num_predicted.sum())
+    num_ground_truth, num_predicted = count_appearances(indexed)
+    total_truth, total_predicted = float(num_ground_truth.sum()), float(num_predicted.sum())
     zeros, ones = np.zeros(len(ALPHAS)), np.ones(len(ALPHAS))
     if not total_truth or not total_predicted:
         return HotaScore(zeros, zeros + total_truth, zeros + total_predicted, zeros, zeros, zeros, ones)
-    agreement = _track_agreement(indexed, num_truth, num_predicted) if assign_by == "tracks" else None
-    matched = np.zeros((len(ALPHAS), len(num_truth), len(num_predicted)))
+    agreement = _track_agreement(indexed, num_ground_truth, num_predicted) if assign_by == "tracks" else None
+    matched = np.zeros((len(ALPHAS), len(num_ground_truth), len(num_predicted)))
     similarity_sum = np.zeros(len(ALPHAS))
     for frame in indexed:
         similarity = frame.similarity
         if not similarity.size:
             continue
-        weight = similarity if agreement is None else agreement[np.ix_(frame.truth_ids, frame.predicted_ids)] * similarity
+        weight = similarity if agreement is None else agreement[np.ix_(frame.ground_truth_ids, frame.predicted_ids)] * similarity
         rows, columns = linear_sum_assignment(-weight)
         chosen = similarity[rows, columns]
         within = chosen[None] >= ALPHAS[:, None] - _EPSILON
         similarity_sum += (within * chosen).sum(axis=1)
-        matched[:, frame.truth_ids[rows], frame.predicted_ids[columns]] += within
-    return _association(matched, num_truth, num_predicted, similarity_sum)
+        matched[:, frame.ground_truth_ids[rows], frame.predicted_ids[columns]] += within
+    return _association(matched, num_ground_truth, num_predicted, similarity_sum)
 
 
 def combine_hota(scores: Sequence[HotaScore]) -> HotaScore:
@@ -125,16 +125,16 @@ def combine_hota(scores: Sequence[HotaScore]) -> HotaScore:
 
 
 def _track_agreement(
-    frames: Sequence[TrackFrame], num_truth: Float[np.ndarray, " G"], num_predicted: Float[np.ndarray, " T"]
+    frames: Sequence[TrackFrame], num_ground_truth: Float[np.ndarray, " G"], num_predicted: Float[np.ndarray, " T"]
 ) -> Float[np.ndarray, "G T"]:
-    """Jaccard index of each pair of tracks over the sequence, frames weighted by the pair's share of similarity."""
-    shared = np.zeros((len(num_truth), len(num_predicted)))
+    """Jaccard index of each pair of tracks over the sequence, frames weighted by the pair's part of the similarity."""
+    shared = np.zeros((len(num_ground_truth), len(num_predicted)))
     for frame in frames:
         similarity = frame.similarity
         union = similarity.sum(axis=0)[None] + similarity.sum(axis=1)[:, None] - similarity
-        share = np.divide(similarity, union, out=np.zeros_like(similarity), where=union > _EPSILON)
-        shared[np.ix_(frame.truth_ids, frame.predicted_ids)] += share
-    agreement: Float[np.ndarray, "G T"] = shared / (num_truth[:, None] + num_predicted[None] - shared)
+        part = np.divide(similarity, union, out=np.zeros_like(similarity), where=union > _EPSILON)
+        shared[np.ix_(frame.ground_truth_ids, frame.predicted_ids)] += part
+    agreement: Float[np.ndarray, "G T"] = shared / (num_ground_truth[:, None] + num_predicted[None] - shared)
     return agreement
 
 
@@ -150,11 +150,13 @@ def _geometric_mean(a: Float[np.ndarray, "19"], b: Float[np.ndarray, "19"]) -> F
 
 
 def _association(
-    matched: Float[np.ndarray, "19 G T"], num_truth: Float[np.ndarray, " G"], num_predicted: Float[np.ndarray, " T"],
+    matched: Float[np.ndarray, "19 G T"],
+    num_ground_truth: Float[np.ndarray, " G"],
+    num_predicted: Float[np.ndarray, " T"],
     similarity_sum: Float[np.ndarray, "19"],
 ) -> HotaScore:
     found = matched.sum(axis=(1, 2))
-    truth, predicted = num_truth[None, :, None], num_predicted[None, None]
+    ground_truth, predicted = num_ground_truth[None, :, None], num_predicted[None, None]
 
     def mean_over_matches(rate: Float[np.ndarray, "19 G T"]) -> Float[np.ndarray, "19"]:
         mean: Float[np.ndarray, "19"] = (matched * rate).sum(axis=(1, 2)) / np.maximum(1, found)
@@ -162,10 +164,10 @@ def _association(
 
     return HotaScore(
         true_positives=found,
-        false_negatives=num_truth.sum() - found,
+        false_negatives=num_ground_truth.sum() - found,
         false_positives=num_predicted.sum() - found,
-        ass_a=mean_over_matches(matched / np.maximum(1, truth + predicted - matched)),
-        ass_re=mean_over_matches(matched / np.maximum(1, truth)),
+        ass_a=mean_over_matches(matched / np.maximum(1, ground_truth + predicted - matched)),
+        ass_re=mean_over_matches(matched / np.maximum(1, ground_truth)),
         ass_pr=mean_over_matches(matched / np.maximum(1, predicted)),
         loc_a=np.maximum(1e-10, similarity_sum) / np.maximum(1e-10, found),
     )

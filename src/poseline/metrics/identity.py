@@ -59,7 +59,7 @@ class TrackQuality:
         partially_tracked: in 20 to 80 %.
         mostly_lost: in less than 20 %.
         matches: (sequence, match) of every detection; one with a previous id is a switch.
-        missed: (sequence, frame, truth id) of every miss.
+        missed: (sequence, frame, ground truth id) of every miss.
     """
 
     misses: int
@@ -95,54 +95,54 @@ def score_identity(sequences: Sequence[Sequence[TrackFrame]], *, threshold: floa
     totals = np.zeros(3, dtype=np.int64)
     for frames in sequences:
         indexed = index_frames(frames)
-        num_truth, num_predicted = count_appearances(indexed)
-        shared = np.zeros((len(num_truth), len(num_predicted)))
+        num_ground_truth, num_predicted = count_appearances(indexed)
+        shared = np.zeros((len(num_ground_truth), len(num_predicted)))
         for frame in indexed:
-            shared[np.ix_(frame.truth_ids, frame.predicted_ids)] += frame.similarity >= threshold
+            shared[np.ix_(frame.ground_truth_ids, frame.predicted_ids)] += frame.similarity >= threshold
         explained = int(shared[linear_sum_assignment(-shared)].sum())
-        totals += [explained, int(num_predicted.sum()) - explained, int(num_truth.sum()) - explained]
+        totals += [explained, int(num_predicted.sum()) - explained, int(num_ground_truth.sum()) - explained]
     return IdentityScore(*totals.tolist())
 
 
 def score_tracks(sequences: Sequence[Sequence[TrackFrame]], *, threshold: float = 0.5) -> TrackQuality:
-    """CLEAR MOT counts of whole objects, pairs allowed at similarity >= threshold; figures of py-motmetrics 1.4.
+    """CLEAR MOT counts of whole objects, pairs allowed at similarity >= threshold; values of py-motmetrics 1.4.
 
     Raises:
         ValueError: an id twice in a frame.
     """
-    results = [_count_sequence(frames, threshold) for frames in sequences]
-    lives = [life for counts, frames in zip(results, sequences, strict=True) for life in _lives(counts, frames)]
+    predictions = [_count_sequence(frames, threshold) for frames in sequences]
+    lives = [life for counts, frames in zip(predictions, sequences, strict=True) for life in _lives(counts, frames)]
     ratios = np.array([sum(life) / len(life) for life in lives])
-    detections = sum(counts.detections for counts in results)
+    detections = sum(counts.detections for counts in predictions)
     return TrackQuality(
-        misses=sum(counts.misses for counts in results),
-        false_positives=sum(counts.false_positives for counts in results),
-        switches=sum(counts.switches for counts in results),
+        misses=sum(counts.misses for counts in predictions),
+        false_positives=sum(counts.false_positives for counts in predictions),
+        switches=sum(counts.switches for counts in predictions),
         fragmentations=sum(_fragmentations(life) for life in lives),
-        objects=sum(counts.objects for counts in results),
+        objects=sum(counts.objects for counts in predictions),
         detections=detections,
-        similarity=1.0 - sum(counts.distance for counts in results) / detections if detections else 0.0,
+        similarity=1.0 - sum(counts.distance for counts in predictions) / detections if detections else 0.0,
         mostly_tracked=int((ratios >= 0.8).sum()),
         partially_tracked=int(((ratios >= 0.2) & (ratios < 0.8)).sum()),
         mostly_lost=int((ratios < 0.2).sum()),
-        matches=tuple((number, match) for number, counts in enumerate(results) for match in counts.matches),
-        missed=tuple((number, *miss) for number, counts in enumerate(results) for miss in counts.missed),
+        matches=tuple((number, match) for number, counts in enumerate(predictions) for match in counts.matches),
+        missed=tuple((number, *miss) for number, counts in enumerate(predictions) for miss in counts.missed),
     )
 
 
 def _count_sequence(frames: Sequence[TrackFrame], threshold: float) -> ClearMotCounts:
     return count_clear_mot(
-        (frame.truth_ids.tolist(), frame.predicted_ids.tolist(), gate_similarity(frame.similarity, threshold)) for frame in frames
+        (frame.ground_truth_ids.tolist(), frame.predicted_ids.tolist(), gate_similarity(frame.similarity, threshold)) for frame in frames
     )
 
 
 def _lives(counts: ClearMotCounts, frames: Sequence[TrackFrame]) -> list[list[bool]]:
     """For each object, frame after frame of its presence, whether it was found."""
-    found = {(match.frame, match.truth_id) for match in counts.matches}
+    found = {(match.frame, match.ground_truth_id) for match in counts.matches}
     lives: dict[int, list[bool]] = {}
     for number, frame in enumerate(frames):
-        for truth in frame.truth_ids.tolist():
-            lives.setdefault(truth, []).append((number, truth) in found)
+        for ground_truth in frame.ground_truth_ids.tolist():
+            lives.setdefault(ground_truth, []).append((number, ground_truth) in found)
     return list(lives.values())
 
 

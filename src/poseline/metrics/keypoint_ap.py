@@ -4,44 +4,65 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from poseline.core.similarity import oks_pairs
-from poseline.metrics.average_precision import precision_recall
 from poseline.metrics.keypoint_types import (
     AREA_NAMES,
     AREA_RANGES,
     COCO_SIGMAS,
     OKS_THRESHOLDS,
-    CocoResults,
-    CocoScore,
-    CocoTruth,
-    MatchTable,
+    GroundTruth,
+    Predictions,
 )
+from poseline.metrics.match_table import MatchTable, precision_recall
 from poseline.metrics.matching import pair_up, rank_detections, tabulate_matches
 
 Engine = Literal["poseline", "pycocotools"]
 METRIC_KEYS = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
 
 
+@dataclass(frozen=True)
+class KeypointScore:
+    """The score of one set of predictions.
+
+    Attributes:
+        metrics: fractions; None where no person is counted.
+        matches: the table that the bootstrap re-weights.
+        precision: float64 [S, T, 101] at the recall points 0, .01, ..., 1; NaN where no person is counted.
+        recall: float64 [S, T], the highest reached.
+    """
+
+    metrics: dict[str, float | None]
+    matches: MatchTable
+    precision: Float[np.ndarray, "S T 101"]
+    recall: Float[np.ndarray, "S T"]
+
+    @property
+    def pr_curves(self) -> Float[np.ndarray, "T 101"]:
+        """Precision at the 101 recall points for each OKS threshold, all sizes."""
+        return self.precision[0]
+
+
 def score_coco(
-    truth: CocoTruth,
-    results: CocoResults,
+    ground_truth: GroundTruth,
+    predictions: Predictions,
     *,
     sigmas: Float[np.ndarray, " K"] | None = None,
     max_detections: int = 20,
     engine: Engine = "poseline",
-) -> CocoScore:
-    """The ten COCO keypoint numbers as fractions (None where nobody of that size is asked for), and the matches.
+) -> KeypointScore:
+    """The ten COCO keypoint numbers as fractions (None where there is no person of that size), and the matches.
 
     Args:
-        truth: annotated people.
-        results: detected poses.
+        ground_truth: annotated people.
+        predictions: detected poses.
         sigmas: OKS fall-off per keypoint; COCO's 17 where None.
-        max_detections: the best so many per picture count.
+        max_detections: the best so many per image count.
         engine: ``pycocotools`` takes the numbers from the official tool (slow); a test holds the other to the same bits.
 
     Raises:
@@ -50,65 +71,65 @@ def score_coco(
     Reference:
         https://cocodataset.org/#keypoints-eval; pycocotools COCOeval(iouType="keypoints").
     """
-    matches = match_coco(truth, results, sigmas=sigmas, max_detections=max_detections)
+    matches = match_coco(ground_truth, predictions, sigmas=sigmas, max_detections=max_detections)
     precision, recall = precision_recall(matches)
     metrics = summarize(precision, recall)
     if engine == "pycocotools":
-        metrics = score_with_pycocotools(truth, results, sigmas=sigmas, max_detections=max_detections)
-    return CocoScore(metrics=metrics, matches=matches, precision=precision, recall=recall)
+        metrics = score_with_pycocotools(ground_truth, predictions, sigmas=sigmas, max_detections=max_detections)
+    return KeypointScore(metrics=metrics, matches=matches, precision=precision, recall=recall)
 
 
 def match_coco(
-    truth: CocoTruth,
-    results: CocoResults,
+    ground_truth: GroundTruth,
+    predictions: Predictions,
     *,
     sigmas: Float[np.ndarray, " K"] | None = None,
     max_detections: int = 20,
     thresholds: Float[np.ndarray, " T"] = OKS_THRESHOLDS,
-    truth_outside: Bool[np.ndarray, "S G"] | None = None,
-    results_outside: Bool[np.ndarray, "S N"] | None = None,
+    ground_truth_outside: Bool[np.ndarray, "S G"] | None = None,
+    predictions_outside: Bool[np.ndarray, "S N"] | None = None,
     slices: tuple[str, ...] = AREA_NAMES,
     oks_area: Float[np.ndarray, " G"] | None = None,
 ) -> MatchTable:
     """The table of matches; by default in COCO's three slices of size.
 
     Args:
-        truth: annotated people.
-        results: detected poses.
+        ground_truth: annotated people.
+        predictions: detected poses.
         sigmas: OKS fall-off per keypoint; COCO's 17 where None.
-        max_detections: the best so many per picture count.
+        max_detections: the best so many per image count.
         thresholds: OKS from which a detection may take a person.
-        truth_outside: people who are not asked for in a slice (crowds and unlabelled people never are).
-        results_outside: detections that are not punished in a slice when they find nobody.
+        ground_truth_outside: people who do not count in a slice (crowds and unlabelled people never are).
+        predictions_outside: detections that are no false positives in a slice when they match no person.
         slices: the names.
-        oks_area: px² that OKS divides by, where it is not the truth's own.
+        oks_area: px² that OKS divides by, where it is not the ground truth's own.
     """
     constants = COCO_SIGMAS if sigmas is None else np.asarray(sigmas, dtype=np.float64)
-    if len(constants) != truth.keypoints.shape[1]:
-        raise ValueError(f"sigmas: expected {truth.keypoints.shape[1]}, one a keypoint of the truth, got {len(constants)}")
-    if truth_outside is None or results_outside is None:
-        truth_outside, results_outside = _outside_areas(truth.area), _outside_areas(results.area)
-    kept, ranks = rank_detections(results.image_index, results.scores, max_detections)
-    images = results.image_index[kept]
-    detections, people = pair_up(images, truth.image_index, len(truth.image_ids))
+    if len(constants) != ground_truth.keypoints.shape[1]:
+        raise ValueError(f"sigmas: expected {ground_truth.keypoints.shape[1]}, one a keypoint of the ground truth, got {len(constants)}")
+    if ground_truth_outside is None or predictions_outside is None:
+        ground_truth_outside, predictions_outside = _outside_areas(ground_truth.area), _outside_areas(predictions.area)
+    kept, ranks = rank_detections(predictions.image_index, predictions.scores, max_detections)
+    images = predictions.image_index[kept]
+    detections, people = pair_up(images, ground_truth.image_index, len(ground_truth.image_ids))
     similarity = oks_pairs(
-        results.keypoints[kept[detections]],
-        truth.keypoints[people],
-        truth.visibility[people],
-        (truth.area if oks_area is None else oks_area)[people],
+        predictions.keypoints[kept[detections]],
+        ground_truth.keypoints[people],
+        ground_truth.visibility[people],
+        (ground_truth.area if oks_area is None else oks_area)[people],
         constants,
-        bbox_xywh_b=truth.bbox_xywh[people],
+        bbox_xywh_b=ground_truth.bbox_xywh[people],
     )
     return tabulate_matches(
-        truth,
+        ground_truth,
         similarity,
         (detections, people),
         kept=kept,
         images=images,
         ranks=ranks,
-        scores=results.scores[kept],
-        truth_ignored=truth_outside | truth.ignored,
-        unpunished=results_outside[:, kept],
+        scores=predictions.scores[kept],
+        ground_truth_ignored=ground_truth_outside | ground_truth.ignored,
+        unmatched_ignored=predictions_outside[:, kept],
         thresholds=thresholds,
         slices=slices,
     )
@@ -124,7 +145,7 @@ def summarize(precision: Float[np.ndarray, "S T 101"], recall: Float[np.ndarray,
 
 
 def score_with_pycocotools(
-    truth: CocoTruth, results: CocoResults, *, sigmas: Float[np.ndarray, " K"] | None = None, max_detections: int = 20
+    ground_truth: GroundTruth, predictions: Predictions, *, sigmas: Float[np.ndarray, " K"] | None = None, max_detections: int = 20
 ) -> dict[str, float | None]:
     """The ten numbers from the official tool, run on the same arrays with its printing silenced."""
     from pycocotools.coco import COCO
@@ -133,11 +154,11 @@ def score_with_pycocotools(
     with contextlib.redirect_stdout(io.StringIO()):
         official_truth, official_results = COCO(), COCO()
         official_truth.dataset = {
-            "images": [{"id": int(image)} for image in truth.image_ids],
+            "images": [{"id": int(image)} for image in ground_truth.image_ids],
             "categories": [{"id": 1, "name": "person"}],
-            "annotations": _official_truth(truth),
+            "annotations": _official_truth(ground_truth),
         }
-        official_results.dataset = {**official_truth.dataset, "annotations": _official_results(truth, results)}
+        official_results.dataset = {**official_truth.dataset, "annotations": _official_results(ground_truth, predictions)}
         official_truth.createIndex()
         official_results.createIndex()
         evaluation = COCOeval(official_truth, official_results, "keypoints")
@@ -151,37 +172,39 @@ def score_with_pycocotools(
     return summarize(precision, recall)
 
 
-def _official_truth(truth: CocoTruth) -> list[dict[str, object]]:
-    points = np.concatenate([truth.keypoints, truth.visibility[..., None]], axis=2).reshape(len(truth), 3 * truth.keypoints.shape[1])
+def _official_truth(ground_truth: GroundTruth) -> list[dict[str, object]]:
+    points = np.concatenate([ground_truth.keypoints, ground_truth.visibility[..., None]], axis=2).reshape(
+        len(ground_truth), 3 * ground_truth.keypoints.shape[1]
+    )
     # Ids from 1: the official tool takes id 0 for "not matched".
     return [
         {
             "id": index + 1,
-            "image_id": int(truth.image_ids[truth.image_index[index]]),
+            "image_id": int(ground_truth.image_ids[ground_truth.image_index[index]]),
             "category_id": 1,
             "keypoints": points[index].tolist(),
-            "num_keypoints": int(truth.num_keypoints[index]),
-            "area": float(truth.area[index]),
-            "bbox": truth.bbox_xywh[index].tolist(),
-            "iscrowd": int(truth.is_crowd[index]),
+            "num_keypoints": int(ground_truth.num_keypoints[index]),
+            "area": float(ground_truth.area[index]),
+            "bbox": ground_truth.bbox_xywh[index].tolist(),
+            "iscrowd": int(ground_truth.is_crowd[index]),
         }
-        for index in range(len(truth))
+        for index in range(len(ground_truth))
     ]
 
 
-def _official_results(truth: CocoTruth, results: CocoResults) -> list[dict[str, object]]:
-    points = np.concatenate([results.keypoints, results.keypoint_scores[..., None]], axis=2)
-    points = points.reshape(len(results), 3 * results.keypoints.shape[1])
+def _official_results(ground_truth: GroundTruth, predictions: Predictions) -> list[dict[str, object]]:
+    points = np.concatenate([predictions.keypoints, predictions.keypoint_scores[..., None]], axis=2)
+    points = points.reshape(len(predictions), 3 * predictions.keypoints.shape[1])
     return [
         {
             "id": index + 1,
-            "image_id": int(truth.image_ids[results.image_index[index]]),
+            "image_id": int(ground_truth.image_ids[predictions.image_index[index]]),
             "category_id": 1,
             "keypoints": points[index].tolist(),
-            "score": float(results.scores[index]),
-            "area": float(results.area[index]),
+            "score": float(predictions.scores[index]),
+            "area": float(predictions.area[index]),
         }
-        for index in range(len(results))
+        for index in range(len(predictions))
     ]
 
 

@@ -1,9 +1,8 @@
-"""What the COCO-style scores take and give: truth, results, the table of matches, and the score."""
+"""What the COCO-style metrics are computed from: ground truth and predictions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,17 +11,16 @@ from poseline.errors import DataError
 
 COCO_SIGMAS = np.array([0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89]) / 10.0
 OKS_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 AREA_NAMES = ("all", "medium", "large")
 AREA_RANGES = np.array([[0.0, 1e5**2], [32.0**2, 96.0**2], [96.0**2, 1e5**2]])
 
 
 @dataclass(frozen=True)
-class CocoTruth:
-    """People annotated in I pictures, ordered by picture and then as the file has them.
+class GroundTruth:
+    """People annotated in I images, ordered by image and then as the file has them.
 
     Attributes:
-        image_ids: int64 [I], ascending; pictures without people are among them.
+        image_ids: int64 [I], ascending; images without people are among them.
         image_index: int64 [G], each person's position in ``image_ids``, ascending.
         annotation_ids: int64 [G].
         keypoints: float64 [G, K, 2], pixels.
@@ -30,8 +28,8 @@ class CocoTruth:
         area: float64 [G], px².
         bbox_xywh: float64 [G, 4], pixels.
         is_crowd: bool [G].
-        num_keypoints: int64 [G], as the file says; a person with 0 is ignored, neither asked for nor punished.
-        crowd_index: float64 [I] or None: CrowdPose's share of other people's joints in the boxes.
+        num_keypoints: int64 [G], as the file says; a person with 0 is ignored, ignored.
+        crowd_index: float64 [I] or None: CrowdPose's fraction of other people's joints in the boxes.
     """
 
     image_ids: Int[np.ndarray, " I"]
@@ -50,7 +48,7 @@ class CocoTruth:
 
     @property
     def ignored(self) -> Bool[np.ndarray, " G"]:
-        """People that are neither asked for nor punished: crowds and those without a labelled keypoint."""
+        """People that are ignored: crowds and those without a labelled keypoint."""
         return self.is_crowd | (self.num_keypoints == 0)
 
     @classmethod
@@ -67,15 +65,15 @@ class CocoTruth:
         is_crowd: Bool[np.ndarray, " G"] | None = None,
         num_keypoints: Int[np.ndarray, " G"] | None = None,
         crowd_index: Float[np.ndarray, " I"] | None = None,
-    ) -> CocoTruth:
-        """Truth from arrays in any order; ``image_ids`` names every picture, also those without people.
+    ) -> GroundTruth:
+        """Ground truth from arrays in any order; ``image_ids`` names every image, also those without people.
 
         Raises:
-            DataError: a person of a picture that is not named, a picture named twice, or shapes that do not agree.
+            DataError: a person of an image that is not named, an image named twice, or shapes that do not agree.
         """
         ids, first = np.unique(np.asarray(image_ids, dtype=np.int64), return_index=True)
         if len(ids) != len(image_ids):
-            raise DataError(f"image_ids: {len(image_ids) - len(ids)} pictures are named twice")
+            raise DataError(f"image_ids: {len(image_ids) - len(ids)} images are named twice")
         index = locate_images(ids, person_image_ids, "truth")
         count = len(index)
         flags = np.asarray(visibility)
@@ -98,11 +96,11 @@ class CocoTruth:
 
 
 @dataclass(frozen=True)
-class CocoResults:
-    """N detected poses over the truth's pictures, in file order.
+class Predictions:
+    """N detected poses over the ground truth's images, in file order.
 
     Attributes:
-        image_index: int64 [N], position in the truth's ``image_ids``.
+        image_index: int64 [N], position in the ground truth's ``image_ids``.
         keypoints: float64 [N, K, 2], pixels.
         keypoint_scores: float64 [N, K].
         scores: float64 [N], of the whole pose.
@@ -121,24 +119,24 @@ class CocoResults:
     @classmethod
     def from_arrays(
         cls,
-        truth: CocoTruth,
+        ground_truth: GroundTruth,
         image_ids: Int[np.ndarray, " N"],
         *,
         keypoints: Float[np.ndarray, "N K 2"],
         scores: Float[np.ndarray, " N"],
         keypoint_scores: Float[np.ndarray, "N K"] | None = None,
         area: Float[np.ndarray, " N"] | None = None,
-    ) -> CocoResults:
+    ) -> Predictions:
         """Results from arrays in any order.
 
         Raises:
-            DataError: a picture that the truth lacks, a number that is not finite, or shapes that do not agree.
+            DataError: an image that the ground truth lacks, a number that is not finite, or shapes that do not agree.
         """
-        index = locate_images(truth.image_ids, image_ids, "results")
-        points = np.asarray(keypoints, dtype=np.float64).reshape(len(index), truth.keypoints.shape[1], 2)
+        index = locate_images(ground_truth.image_ids, image_ids, "results")
+        points = np.asarray(keypoints, dtype=np.float64).reshape(len(index), ground_truth.keypoints.shape[1], 2)
         values = np.asarray(scores, dtype=np.float64).reshape(len(index))
         if not np.isfinite(values).all() or not np.isfinite(points).all():
-            raise DataError("results: expected finite scores and keypoints, got NaN or infinity")
+            raise DataError("predictions: expected finite scores and keypoints, got NaN or infinity")
         extent = np.prod(np.ptp(points, axis=1), axis=1) if len(index) else np.zeros(0)
         return cls(
             image_index=index,
@@ -147,58 +145,6 @@ class CocoResults:
             scores=values,
             area=extent if area is None else np.asarray(area, dtype=np.float64).reshape(len(index)),
         )
-
-
-@dataclass(frozen=True)
-class MatchTable:
-    """Which detection found a person, at each threshold and in each slice; enough to score any re-weighting of pictures.
-
-    Attributes:
-        image_ids: int64 [I].
-        image_index: int64 [D]; the rows are ordered by picture and within it by falling score.
-        detection_index: int64 [D], position in the results.
-        scores: float64 [D].
-        matched: bool [S, D, T], the detection found a person (who may be an ignored one).
-        ignored: bool [S, D, T], the detection counts neither as right nor as wrong.
-        truth_counts: int64 [S, I], people asked for.
-        slices: S names, the first is ``all``.
-        thresholds: float64 [T].
-        truth_index: int32 [S, D, T], the person found (position in the truth), -1 none; None in a table read from a file.
-    """
-
-    unit: ClassVar[str] = "pictures"
-    image_ids: Int[np.ndarray, " I"]
-    image_index: Int[np.ndarray, " D"]
-    detection_index: Int[np.ndarray, " D"]
-    scores: Float[np.ndarray, " D"]
-    matched: Bool[np.ndarray, "S D T"]
-    ignored: Bool[np.ndarray, "S D T"]
-    truth_counts: Int[np.ndarray, "S I"]
-    slices: tuple[str, ...] = AREA_NAMES
-    thresholds: Float[np.ndarray, " T"] = field(default_factory=lambda: OKS_THRESHOLDS)
-    truth_index: Int[np.ndarray, "S D T"] | None = None
-
-
-@dataclass(frozen=True)
-class CocoScore:
-    """The score of one set of results.
-
-    Attributes:
-        metrics: fractions; None where no person is asked for.
-        matches: the table that the bootstrap re-weights.
-        precision: float64 [S, T, 101] at the recall points 0, .01, ..., 1; NaN where no person is asked for.
-        recall: float64 [S, T], the highest reached.
-    """
-
-    metrics: dict[str, float | None]
-    matches: MatchTable
-    precision: Float[np.ndarray, "S T 101"]
-    recall: Float[np.ndarray, "S T"]
-
-    @property
-    def pr_curves(self) -> Float[np.ndarray, "T 101"]:
-        """Precision at the 101 recall points for each OKS threshold, all sizes."""
-        return self.precision[0]
 
 
 def locate_images(image_ids: Int[np.ndarray, " I"], wanted: Int[np.ndarray, " N"], what: str) -> Int[np.ndarray, " N"]:
@@ -212,5 +158,7 @@ def locate_images(image_ids: Int[np.ndarray, " I"], wanted: Int[np.ndarray, " N"
     known = np.isin(wanted, image_ids)
     if not known.all():
         missing = np.unique(wanted[~known])
-        raise DataError(f"{what}: {len(missing)} pictures are not in the truth, the first is image_id {missing[0]}. Give the same split.")
+        raise DataError(
+            f"{what}: {len(missing)} images are not in the ground truth, the first is image_id {missing[0]}. Give the same split."
+        )
     return index.astype(np.int64)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from poseline.datasets.json_files import Json, expect_list, expect_mapping, integer, numbers, read_json
 from poseline.errors import DataError
-from poseline.metrics.pckh import MPII_GROUPS, MPII_JOINTS, head_size_from_box
+from poseline.metrics.pckh import MPII_GROUPS, MPII_JOINTS
 from poseline.metrics.posetrack_ap import average_precision, label_joints, pair_joints, rank_scores
 
 # The multi-person benchmark has 14 joints; upper neck and head top make up the head.
@@ -26,7 +26,7 @@ class GroupPeople:
         group_ids: int64 [N].
         keypoints: float64 [N, 16, 2], pixels.
         present: bool [N, 16]: annotated, or predicted.
-        scores: float64 [N, 16], of predicted joints; ones in truth.
+        scores: float64 [N, 16], of predicted joints; ones in ground_truth.
         head_size: float64 [N], pixels; ones in predictions.
     """
 
@@ -59,7 +59,7 @@ class GroupScore:
 
 @dataclass(frozen=True)
 class LabelledGroups:
-    """D poses of G groups, judged.
+    """D poses of G groups with each joint right or wrong: enough to score any re-weighting of the groups.
 
     Attributes:
         group_ids: int64 [G].
@@ -67,56 +67,76 @@ class LabelledGroups:
         labels: bool [D, 16], the joint is right.
         scores: float64 [D, 16].
         present: bool [D, 16], the joint is predicted.
-        asked: int64 [G, 16], annotated joints.
+        num_annotated: int64 [G, 16], annotated joints.
     """
 
+    unit: ClassVar[str] = "groups"
     group_ids: Int[np.ndarray, " G"]
     owners: Int[np.ndarray, " D"]
     labels: Bool[np.ndarray, "D 16"]
     scores: Float[np.ndarray, "D 16"]
     present: Bool[np.ndarray, "D 16"]
-    asked: Int[np.ndarray, "G 16"]
+    num_annotated: Int[np.ndarray, "G 16"]
+
+    @property
+    def image_ids(self) -> Int[np.ndarray, " G"]:
+        """The groups: what is drawn in a resample, as images are elsewhere."""
+        return self.group_ids
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the table gives."""
+        return ("map", *(f"map_{name}" for name in MULTI_PARTS))
+
+    def gives(self, metric: str) -> bool:
+        """Whether the table can rate a metric."""
+        return metric in self.metrics
+
+    def rate(self, weights: Int[np.ndarray, "B G"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+        """Each metric under each row of group weights; NaN where nothing is annotated."""
+        rated = [rate_groups(self, row.astype(np.int64)).metrics for row in weights]
+        return {name: np.array([row[name] for row in rated], dtype=np.float64) for name in metrics}
 
 
-def score_mpii_multi(truth: GroupPeople, predictions: GroupPeople) -> GroupScore:
+def score_mpii_multi(ground_truth: GroupPeople, predictions: GroupPeople) -> GroupScore:
     """AP of every joint at PCKh 0.5 over the groups, and the mean of the seven parts.
 
     Within a group each pose goes to the person with whom it shares the largest part of joints, and each person keeps the best such
     pose; the joints of other poses are all false. Groups without people are left out.
 
     Raises:
-        DataError: predictions for a group that the truth lacks.
+        DataError: predictions for a group that the ground truth lacks.
 
     Reference:
         Pishchulin et al., DeepCut, CVPR 2016; MPII multi-person evaluation.
     """
-    labelled = label_groups(truth, predictions)
+    labelled = label_groups(ground_truth, predictions)
     return rate_groups(labelled, np.ones(len(labelled.group_ids), dtype=np.int64))
 
 
-def label_groups(truth: GroupPeople, predictions: GroupPeople) -> LabelledGroups:
+def label_groups(ground_truth: GroupPeople, predictions: GroupPeople) -> LabelledGroups:
     """Every pose's joints, right or wrong, group by group: what re-weighted groups are scored from.
 
     Raises:
-        DataError: predictions for a group that the truth lacks.
+        DataError: predictions for a group that the ground truth lacks.
     """
-    groups = np.unique(truth.group_ids)
+    groups = np.unique(ground_truth.group_ids)
     unknown = np.setdiff1d(predictions.group_ids, groups)
     if len(unknown):
-        raise DataError(f"predictions: group {unknown[0]} is not in the truth ({len(unknown)} such groups). Give the same split.")
+        raise DataError(f"predictions: group {unknown[0]} is not in the ground truth ({len(unknown)} such groups). Give the same split.")
     labels, order, owners = [np.zeros((0, 16), bool)], [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-    asked = np.zeros((len(groups), 16), dtype=np.int64)
+    num_annotated = np.zeros((len(groups), 16), dtype=np.int64)
     for number, group in enumerate(groups):
-        people, poses = np.flatnonzero(truth.group_ids == group), np.flatnonzero(predictions.group_ids == group)
-        asked[number] = truth.present[people].sum(axis=0)
+        people, poses = np.flatnonzero(ground_truth.group_ids == group), np.flatnonzero(predictions.group_ids == group)
+        num_annotated[number] = ground_truth.present[people].sum(axis=0)
         if not len(poses):
             continue
         pairs = pair_joints(
             predictions.keypoints[poses][:, MULTI_JOINTS],
             predictions.present[poses][:, MULTI_JOINTS],
-            truth=truth.keypoints[people][:, MULTI_JOINTS],
-            has_truth=truth.present[people][:, MULTI_JOINTS],
-            head_size=truth.head_size[people],
+            ground_truth=ground_truth.keypoints[people][:, MULTI_JOINTS],
+            has_ground_truth=ground_truth.present[people][:, MULTI_JOINTS],
+            head_size=ground_truth.head_size[people],
         )
         found = np.zeros((len(poses), 16), dtype=bool)
         found[:, MULTI_JOINTS] = label_joints(pairs)
@@ -125,67 +145,29 @@ def label_groups(truth: GroupPeople, predictions: GroupPeople) -> LabelledGroups
         owners.append(np.full(len(poses), number))
     rows = np.concatenate(order)
     return LabelledGroups(
-        groups, np.concatenate(owners), np.concatenate(labels), predictions.scores[rows], predictions.present[rows], asked
+        groups, np.concatenate(owners), np.concatenate(labels), predictions.scores[rows], predictions.present[rows], num_annotated
     )
 
 
 def rate_groups(labelled: LabelledGroups, weights: Int[np.ndarray, " G"]) -> GroupScore:
     """The score with each group counted as often as its weight says."""
     rows = np.repeat(np.arange(len(labelled.owners)), weights[labelled.owners])
-    joints = _rate_joints(labelled.labels[rows], labelled.scores[rows], labelled.present[rows], weights @ labelled.asked)
+    joints = _rate_joints(labelled.labels[rows], labelled.scores[rows], labelled.present[rows], weights @ labelled.num_annotated)
     parts = {name: _mean([joints[MPII_JOINTS[member]] for member in members]) for name, members in MULTI_PARTS.items()}
     return GroupScore(mean=_mean(list(parts.values())), parts=parts, joints=joints)
 
 
-def read_groups(path: Path, *, truth: bool) -> GroupPeople:
-    """People of a JSON list of {group, keypoints: 16 x [x, y, flag or score]}, and in truth head_box [x1, y1, x2, y2].
-
-    A joint whose third number is not above 0 is not annotated (truth) or not predicted; scores are those numbers.
-
-    Raises:
-        DataError: missing, cut short or in another form; a number that is not finite; a head box of no size.
-    """
-    path = Path(path)
-    entries = expect_list(read_json(path), where=str(path))
-    if not entries:
-        raise DataError(f"{path}: expected at least one person, got an empty list. Give another file.")
-    group_ids, points, heads = [], [], []
-    for index, value in enumerate(entries):
-        where = f"{path}: entry {index}"
-        entry = expect_mapping(value, where=where)
-        group_ids.append(integer(entry, "group", where=where))
-        points.append(_joints(entry.get("keypoints"), where))
-        heads.append(numbers(entry.get("head_box"), 4, where=f"{where}: 'head_box'") if truth else [0.0, 0.0, 1.0, 1.0])
-    joints = np.array(points)
-    head_size = head_size_from_box(np.array(heads))
-    if not np.isfinite(joints).all():
-        raise DataError(f"{path}: entry {np.argwhere(~np.isfinite(joints))[0][0]}: expected finite numbers. Fix the file.")
-    if truth and not (head_size > 0).all():
-        raise DataError(f"{path}: entry {int(np.argmin(head_size > 0))}: expected a head box with a size. Fix the file.")
-    return GroupPeople(
-        group_ids=np.array(group_ids, dtype=np.int64),
-        keypoints=joints[..., :2],
-        present=joints[..., 2] > 0,
-        scores=joints[..., 2],
-        head_size=head_size,
-    )
-
-
-def _joints(value: Json, where: str) -> list[list[float]]:
-    rows = expect_list(value, where=f"{where}: 'keypoints'")
-    if len(rows) != 16:
-        raise DataError(f"{where}: {len(rows)} keypoints, skeleton 'mpii16' has 16. Fix the file.")
-    return [numbers(row, 3, where=f"{where}: keypoint {joint}") for joint, row in enumerate(rows)]
-
-
 def _rate_joints(
-    labels: Bool[np.ndarray, "D 16"], scores: Float[np.ndarray, "D 16"], present: Bool[np.ndarray, "D 16"], asked: Int[np.ndarray, " 16"]
+    labels: Bool[np.ndarray, "D 16"],
+    scores: Float[np.ndarray, "D 16"],
+    present: Bool[np.ndarray, "D 16"],
+    num_annotated: Int[np.ndarray, " 16"],
 ) -> dict[str, float | None]:
     rated: dict[str, float | None] = {}
     for joint in MULTI_JOINTS:
         rows = np.flatnonzero(present[:, joint])
         order = rows[rank_scores(scores[rows, joint], ties="stable")]
-        rated[MPII_JOINTS[joint]] = average_precision(labels[order, joint], int(asked[joint]))[0] if asked[joint] else None
+        rated[MPII_JOINTS[joint]] = average_precision(labels[order, joint], int(num_annotated[joint]))[0] if num_annotated[joint] else None
     return rated
 
 

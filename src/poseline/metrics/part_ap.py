@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from poseline.errors import DataError
-from poseline.metrics.keypoint_ap import score_coco
-from poseline.metrics.keypoint_types import COCO_SIGMAS, CocoResults, CocoScore, CocoTruth
+from poseline.metrics.keypoint_ap import KeypointScore, score_coco
+from poseline.metrics.keypoint_types import COCO_SIGMAS, GroundTruth, Predictions
+from poseline.metrics.match_table import MatchTable
 
 _FOOT_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 _FACE_SIGMAS = (
@@ -30,7 +32,41 @@ WHOLEBODY_RANGES = {"body": (0, 17), "foot": (17, 23), "face": (23, 91), "leftha
 HALPE_RANGES = {"body": (0, 20), "foot": (20, 26), "face": (26, 94), "hand": (94, 136), "whole": (0, 136)}
 
 
-def score_wholebody(truth: CocoTruth, results: CocoResults) -> dict[str, CocoScore]:
+@dataclass(frozen=True, eq=False)
+class PartTable:
+    """The tables of matches of each part of the body over the same images; enough to score any re-weighting of the images."""
+
+    unit: ClassVar[str] = "images"
+    parts: Mapping[str, MatchTable]
+
+    @property
+    def image_ids(self) -> Int[np.ndarray, " I"]:
+        """The images that all parts share."""
+        return self.parts["whole"].image_ids
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the table gives: those of the whole, and AP and AR of each part."""
+        sides = ("ap_hand", "ar_hand") if "lefthand" in self.parts else ()
+        return ("ap", "ap50", "ap75", "ar", *(f"{kind}_{part}" for part in self.parts for kind in ("ap", "ar")), *sides)
+
+    def gives(self, metric: str) -> bool:
+        """Whether the table can rate a metric."""
+        return metric in self.metrics
+
+    def rate(self, weights: Int[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+        """Each metric under each row of image weights; NaN where no person is counted."""
+        values = self.parts["whole"].rate(weights, ["ap", "ap50", "ap75", "ar"])
+        for part, table in self.parts.items():
+            rated = table.rate(weights, ["ap", "ar"])
+            values |= {f"{kind}_{part}": rated[kind] for kind in ("ap", "ar")}
+        if "lefthand" in self.parts:
+            for kind in ("ap", "ar"):
+                values[f"{kind}_hand"] = (values[f"{kind}_lefthand"] + values[f"{kind}_righthand"]) / 2
+        return {name: values[name] for name in metrics}
+
+
+def score_wholebody(ground_truth: GroundTruth, predictions: Predictions) -> dict[str, KeypointScore]:
     """The COCO scores of body, foot, face, lefthand, righthand and whole, of 133 keypoints; ``summarize_parts`` makes them flat.
 
     Every part is matched by itself, with the person's area and score; people without a labelled keypoint of it are ignored.
@@ -41,10 +77,10 @@ def score_wholebody(truth: CocoTruth, results: CocoResults) -> dict[str, CocoSco
     Reference:
         Jin et al., Whole-Body Human Pose Estimation in the Wild, ECCV 2020, and its evaluation's sigmas.
     """
-    return _score_ranges(truth, results, WHOLEBODY_SIGMAS, WHOLEBODY_RANGES, "wholebody133")
+    return _score_ranges(ground_truth, predictions, WHOLEBODY_SIGMAS, WHOLEBODY_RANGES, "wholebody133")
 
 
-def score_halpe(truth: CocoTruth, results: CocoResults) -> dict[str, CocoScore]:
+def score_halpe(ground_truth: GroundTruth, predictions: Predictions) -> dict[str, KeypointScore]:
     """The COCO scores of body (20), foot, face, hand and whole, of Halpe's 136 keypoints; of 26: body, foot and whole.
 
     Raises:
@@ -53,13 +89,13 @@ def score_halpe(truth: CocoTruth, results: CocoResults) -> dict[str, CocoScore]:
     Reference:
         Fang et al., AlphaPose, TPAMI 2022; the Halpe-FullBody evaluation's sigmas.
     """
-    if truth.keypoints.shape[1] == 26:
+    if ground_truth.keypoints.shape[1] == 26:
         ranges = {"body": (0, 20), "foot": (20, 26), "whole": (0, 26)}
-        return _score_ranges(truth, results, HALPE_SIGMAS[:26], ranges, "halpe26")
-    return _score_ranges(truth, results, HALPE_SIGMAS, HALPE_RANGES, "halpe136")
+        return _score_ranges(ground_truth, predictions, HALPE_SIGMAS[:26], ranges, "halpe26")
+    return _score_ranges(ground_truth, predictions, HALPE_SIGMAS, HALPE_RANGES, "halpe136")
 
 
-def summarize_parts(scores: Mapping[str, CocoScore]) -> dict[str, float | None]:
+def summarize_parts(scores: Mapping[str, KeypointScore]) -> dict[str, float | None]:
     """Flat numbers for a metrics file: ap and ar of the whole, ap_PART and ar_PART; ``hand`` is the mean of left and right."""
     flat: dict[str, float | None] = {kind: scores["whole"].metrics[kind] for kind in ("ap", "ar")}
     for part, score in scores.items():
@@ -71,24 +107,31 @@ def summarize_parts(scores: Mapping[str, CocoScore]) -> dict[str, float | None]:
     return flat
 
 
-def take_keypoints(truth: CocoTruth, results: CocoResults, index: Int[np.ndarray, " P"]) -> tuple[CocoTruth, CocoResults]:
-    """Truth and results with these keypoints only; people count as labelled by them. Areas and scores stay the person's."""
-    visibility = truth.visibility[:, index]
+def take_keypoints(ground_truth: GroundTruth, predictions: Predictions, index: Int[np.ndarray, " P"]) -> tuple[GroundTruth, Predictions]:
+    """Ground truth and predictions with these keypoints only; people count as labelled by them. Areas and scores stay the person's."""
+    visibility = ground_truth.visibility[:, index]
     people = replace(
-        truth, keypoints=truth.keypoints[:, index], visibility=visibility, num_keypoints=(visibility > 0).sum(axis=1).astype(np.int64)
+        ground_truth,
+        keypoints=ground_truth.keypoints[:, index],
+        visibility=visibility,
+        num_keypoints=(visibility > 0).sum(axis=1).astype(np.int64),
     )
-    poses = replace(results, keypoints=results.keypoints[:, index], keypoint_scores=results.keypoint_scores[:, index])
+    poses = replace(predictions, keypoints=predictions.keypoints[:, index], keypoint_scores=predictions.keypoint_scores[:, index])
     return people, poses
 
 
 def _score_ranges(
-    truth: CocoTruth, results: CocoResults, sigmas: Float[np.ndarray, " K"], ranges: Mapping[str, tuple[int, int]], skeleton: str
-) -> dict[str, CocoScore]:
-    count = truth.keypoints.shape[1]
+    ground_truth: GroundTruth,
+    predictions: Predictions,
+    sigmas: Float[np.ndarray, " K"],
+    ranges: Mapping[str, tuple[int, int]],
+    skeleton: str,
+) -> dict[str, KeypointScore]:
+    count = ground_truth.keypoints.shape[1]
     if count != len(sigmas):
-        raise DataError(f"truth: {count} keypoints, skeleton '{skeleton}' has {len(sigmas)}. Give that data set's annotation file.")
+        raise DataError(f"ground truth: {count} keypoints, skeleton '{skeleton}' has {len(sigmas)}. Give that data set's annotation file.")
     scores = {}
     for part, (start, stop) in ranges.items():
-        people, poses = take_keypoints(truth, results, np.arange(start, stop))
+        people, poses = take_keypoints(ground_truth, predictions, np.arange(start, stop))
         scores[part] = score_coco(people, poses, sigmas=sigmas[start:stop])
     return scores

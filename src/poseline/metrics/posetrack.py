@@ -1,4 +1,4 @@
-"""The PoseTrack scores: AP, MOTA, MOTP, precision and recall per joint, per part, per video and in total."""
+"""PoseTrack metrics: AP, MOTA, MOTP, precision and recall per joint, per part, per video and in total."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.posetrack.files import PoseTrackSequence
-from poseline.datasets.posetrack.frames import PoseTrackMode, ScoredFrame, check_names, scored_frames
 from poseline.errors import DataError
 from poseline.metrics.clear_mot import ReachFrame, count_reach
 from poseline.metrics.posetrack_ap import JointPairs, average_precision, label_joints, pair_joints, rank_scores
+from poseline.metrics.posetrack_frames import PoseTrackMode, ScoredFrame
 
 JOINTS = load_skeleton("posetrack15").keypoints
 METRICS = ("ap", "ap_precision", "ap_recall", "mota", "motp", "precision", "recall")
@@ -38,13 +37,13 @@ class JointDetections:
         present: [D, 15] whether predicted pose d has the joint.
         scores: [D, 15].
         labels: [D, 15] true positive or not.
-        num_truth: [15] annotated joints.
+        num_ground_truth: [15] annotated joints.
     """
 
     present: Bool[np.ndarray, "D J"]
     scores: Float[np.ndarray, "D J"]
     labels: Bool[np.ndarray, "D J"]
-    num_truth: Int[np.ndarray, " J"]
+    num_ground_truth: Int[np.ndarray, " J"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,7 @@ class SequenceScore:
 
 @dataclass(frozen=True, eq=False)
 class PoseTrackScore:
-    """PoseTrack figures as fractions.
+    """PoseTrack metrics as fractions.
 
     Attributes:
         mode: poseval (the published protocol, quirks included) or strict.
@@ -109,46 +108,34 @@ class PoseTrackScore:
         total = np.sum([sequence.counts for sequence in self.sequences.values()], axis=0)
         return {joint: dict(zip(COUNTS, total[:, j].tolist(), strict=True)) for j, joint in enumerate(JOINTS)}
 
-    def as_dict(self) -> dict[str, object]:
-        """Everything as plain numbers for a JSON file; null where undefined."""
-        tree = {
-            "metrics": self.metrics, "parts": self.table.parts, "joints": self.table.joints, "counts": self.counts,
-            "sequences": {name: sequence.table.totals for name, sequence in self.sequences.items()},
-        }
-        return {"mode": self.mode, **{key: _without_nan(value) for key, value in tree.items()}}
 
+def score_frames(videos: Mapping[str, Sequence[ScoredFrame]], *, mode: PoseTrackMode = "poseval") -> PoseTrackScore:
+    """The PoseTrack metrics of videos, given as their scored frames in this mode.
 
-def score_posetrack(
-    truth: Mapping[str, PoseTrackSequence], predicted: Mapping[str, PoseTrackSequence], *, mode: PoseTrackMode = "poseval"
-) -> PoseTrackScore:
-    """The PoseTrack figures of predicted videos.
-
-    ``poseval`` gives the published evaluation's figures, with what it does oddly: the last scored frame of a video is left out of
+    ``poseval`` gives the published evaluation's values, with its peculiarities: the last scored frame of a video is left out of
     tracking; a frame with people but no prediction counts one object, one miss and one false positive per joint; frames without
-    people in the truth are left out, false positives and all; a joint never predicted has AP 0 even where the truth lacks it;
-    MOTP counts a pair's distance once as a candidate and once as a match (py-motmetrics' whole event table).
-    A video of one scored frame has no tracking figures there (the reference stops with an error).
+    people in the ground truth are left out, false positives and all; a joint never predicted has AP 0 even where the ground truth
+    lacks it; MOTP counts a pair's distance once as a candidate and once as a match (py-motmetrics' whole event table).
+    A video of one scored frame has no tracking metrics there (the reference stops with an error).
     Tied scores follow the order of the videos, which poseval takes as the file system lists them; here it is reverse alphabetical,
     on every machine.
-    ``strict`` counts every labelled frame, the last one too, as it is; joints without truth are left out; MOTP is 1 - the mean
+    ``strict`` counts every labelled frame, the last one too, as it is; joints without ground truth are left out; MOTP is 1 - the mean
     distance of the matches in head sizes; tied scores keep frame order.
 
     Raises:
-        DataError: videos or frames differ, a person lacks a head box or track id, or nothing is annotated.
+        DataError: nothing is annotated.
 
     Reference:
         Andriluka et al., PoseTrack, CVPR 2018; poseval.
     """
-    check_names(truth, predicted)
     sequences: dict[str, SequenceScore] = {}
-    for name, own in truth.items():
-        frames = scored_frames(own, predicted[name], mode)
+    for name, frames in videos.items():
         pairs = [_pair_frame(frame) for frame in frames]
         detections, counts = _collect_detections(frames, pairs), _count_tracking(frames, pairs, mode)
         sequences[name] = SequenceScore(name, tabulate([detections], counts, mode), detections, counts)
     parts = tie_order(sequences, mode)
-    if not sum(int(part.detections.num_truth.sum()) for part in parts):
-        raise DataError(f"PoseTrack truth: none of {len(truth)} videos has an annotated joint to score. Give the labelled files.")
+    if not sum(int(part.detections.num_ground_truth.sum()) for part in parts):
+        raise DataError(f"PoseTrack ground truth: none of {len(videos)} videos has an annotated joint to score. Give the labelled files.")
     total = tabulate([part.detections for part in parts], np.sum([part.counts for part in parts], axis=0), mode)
     return PoseTrackScore(mode=mode, table=total, sequences=sequences)
 
@@ -176,11 +163,14 @@ def rate_tracking(counts: Float[np.ndarray, "... C J"], mode: PoseTrackMode) -> 
 
 
 def _pair_frame(frame: ScoredFrame) -> JointPairs | None:
-    if not len(frame.truth.joints) or not len(frame.predicted.joints):
+    if not len(frame.ground_truth.joints) or not len(frame.predicted.joints):
         return None
     return pair_joints(
-        frame.predicted.joints, frame.predicted.present,
-        truth=frame.truth.joints, has_truth=frame.truth.present, head_size=frame.truth.head_size,
+        frame.predicted.joints,
+        frame.predicted.present,
+        ground_truth=frame.ground_truth.joints,
+        has_ground_truth=frame.ground_truth.present,
+        head_size=frame.ground_truth.head_size,
     )
 
 
@@ -194,7 +184,7 @@ def _collect_detections(frames: Sequence[ScoredFrame], pairs: Sequence[JointPair
         present=np.concatenate([empty.astype(bool), *(frame.predicted.present for frame in frames)]),
         scores=np.concatenate([empty, *(frame.predicted.scores for frame in frames)]),
         labels=np.concatenate([empty.astype(bool), *labels]),
-        num_truth=np.concatenate([empty.astype(bool), *(frame.truth.present for frame in frames)]).sum(axis=0),
+        num_ground_truth=np.concatenate([empty.astype(bool), *(frame.ground_truth.present for frame in frames)]).sum(axis=0),
     )
 
 
@@ -202,11 +192,11 @@ def _rate_detections(detections: Sequence[JointDetections], mode: PoseTrackMode)
     present = np.concatenate([part.present for part in detections])
     scores = np.concatenate([part.scores for part in detections])
     labels = np.concatenate([part.labels for part in detections])
-    num_truth = np.sum([part.num_truth for part in detections], axis=0)
+    num_ground_truth = np.sum([part.num_ground_truth for part in detections], axis=0)
     columns = []
     for j in range(len(JOINTS)):
-        rates = average_precision(labels[rank_joint(present[:, j], scores[:, j], mode), j], int(num_truth[j]))
-        columns.append((np.nan,) * 3 if mode == "strict" and not num_truth[j] else rates)
+        rates = average_precision(labels[rank_joint(present[:, j], scores[:, j], mode), j], int(num_ground_truth[j]))
+        columns.append((np.nan,) * 3 if mode == "strict" and not num_ground_truth[j] else rates)
     return np.array(columns).T
 
 
@@ -233,17 +223,11 @@ def _reach_frames(frame: ScoredFrame, pairs: JointPairs | None, mode: PoseTrackM
     if pairs is None and mode == "poseval":
         return [ReachFrame([0], [0], {})] * len(JOINTS)
     reach: list[dict[tuple[Hashable, Hashable], float]] = [{} for _ in JOINTS]
-    truth_ids, predicted_ids = frame.truth.track_ids.tolist(), frame.predicted.track_ids.tolist()
+    ground_truth_ids, predicted_ids = frame.ground_truth.track_ids.tolist(), frame.predicted.track_ids.tolist()
     if pairs is not None:
-        joints, truth, predicted = np.nonzero(pairs.within.transpose(2, 1, 0))
-        distances = pairs.distances[predicted, truth, joints].tolist()
-        for j, i, p, distance in zip(joints.tolist(), truth.tolist(), predicted.tolist(), distances, strict=True):
-            reach[j][truth_ids[i], predicted_ids[p]] = distance
-    columns = zip(frame.truth.present.T.tolist(), frame.predicted.present.T.tolist(), reach, strict=True)
-    return [ReachFrame(list(compress(truth_ids, own)), list(compress(predicted_ids, other)), near) for own, other, near in columns]
-
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
+        joints, ground_truth, predicted = np.nonzero(pairs.within.transpose(2, 1, 0))
+        distances = pairs.distances[predicted, ground_truth, joints].tolist()
+        for j, i, p, distance in zip(joints.tolist(), ground_truth.tolist(), predicted.tolist(), distances, strict=True):
+            reach[j][ground_truth_ids[i], predicted_ids[p]] = distance
+    columns = zip(frame.ground_truth.present.T.tolist(), frame.predicted.present.T.tolist(), reach, strict=True)
+    return [ReachFrame(list(compress(ground_truth_ids, own)), list(compress(predicted_ids, other)), near) for own, other, near in columns]

@@ -18,12 +18,12 @@ class JointPairs:
     Attributes:
         distances: [P, G, J] between predicted and true joints in head sizes; inf where either is missing.
         within: [P, G, J] distance <= 0.5.
-        truth_of: [P] person assigned to each predicted pose, -1 for none.
+        person_of: [P] person assigned to each predicted pose, -1 for none.
     """
 
     distances: Float[np.ndarray, "P G J"]
     within: Bool[np.ndarray, "P G J"]
-    truth_of: Int[np.ndarray, " P"]
+    person_of: Int[np.ndarray, " P"]
 
 
 def head_sizes(head_xyxy: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, " N"]:
@@ -37,8 +37,12 @@ def head_sizes(head_xyxy: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, " N"]:
 
 
 def pair_joints(
-    predicted: Float[np.ndarray, "P J 2"], has_predicted: Bool[np.ndarray, "P J"],
-    *, truth: Float[np.ndarray, "G J 2"], has_truth: Bool[np.ndarray, "G J"], head_size: Float[np.ndarray, " G"],
+    predicted: Float[np.ndarray, "P J 2"],
+    has_predicted: Bool[np.ndarray, "P J"],
+    *,
+    ground_truth: Float[np.ndarray, "G J 2"],
+    has_ground_truth: Bool[np.ndarray, "G J"],
+    head_size: Float[np.ndarray, " G"],
 ) -> JointPairs:
     """Joint distances of one frame and the person that each predicted pose is held against.
 
@@ -47,28 +51,28 @@ def pair_joints(
     Reference:
         Pishchulin et al., DeepCut, CVPR 2016 (the MPII multi-person protocol); poseval, PoseTrack 2017.
     """
-    difference = truth[None] - predicted[:, None]
+    difference = ground_truth[None] - predicted[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         distances = np.sqrt((difference**2).sum(axis=-1)) / head_size[None, :, None]
-    distances = np.where(has_predicted[:, None] & has_truth[None], distances, np.inf)
+    distances = np.where(has_predicted[:, None] & has_ground_truth[None], distances, np.inf)
     within = distances <= PCKH_THRESHOLD
-    share = within.sum(axis=2) / np.maximum(has_truth.sum(axis=1), 1)[None]
-    best_truth = share.argmax(axis=1)
-    rows = np.arange(len(share))
-    kept = np.zeros_like(share)
-    kept[rows, best_truth] = share[rows, best_truth]
+    fraction = within.sum(axis=2) / np.maximum(has_ground_truth.sum(axis=1), 1)[None]
+    best_person = fraction.argmax(axis=1)
+    rows = np.arange(len(fraction))
+    kept = np.zeros_like(fraction)
+    kept[rows, best_person] = fraction[rows, best_person]
     best_predicted = kept.argmax(axis=0)
-    truth_of = np.full(len(predicted), -1, dtype=np.int64)
+    person_of = np.full(len(predicted), -1, dtype=np.int64)
     taken = np.flatnonzero(kept.max(axis=0) > 0)
-    truth_of[best_predicted[taken]] = taken
-    return JointPairs(distances=distances, within=within, truth_of=truth_of)
+    person_of[best_predicted[taken]] = taken
+    return JointPairs(distances=distances, within=within, person_of=person_of)
 
 
 def label_joints(pairs: JointPairs) -> Bool[np.ndarray, "P J"]:
     """Whether each predicted joint is a true positive: within reach of the joint of the assigned person."""
-    assigned = pairs.truth_of >= 0
+    assigned = pairs.person_of >= 0
     labels = np.zeros(pairs.within.shape[::2], dtype=bool)
-    labels[assigned] = pairs.within[np.flatnonzero(assigned), pairs.truth_of[assigned]]
+    labels[assigned] = pairs.within[np.flatnonzero(assigned), pairs.person_of[assigned]]
     return labels
 
 
@@ -76,14 +80,14 @@ def rank_scores(scores: Float[np.ndarray, " D"], *, ties: Literal["reference", "
     """Order of detections from the best score down.
 
     ``stable`` keeps tied detections in frame order. ``reference`` is poseval's reversed default argsort, which leaves the order
-    of ties to NumPy's sort and so to the processor; figures agree with poseval's on the same machine.
+    of ties to NumPy's sort and so to the processor; values agree with poseval's on the same machine.
     """
     if ties == "stable":
         return np.argsort(-scores, kind="stable")
     return np.argsort(scores)[::-1]
 
 
-def average_precision(labels: Bool[np.ndarray, " D"], num_truth: int) -> tuple[float, float, float]:
+def average_precision(labels: Bool[np.ndarray, " D"], num_ground_truth: int) -> tuple[float, float, float]:
     """AP, final precision and final recall of detections ranked best first; AP is the area under the envelope of precision.
 
     Reference:
@@ -96,9 +100,9 @@ def average_precision(labels: Bool[np.ndarray, " D"], num_truth: int) -> tuple[f
         return 0.0, 0.0, 0.0
     hits = np.cumsum(labels)
     precision = hits / np.arange(1, len(labels) + 1)
-    if num_truth == 0:
+    if num_ground_truth == 0:
         return float("nan"), float(precision[-1]), float("nan")
-    recall = hits / num_truth
+    recall = hits / num_ground_truth
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     steps = np.diff(recall, prepend=0.0)
     return float((steps * envelope).sum()), float(precision[-1]), float(recall[-1])

@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.mot.files import MotTracks
-from poseline.datasets.posetrack.files import PoseTrackSequence
-from poseline.datasets.posetrack.frames import check_names, scored_frames
-from poseline.errors import DataError
 from poseline.metrics.hota import HotaScore, combine_hota, score_hota
 from poseline.metrics.identity import IdentityScore, TrackQuality, score_identity, score_tracks
-from poseline.metrics.track_frames import TrackFrame, box_frames, joint_frames, pose_frames
+from poseline.metrics.posetrack_frames import ScoredFrame
+from poseline.metrics.track_frames import TrackFrame, joint_frames
 
 
 @dataclass(frozen=True)
@@ -37,34 +34,17 @@ class TrackingScore:
     def metrics(self) -> dict[str, float]:
         """hota, det_a, ass_a, loc_a, ..., idf1, idp, idr, clear_mota, switches, fragmentations, mostly_tracked, mostly_lost."""
         return {
-            **self.hota.metrics, "idf1": self.identity.idf1, "idp": self.identity.idp, "idr": self.identity.idr,
-            "clear_mota": self.tracks.mota, "switches": self.tracks.switches, "fragmentations": self.tracks.fragmentations,
-            "mostly_tracked": self.tracks.mostly_tracked, "partially_tracked": self.tracks.partially_tracked,
+            **self.hota.metrics,
+            "idf1": self.identity.idf1,
+            "idp": self.identity.idp,
+            "idr": self.identity.idr,
+            "clear_mota": self.tracks.mota,
+            "switches": self.tracks.switches,
+            "fragmentations": self.tracks.fragmentations,
+            "mostly_tracked": self.tracks.mostly_tracked,
+            "partially_tracked": self.tracks.partially_tracked,
             "mostly_lost": self.tracks.mostly_lost,
         }
-
-
-def score_pose_tracking(
-    truth: Mapping[str, PoseTrackSequence], predicted: Mapping[str, PoseTrackSequence], *, threshold: float = 0.5
-) -> TrackingScore:
-    """Track scores of PoseTrack videos on OKS; a pair counts for identity and CLEAR at OKS >= threshold.
-
-    Raises:
-        DataError: videos or frames differ, or people lack track ids.
-    """
-    check_names(truth, predicted)
-    return score_track_frames({name: pose_frames(own, predicted[name]) for name, own in truth.items()}, threshold=threshold)
-
-
-def score_box_tracking(truth: Mapping[str, MotTracks], predicted: Mapping[str, MotTracks], *, threshold: float = 0.5) -> TrackingScore:
-    """Track scores of MOT videos on box IoU.
-
-    Raises:
-        DataError: other videos on one side than on the other, or none.
-    """
-    if set(truth) != set(predicted) or not truth:
-        raise DataError(f"MOT videos differ: truth {sorted(truth)[:4]}, predictions {sorted(predicted)[:4]}. One file a video, same name.")
-    return score_track_frames({name: box_frames(own, predicted[name]) for name, own in truth.items()}, threshold=threshold)
 
 
 def score_track_frames(sequences: Mapping[str, Sequence[TrackFrame]], *, threshold: float = 0.5) -> TrackingScore:
@@ -83,26 +63,17 @@ def _score_together(sequences: Sequence[Sequence[TrackFrame]], threshold: float,
     )
 
 
-def score_keypoint_hota(
-    truth: Mapping[str, PoseTrackSequence], predicted: Mapping[str, PoseTrackSequence]
-) -> tuple[HotaScore, dict[str, HotaScore]]:
-    """PoseTrack21's keypoint HOTA: in total, and of each joint.
+def score_keypoint_hota(videos: Mapping[str, Sequence[ScoredFrame]]) -> tuple[HotaScore, dict[str, HotaScore]]:
+    """PoseTrack21's keypoint HOTA of the strictly scored frames of videos: in total, and of each joint.
 
     Every joint is a class of its own; the total adds the joints' counts, and weighs each video's mean association by its true
     positives. A frame without predictions adds the frame's joints to the false negatives (the published script adds the video's).
 
-    Raises:
-        DataError: videos or frames differ, a person lacks a head box or track id.
-
     Reference:
         Doering et al., PoseTrack21, CVPR 2022.
     """
-    check_names(truth, predicted)
     joints = load_skeleton("posetrack15").keypoints
-    per_video = []
-    for name, own in truth.items():
-        frames = scored_frames(own, predicted[name], "strict")
-        per_video.append([score_hota(joint_frames(frames, j), assign_by="frame") for j in range(len(joints))])
+    per_video = [[score_hota(joint_frames(frames, j), assign_by="frame") for j in range(len(joints))] for frames in videos.values()]
     by_joint = {joint: combine_hota([video[j] for video in per_video]) for j, joint in enumerate(joints)}
     return combine_hota([_over_joints(video) for video in per_video]), by_joint
 

@@ -1,4 +1,4 @@
-"""Sums by video: what PoseTrack and MOT figures are made of, enough to score any re-weighting of the videos."""
+"""Sums by video: what PoseTrack and MOT metrics are made of, enough to score any re-weighting of the videos."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from poseline.datasets.posetrack.frames import PoseTrackMode
 from poseline.errors import DataError
 from poseline.metrics.posetrack import JOINTS, PoseTrackScore, rank_joint, rate_tracking, tie_order
+from poseline.metrics.posetrack_frames import PoseTrackMode
 from poseline.metrics.tracking_score import TrackingScore
 
 MAP_BLOCK = 100  # resamples at a time: the map takes an array of resamples x detections of a joint
@@ -31,14 +31,14 @@ class RankedJoints:
         joint: int64 [D], 0 to 14.
         rank: int64 [D], its place among the predictions of that joint over all videos, the best score first.
         label: bool [D], whether it is a true positive.
-        num_truth: int64 [V, 15], annotated joints.
+        num_ground_truth: int64 [V, 15], annotated joints.
     """
 
     video: Int[np.ndarray, " D"]
     joint: Int[np.ndarray, " D"]
     rank: Int[np.ndarray, " D"]
     label: Bool[np.ndarray, " D"]
-    num_truth: Int[np.ndarray, "V J"]
+    num_ground_truth: Int[np.ndarray, "V J"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,8 @@ class VideoTable:
     """What tracked videos are scored by; each part may be missing, and with it its metrics.
 
     Attributes:
-        image_ids: names of the videos, ascending: what is drawn in a resample, as pictures are elsewhere.
-        mode: of the joints' figures.
+        image_ids: names of the videos, ascending: what is drawn in a resample, as images are elsewhere.
+        mode: of the joints' metrics.
         joints: float64 [V, 6, 15], CLEAR MOT counts of each joint (mota, motp, precision, recall).
         ranked: predicted joints (map).
         people: counts of whole people (hota, det_a, ass_a, idf1, and mota where there are no joints).
@@ -80,6 +80,22 @@ class VideoTable:
         """The metrics that the table can give."""
         of_joints = JOINT_METRICS if self.joints is not None else ("mota",) if self.people is not None else ()
         return ("map",) * (self.ranked is not None) + of_joints + PEOPLE_METRICS * (self.people is not None)
+
+    def gives(self, metric: str) -> bool:
+        """Whether the table can rate a metric."""
+        return metric in self.metrics
+
+    def rate(self, weights: Int[np.ndarray, "B V"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+        """Each metric under each row of video weights (how often each was drawn); NaN where it is undefined.
+
+        Raises:
+            DataError: a metric that the table cannot give.
+        """
+        unknown = next((name for name in metrics if name not in self.metrics), None)
+        if unknown is not None:
+            raise DataError(f"unknown metric '{unknown}': this table gives {', '.join(self.metrics)}. Choose one of them.")
+        drawn = weights.astype(np.float64)
+        return {name: _rate(self, drawn, name) for name in metrics}
 
 
 def tabulate_videos(
@@ -121,8 +137,8 @@ def _rank_joints(score: PoseTrackScore, names: Sequence[str]) -> RankedJoints:
         order = rank_joint(present[:, joint], scores[:, joint], score.mode)
         parts.append((owner[order], np.full(len(order), joint), np.arange(len(order)), labels[order, joint]))
     video, joints, rank, label = (np.concatenate(column) for column in zip(*parts, strict=True))
-    num_truth = np.stack([score.sequences[name].detections.num_truth for name in names]).astype(np.int64)
-    return RankedJoints(video, joints, rank, label.astype(bool), num_truth)
+    num_ground_truth = np.stack([score.sequences[name].detections.num_ground_truth for name in names]).astype(np.int64)
+    return RankedJoints(video, joints, rank, label.astype(bool), num_ground_truth)
 
 
 def _sum_people(score: TrackingScore, names: Sequence[str]) -> PeopleSums:
@@ -134,15 +150,7 @@ def _sum_people(score: TrackingScore, names: Sequence[str]) -> PeopleSums:
     )
 
 
-def rate_videos(table: VideoTable, weights: Int[np.ndarray, "B V"], metric: str) -> Float[np.ndarray, " B"]:
-    """A metric under each row of video weights (how often each was drawn); NaN where it is undefined.
-
-    Raises:
-        DataError: a metric that the table cannot give.
-    """
-    if metric not in table.metrics:
-        raise DataError(f"unknown metric '{metric}': this table gives {', '.join(table.metrics)}. Choose one of them.")
-    drawn = weights.astype(np.float64)
+def _rate(table: VideoTable, drawn: Float[np.ndarray, "B V"], metric: str) -> Float[np.ndarray, " B"]:
     if metric == "map":
         assert table.ranked is not None
         return _rate_map(table.ranked, drawn, table.mode)
@@ -169,17 +177,17 @@ def _rate_people(people: PeopleSums, drawn: Float[np.ndarray, "B V"], metric: st
 
 
 def _rate_map(ranked: RankedJoints, drawn: Float[np.ndarray, "B V"], mode: PoseTrackMode) -> Float[np.ndarray, " B"]:
-    num_truth = drawn @ ranked.num_truth
+    num_ground_truth = drawn @ ranked.num_ground_truth
     ap = np.full((len(drawn), len(JOINTS)), np.nan)
     for joint in range(len(JOINTS)):
         rows = np.flatnonzero(ranked.joint == joint)
-        if not len(rows) and mode == "poseval":  # counts 0 there, even where nobody has the joint
+        if not len(rows) and mode == "poseval":  # counts 0 there, even where no person has the joint
             ap[:, joint] = 0.0
             continue
         rows = rows[np.argsort(ranked.rank[rows])]
         video, label = ranked.video[rows], ranked.label[rows]
         area = [_envelope_area(drawn[start : start + MAP_BLOCK, video], label) for start in range(0, len(drawn), MAP_BLOCK)]
-        ap[:, joint] = _ratio(np.concatenate(area), num_truth[:, joint])
+        ap[:, joint] = _ratio(np.concatenate(area), num_ground_truth[:, joint])
     return _mean_defined(ap)
 
 

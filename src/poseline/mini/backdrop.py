@@ -11,7 +11,7 @@ from poseline.mini.paper import Paper
 
 
 def draw_backdrop(rng: np.random.Generator, size_wh: tuple[int, int], horizon: float, *, outdoors: bool = False) -> Paper:
-    """A background picture whose ground begins at row ``horizon``; ``outdoors`` rules out a room."""
+    """A background image whose ground begins at row ``horizon``; ``outdoors`` rules out a room."""
     paper = Paper.blank(size_wh)
     kind = rng.choice(3, p=[0.0, 0.53, 0.47] if outdoors else [0.4, 0.32, 0.28])
     horizon = float(np.clip(horizon, 0.12 * size_wh[1], 0.75 * size_wh[1]))
@@ -38,7 +38,7 @@ def _fade(paper: Paper, top: int, bottom: int, first: np.ndarray, last: np.ndarr
 
 
 def _grain(rng: np.random.Generator, image: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture under blotches of light and dark at two scales."""
+    """The image under blotches of light and dark at two scales."""
     height, width = image.shape[:2]
     grid = (max(height // 40, 2), max(width // 40, 2))
     coarse = (rng.normal(0, 9, (*grid, 1)) + rng.normal(0, 3, (*grid, 3))).astype(np.float32)

@@ -20,7 +20,7 @@ class Camera:
     pitch: float
 
     def project(self, points: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 2"]:
-        """Picture points of camera points (right, down, away)."""
+        """Image points of camera points (right, down, away)."""
         points = np.asarray(points)
         return points[..., :2] * (self.focal / np.maximum(points[..., 2:], 0.05)) + np.asarray(self.centre)
 
@@ -34,12 +34,12 @@ class Camera:
         return body.moved(pitch @ upright, pitch @ np.array([ground_xz[0], self.height, ground_xz[1]]))
 
     def ground_point(self, ground_xz: tuple[float, float], above: float = 0.0) -> Float[np.ndarray, " 2"]:
-        """Picture point of a place on the ground, or ``above`` metres over it."""
+        """Image point of a place on the ground, or ``above`` metres over it."""
         return self.project(self._pitch_matrix() @ np.array([ground_xz[0], self.height - above, ground_xz[1]]))
 
     @property
     def horizon(self) -> float:
-        """Picture row where the ground meets the sky."""
+        """Image row where the ground meets the sky."""
         return self.centre[1] - self.focal * float(np.tan(self.pitch))
 
     def _pitch_matrix(self) -> Float[np.ndarray, "3 3"]:

@@ -19,7 +19,7 @@ def paint_plain(cloth: Cloth, length_m: float) -> Paint:
 def paint_bare_or_cloth(
     skin: Float[np.ndarray, " 3"], cloth: Cloth | None, covered: float, length_m: float, *, sock: Float[np.ndarray, " 3"] | None = None
 ) -> Paint:
-    """A limb that the fabric covers down to the share ``covered``; below it bare, with a sock at the end."""
+    """A limb that the fabric covers down to the fraction ``covered``; below it bare, with a sock at the end."""
 
     def paint(t: np.ndarray, lateral: np.ndarray, tube: Tube) -> np.ndarray:
         if cloth is not None and covered >= 1:

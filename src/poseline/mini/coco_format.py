@@ -1,4 +1,4 @@
-"""COCO's keypoint annotations and detection results from drawn pictures."""
+"""COCO's keypoint annotations and detection results from drawn images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from poseline.core.skeletons import Skeleton, load_skeleton, map_keypoints
 from poseline.mini.detector import Detection
-from poseline.mini.scene import Person, Picture
+from poseline.mini.scene import Person, Scene
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 CATEGORY_ID = 1
@@ -35,7 +35,7 @@ def flat_keypoints(points: Float[np.ndarray, "K 2"], flags: UInt8[np.ndarray, " 
 
 
 def person_annotation(person: Person, *, annotation_id: int, image_id: int) -> dict[str, Json]:
-    """One person in COCO form; the area is that of the visible pixels."""
+    """One person in COCO format; the area is that of the visible pixels."""
     points, flags = keypoints_in(person, load_skeleton("coco17"))
     return {
         "id": annotation_id, "image_id": image_id, "category_id": CATEGORY_ID, "iscrowd": 0, "area": float(person.area),
@@ -45,7 +45,7 @@ def person_annotation(person: Person, *, annotation_id: int, image_id: int) -> d
 
 
 def crowd_annotation(mask: Bool[np.ndarray, "h w"], *, annotation_id: int, image_id: int) -> dict[str, Json]:
-    """A group in COCO form: run-length mask, no keypoints."""
+    """A group in COCO format: run-length mask, no keypoints."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
     return {
@@ -78,11 +78,11 @@ def run_lengths(mask: Bool[np.ndarray, "h w"]) -> list[Json]:
 
 
 def coco_document(
-    pictures: Sequence[tuple[int, str, list[dict[str, Json]]]], image_wh: tuple[int, int], *, split: str, seed: int
+    entries: Sequence[tuple[int, str, list[dict[str, Json]]]], image_wh: tuple[int, int], *, split: str, seed: int
 ) -> dict[str, Json]:
     """A whole annotation file from (image id, file name, annotations without ids) rows."""
     annotations: list[Json] = []
-    for _, _, rows in pictures:
+    for _, _, rows in entries:
         for row in rows:
             annotations.append({**row, "id": len(annotations) + 1})
     return {
@@ -96,7 +96,7 @@ def coco_document(
                 "id": image_id, "file_name": name, "width": image_wh[0], "height": image_wh[1], "license": 1, "coco_url": "",
                 "flickr_url": "", "date_captured": "2025-01-01 00:00:00",
             }
-            for image_id, name, _ in pictures
+            for image_id, name, _ in entries
         ],
         "annotations": annotations,
         "categories": [person_category(load_skeleton("coco17"))],
@@ -112,11 +112,11 @@ def person_category(skeleton: Skeleton) -> dict[str, Json]:
 
 
 def detection_rows(detections: Sequence[Detection], image_id: int) -> list[dict[str, Json]]:
-    """Detections in COCO's result form."""
+    """Detections in COCO's result format."""
     return [{"image_id": image_id, "category_id": CATEGORY_ID, "bbox": list(one.bbox_xywh), "score": one.score} for one in detections]
 
 
-def picture_annotations(picture: Picture, image_id: int) -> list[dict[str, Json]]:
-    """All annotations of one picture; their ids are given when the file is put together."""
-    people = [person_annotation(person, annotation_id=0, image_id=image_id) for person in picture.people]
-    return people + [crowd_annotation(mask, annotation_id=0, image_id=image_id) for mask in picture.crowds]
+def image_annotations(scene: Scene, image_id: int) -> list[dict[str, Json]]:
+    """All annotations of one image; their ids are given when the file is put together."""
+    people = [person_annotation(person, annotation_id=0, image_id=image_id) for person in scene.people]
+    return people + [crowd_annotation(mask, annotation_id=0, image_id=image_id) for mask in scene.crowds]

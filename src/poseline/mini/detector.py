@@ -1,4 +1,4 @@
-"""A simulated person detector: the true boxes with the faults of a real one. No network made these boxes.
+"""A simulated person detector: the ground-truth boxes with the faults of a real one. No network made these boxes.
 
 Boxes jitter more the less of a person shows; small and hidden people are missed more often; some people are found
 twice; some clutter is taken for people. Scores follow the quality of the box, with noise.
@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from poseline.mini.scene import Person
 
-#: Share of a video frame's luck that it inherits from the frame before.
+#: Fraction of a video frame's luck that it inherits from the frame before.
 _MEMORY = 0.8
 
 
@@ -32,7 +32,7 @@ class SimulatedDetector:
 
     Attributes:
         rng: source of chance.
-        image_wh: size of the pictures.
+        image_wh: size of the images.
     """
 
     rng: np.random.Generator
@@ -40,7 +40,7 @@ class SimulatedDetector:
     _luck: dict[int, float] = field(default_factory=dict, repr=False)
 
     def detect(self, people: Sequence[Person]) -> list[Detection]:
-        """Detections in one picture (or the next frame of a video), best first."""
+        """Detections in one image (or the next frame of a video), best first."""
         found: list[Detection] = []
         for person in people:
             quality = self._quality(person)
@@ -57,7 +57,7 @@ class SimulatedDetector:
     def _quality(self, person: Person) -> float:
         """1 for a large, wholly visible person, down to 0."""
         tall = max(person.bbox_xywh[2:])
-        return float(np.clip(person.visible_share**0.7 * np.clip(0.45 + tall / 160, 0, 1), 0, 1))
+        return float(np.clip(person.visible_fraction**0.7 * np.clip(0.45 + tall / 160, 0, 1), 0, 1))
 
     def _draw_luck(self, track_id: int) -> float:
         fresh = float(self.rng.normal())

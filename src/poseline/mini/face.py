@@ -23,13 +23,13 @@ HAIRLINE = {
 
 
 def draw_head(canvas: Canvas, body: Body, build: Build, look: Look, *, camera: Camera, parts: dict[str, int]) -> Float[np.ndarray, " 4"]:
-    """Draw the head; returns its tight box in the picture (x1, y1, x2, y2), chin to crown."""
+    """Draw the head; returns its tight box in the image (x1, y1, x2, y2), chin to crown."""
     axes, centre = body.axes["head"], body.points["head"]
     px_per_m = camera.focal / max(float(centre[2]), 0.1) * SUPERSAMPLE
 
     def draw_solid(name: str, place: tuple[float, float, float], radii: np.ndarray, paint: Callable[[np.ndarray], np.ndarray]) -> None:
         at = centre + axes @ (np.asarray(place) * build.head)
-        flat = canvas.from_picture(camera.project(at))
+        flat = canvas.from_image(camera.project(at))
         shape = Ellipsoid(np.array([flat[0], flat[1], at[2]]), radii * build.head, axes, px_per_m)
         draw_ellipsoid(canvas, shape, paint, parts[name])
 
@@ -44,7 +44,7 @@ def draw_head(canvas: Canvas, body: Body, build: Build, look: Look, *, camera: C
         for name, sign in (("left_ear", 1.0), ("right_ear", -1.0)):
             draw_solid(name, (sign * 0.98, -0.02, -0.08), np.array([0.13, 0.24, 0.17]), lambda q: _flat(q, look.skin * 0.93))
     bridge, tip = (centre + axes @ (np.asarray(place) * build.head) for place in ((0, 0.12, 0.95), (0, -0.14, 1.04)))
-    ends = canvas.from_picture(camera.project(np.stack([bridge, tip])))
+    ends = canvas.from_image(camera.project(np.stack([bridge, tip])))
     radii = np.array([0.08, 0.17]) * build.head[0] * px_per_m
     start, end = np.array([*ends[0], bridge[2]]), np.array([*ends[1], tip[2]])
     nose = Tube(start, end, np.maximum(radii, 0.7), float(0.15 * build.head[2]), px_per_m)

@@ -38,10 +38,10 @@ class Figure:
     """A drawn person, before others are drawn over.
 
     Attributes:
-        origin: picture column and row of the first pixel of ``colour``.
+        origin: image column and row of the first pixel of ``colour``.
         colour: float32 [h, w, 3], premultiplied.
         coverage: float32 [h, w], 0..1.
-        keypoints: float64 [21, 2] picture pixels, order of ``union21``.
+        keypoints: float64 [21, 2] image pixels, order of ``union21``.
         labelled: [21] False for features on the far side of the head.
         shows: [21] False where the person's own body hides the keypoint.
         head_xyxy: the tight box of the head, hidden or not.
@@ -59,7 +59,7 @@ class Figure:
 
 
 def figure_reach(body: Body, camera: Camera) -> Float[np.ndarray, " 4"]:
-    """Corners of a box that holds all of the body's picture, flesh included."""
+    """Corners of a box in the image that holds the whole body, flesh included."""
     points = np.stack(list(body.points.values()))
     flat = camera.project(points)
     margin = 0.16 * camera.focal / max(float(points[:, 2].min()), 0.3)
@@ -69,7 +69,7 @@ def figure_reach(body: Body, camera: Camera) -> Float[np.ndarray, " 4"]:
 def draw_figure(
     body: Body, build: Build, look: Look, *, camera: Camera, light: Float[np.ndarray, " 3"], image_wh: tuple[int, int]
 ) -> Figure | None:
-    """The person's picture; None where nothing of it falls inside.
+    """The person as drawn; None where nothing of it falls inside the image.
 
     Args:
         body: posed, in camera axes.
@@ -77,7 +77,7 @@ def draw_figure(
         look: its clothes and colours.
         camera: projects it.
         light: unit vector towards the light.
-        image_wh: the picture's size.
+        image_wh: the image's size.
     """
     reach = figure_reach(body, camera)
     low = np.maximum(np.floor(reach[:2]), 0).astype(int)
@@ -92,15 +92,15 @@ def draw_figure(
         pencil.draw_leg(side)
     head_xyxy = draw_head(canvas, body, build, look, camera=camera, parts=PART)
     colour, coverage = resolve(canvas)
-    labelled, shows = _judge_keypoints(canvas, body, build, camera)
+    labelled, shows = _label_keypoints(canvas, body, build, camera)
     keypoints = camera.project(np.stack([body.points[name] for name in KEYPOINTS]))
     return Figure((int(low[0]), int(low[1])), colour, coverage, keypoints, labelled, shows, head_xyxy, float(body.points["pelvis"][2]))
 
 
-def _judge_keypoints(canvas: Canvas, body: Body, build: Build, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+def _label_keypoints(canvas: Canvas, body: Body, build: Build, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Whether each keypoint is labelled at all, and whether the body's own parts leave it in view."""
     places = np.stack([body.points[name] for name in KEYPOINTS])
-    pixels = np.rint(canvas.from_picture(camera.project(places))).astype(int)
+    pixels = np.rint(canvas.from_image(camera.project(places))).astype(int)
     height, width = canvas.depth.shape
     labelled, shows = np.ones(len(KEYPOINTS), bool), np.ones(len(KEYPOINTS), bool)
     for i, name in enumerate(KEYPOINTS):
@@ -136,7 +136,7 @@ class Pencil:
         wide_m: Float[np.ndarray, " n"], deep_m: Float[np.ndarray, " n"], *, cap: float = 1.0,
     ) -> Tube:  # fmt: skip
         """The visible shape of an elliptic cylinder whose cross-section spans ``axes``' left (wide) and front (deep)."""
-        flat = self.canvas.from_picture(self.camera.project(np.stack([start, end])))
+        flat = self.canvas.from_image(self.camera.project(np.stack([start, end])))
         middle = (start + end) * 0.5
         away = max(float(middle[2]), 0.1)
         px_per_m = self.camera.focal / away * SUPERSAMPLE

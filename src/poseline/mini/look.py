@@ -1,4 +1,4 @@
-"""How people look: skin, hair, clothes and their patterns."""
+"""Appearance of people: skin, hair, clothes and their patterns."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def draw_look(rng: np.random.Generator) -> Look:
     """An appearance at random."""
     skin = _vary(rng, SKIN_TONES[rng.integers(len(SKIN_TONES))], 6)
     hair_colour = _vary(rng, HAIR_TONES[rng.integers(len(HAIR_TONES))], 8)
-    shirt = draw_cloth(rng, plain_share=0.5)
-    bottom_cloth = draw_cloth(rng, plain_share=0.85)
+    shirt = draw_cloth(rng, plain_fraction=0.5)
+    bottom_cloth = draw_cloth(rng, plain_fraction=0.85)
     hair = _choose(rng, HAIRS)
     bottom = _choose(rng, BOTTOMS)
     if hair == "cap":
@@ -99,10 +99,10 @@ def draw_look(rng: np.random.Generator) -> Look:
     )  # fmt: skip
 
 
-def draw_cloth(rng: np.random.Generator, *, plain_share: float) -> Cloth:
+def draw_cloth(rng: np.random.Generator, *, plain_fraction: float) -> Cloth:
     """A fabric at random, plain with that probability."""
     colour = _cloth_tone(rng)
-    pattern: Pattern = "plain" if rng.random() <= plain_share else _choose(rng, PATTERNS)
+    pattern: Pattern = "plain" if rng.random() <= plain_fraction else _choose(rng, PATTERNS)
     return Cloth(pattern, colour, _contrast(rng, colour), float(rng.uniform(0.05, 0.13)))
 
 

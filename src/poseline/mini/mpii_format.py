@@ -1,8 +1,8 @@
-"""MPII's files from drawn pictures: train/valid JSON, the scoring .mat of the validation split, and the release struct.
+"""MPII's files from drawn images: train/valid JSON, the scoring .mat of the validation split, and the release struct.
 
 All coordinates are 1-based pixels, as MPII's own: the first pixel's centre is (1, 1). A missing joint is (-1, -1) in the
 JSON and (0, 0) with ``jnt_missing`` 1 in the scoring file. ``scale`` is the person's height over 200 px; ``center`` lies
-15 * scale above the middle of the person's box, because readers of this form move it down by as much.
+15 * scale above the middle of the person's box, because readers of this format move it down by as much.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from poseline.mini.scene import Person
 SHORT_NAMES = (
     "rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho", "lsho", "lelb", "lwri",
 )  # fmt: skip
-#: A person is listed as a sample where at least so many joints lie in the picture and this share of it shows.
-MIN_JOINTS, MIN_SHARE = 8, 0.4
+#: A person is listed as a sample where at least so many joints lie in the image and this fraction of it shows.
+MIN_JOINTS, MIN_FRACTION = 8, 0.4
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class MpiiPerson:
 
 
 def mpii_people(people: Sequence[Person]) -> list[MpiiPerson]:
-    """The people of a picture in MPII's terms."""
+    """The people of an image in MPII's terms."""
     converted = []
     for person in people:
         points, flags = keypoints_in(person, load_skeleton("mpii16"))
@@ -67,7 +67,7 @@ def mpii_people(people: Sequence[Person]) -> list[MpiiPerson]:
                 centre=(round(x + w / 2 + 1, 1), round(y + h / 2 + 1 - 15 * scale, 1)),
                 scale=scale,
                 head_xyxy=np.round(person.head_xyxy + 1, 2),
-                sample=bool(present.sum() >= MIN_JOINTS and person.visible_share >= MIN_SHARE),
+                sample=bool(present.sum() >= MIN_JOINTS and person.visible_fraction >= MIN_FRACTION),
                 apart=all(other is person or _gap(person, other) > 0 for other in people),
             )
         )
@@ -82,7 +82,7 @@ def _gap(one: Person, other: Person) -> float:
 
 
 def json_entries(name: str, people: Sequence[MpiiPerson]) -> list[dict[str, Json]]:
-    """The entries of train.json or valid.json for one picture."""
+    """The entries of train.json or valid.json for one image."""
     return [
         {
             "joints_vis": person.present.tolist(), "joints": person.joints.tolist(), "image": name, "scale": person.scale,
@@ -109,15 +109,15 @@ def scoring_arrays(people: Sequence[MpiiPerson]) -> dict[str, np.ndarray]:
     }
 
 
-def release_struct(pictures: Sequence[tuple[str, Sequence[MpiiPerson], bool]]) -> dict[str, dict[str, np.ndarray]]:
+def release_struct(rows: Sequence[tuple[str, Sequence[MpiiPerson], bool]]) -> dict[str, dict[str, np.ndarray]]:
     """The RELEASE struct of the official file from (image name, people, is training) rows."""
-    annolist = np.zeros((1, len(pictures)), dtype=[("image", object), ("annorect", object)])
-    single = np.empty((len(pictures), 1), dtype=object)
-    for i, (name, people, _) in enumerate(pictures):
+    annolist = np.zeros((1, len(rows)), dtype=[("image", object), ("annorect", object)])
+    single = np.empty((len(rows), 1), dtype=object)
+    for i, (name, people, _) in enumerate(rows):
         annolist["image"][0, i] = {"name": name}
         annolist["annorect"][0, i] = _rectangles(people)
         single[i, 0] = np.array([[k + 1] for k, person in enumerate(people) if person.sample and person.apart], np.uint8).reshape(-1, 1)
-    training = np.array([[int(is_training) for _, _, is_training in pictures]], np.uint8)
+    training = np.array([[int(is_training) for _, _, is_training in rows]], np.uint8)
     return {"RELEASE": {"annolist": annolist, "img_train": training, "single_person": single}}
 
 

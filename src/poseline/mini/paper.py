@@ -1,4 +1,4 @@
-"""A picture under construction, which remembers what was drawn last at every pixel."""
+"""An image under construction, which remembers what was drawn last at every pixel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Real, UInt8
 
 from poseline.mini.figure import Figure
 
@@ -30,7 +30,7 @@ class Paper:
 
     @classmethod
     def blank(cls, size_wh: tuple[int, int]) -> Paper:
-        """A black picture without objects."""
+        """A black image without objects."""
         return cls(np.zeros((size_wh[1], size_wh[0], 3), np.uint8), np.zeros((size_wh[1], size_wh[0]), np.uint8))
 
     @property
@@ -38,14 +38,14 @@ class Paper:
         """Width and height in pixels."""
         return self.image.shape[1], self.image.shape[0]
 
-    def polygon(self, points: Points, colour: Float[np.ndarray, " 3"], number: int = 0) -> None:
+    def polygon(self, points: Points, colour: Real[np.ndarray, " 3"], number: int = 0) -> None:
         """Fill a polygon; ``number`` > 0 makes it an object that owns its pixels."""
         fixed = np.rint(np.asarray(points, np.float64) * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(self.image, [fixed], _tone(colour), cv2.LINE_AA, _SHIFT)
         if number:
             cv2.fillPoly(self.owner, [fixed], number, cv2.LINE_8, _SHIFT)
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Float[np.ndarray, " 3"], number: int = 0) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Real[np.ndarray, " 3"], number: int = 0) -> None:
         """Fill an upright rectangle."""
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, number)
 
@@ -53,7 +53,7 @@ class Paper:
         self,
         centre: tuple[float, float],
         axes: tuple[float, float],
-        colour: Float[np.ndarray, " 3"],
+        colour: Real[np.ndarray, " 3"],
         number: int = 0,
         *,
         angle: float = 0.0,
@@ -78,7 +78,7 @@ class Paper:
         self.image[y0:y1, x0:x1] = (self.image[y0:y1, x0:x1] * fade[..., None]).astype(np.uint8)
 
     def figure(self, figure: Figure, number: int) -> int:
-        """Lay a person on the picture; returns how many pixels it covers before others come over it."""
+        """Lay a person on the image; returns how many pixels it covers before others come over it."""
         x, y = figure.origin
         height, width = figure.coverage.shape
         region = (slice(y, y + height), slice(x, x + width))
@@ -89,5 +89,5 @@ class Paper:
         return int(own.sum())
 
 
-def _tone(colour: Float[np.ndarray, " 3"]) -> tuple[float, ...]:
+def _tone(colour: Real[np.ndarray, " 3"]) -> tuple[float, ...]:
     return tuple(min(max(float(v), 0.0), 255.0) for v in colour)

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from poseline.core.skeletons import load_skeleton
 from poseline.mini.coco_format import Json, flat_keypoints, keypoints_in, person_category
-from poseline.mini.scene import Person, Picture
+from poseline.mini.scene import Person, Scene
 
 
 def frame_id(video: int, frame: int) -> int:
@@ -22,10 +22,10 @@ def frame_id(video: int, frame: int) -> int:
     return 10**10 + video * 10**4 + frame
 
 
-def frame_entry(picture: Picture, *, video: int, frame: int, frames: int, folder: str) -> dict[str, Json]:
+def frame_entry(scene: Scene, *, video: int, frame: int, frames: int, folder: str) -> dict[str, Json]:
     """The image entry of one frame."""
-    regions = [region for mask in picture.crowds for region in ignore_polygons(mask)]
-    height, width = picture.image.shape[:2]
+    regions = [region for mask in scene.crowds for region in ignore_polygons(mask)]
+    height, width = scene.image.shape[:2]
     return {
         "has_no_densepose": True, "is_labeled": True, "file_name": f"{folder}/{frame:06d}.jpg", "nframes": frames,
         "frame_id": frame_id(video, frame), "vid_id": f"{video:06d}", "id": frame_id(video, frame), "width": width, "height": height,

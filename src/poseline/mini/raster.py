@@ -19,10 +19,10 @@ _TABLE = 32
 
 @dataclass(frozen=True)
 class Canvas:
-    """Colour, depth and part buffers of one figure, ``SUPERSAMPLE`` times finer than the picture.
+    """Colour, depth and part buffers of one figure, ``SUPERSAMPLE`` times finer than the image.
 
     Attributes:
-        origin: picture column and row of the canvas' first pixel block.
+        origin: image column and row of the canvas' first pixel block.
         colour: uint8 [h, w, 3] RGB.
         depth: float32 [h, w], metres from the camera; infinite where nothing was drawn.
         part: uint8 [h, w], number of the body part on top; 0 where nothing was drawn.
@@ -39,7 +39,7 @@ class Canvas:
 
     @classmethod
     def blank(cls, origin: tuple[int, int], size_wh: tuple[int, int], light: Float[np.ndarray, " 3"]) -> Canvas:
-        """An empty canvas over ``size_wh`` picture pixels from ``origin``."""
+        """An empty canvas over ``size_wh`` image pixels from ``origin``."""
         height, width = size_wh[1] * SUPERSAMPLE, size_wh[0] * SUPERSAMPLE
         return cls(
             origin=origin,
@@ -51,8 +51,8 @@ class Canvas:
             _rows=np.arange(height, dtype=np.float32),
         )
 
-    def from_picture(self, points: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:
-        """Picture points (integer = pixel centre) in canvas pixels."""
+    def from_image(self, points: Float[np.ndarray, "... 2"]) -> Float[np.ndarray, "... 2"]:
+        """Image points (integer = pixel centre) in canvas pixels."""
         return (np.asarray(points) - np.asarray(self.origin) + 0.5) * SUPERSAMPLE - 0.5
 
     def window(self, low: Float[np.ndarray, " 2"], high: Float[np.ndarray, " 2"]) -> tuple[slice, slice] | None:
@@ -209,8 +209,8 @@ def draw_ellipsoid(canvas: Canvas, shape: Ellipsoid, paint: Callable[[np.ndarray
     canvas.put(window, index, depth, paint(surface.T) * shade[:, None], part)
 
 
-def resolve(canvas: Canvas) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
-    """Colour (premultiplied, float32) and coverage 0..1 at the picture's resolution."""
+def resolve(canvas: Canvas) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+    """Colour (premultiplied, float32) and coverage 0..1 at the image's resolution."""
     size = (canvas.depth.shape[1] // SUPERSAMPLE, canvas.depth.shape[0] // SUPERSAMPLE)
     colour = cv2.resize(canvas.colour, size, interpolation=cv2.INTER_AREA)
     coverage = cv2.resize((canvas.part > 0).view(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)

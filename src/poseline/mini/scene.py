@@ -1,4 +1,4 @@
-"""Still pictures: who stands where, what hides whom, and the labels that follow from it."""
+"""Single images: who stands where, what hides whom, and the labels that follow from it."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from poseline.mini.paper import Paper
 from poseline.mini.props import draw_crowd, draw_obstacle, draw_seat
 
 #: A person of whom less shows keeps a box but no keypoints; one with fewer pixels is not annotated.
-MIN_VISIBLE_SHARE = 0.15
+MIN_VISIBLE_FRACTION = 0.15
 MIN_VISIBLE_PX = 40
 
 
 @dataclass(frozen=True)
 class Style:
-    """What kind of pictures a benchmark has.
+    """What kind of images a benchmark has.
 
     Attributes:
         people: probability of 0, 1, 2, ... people.
-        height_px: smallest and largest height of most people in a picture of 240 rows.
-        small_share: share of people smaller than that, down to 40 px.
-        close_share: share of people so near that the picture cuts them.
-        overlap: allowed share of a person's box behind a nearer one.
+        height_px: smallest and largest height of most people in an image of 240 rows.
+        small_fraction: fraction of people smaller than that, down to 40 px.
+        close_fraction: fraction of people so near that the image cuts them.
+        overlap: allowed fraction of a person's box behind a nearer one.
         obstacles: expected number of things in front.
-        crowd_share: share of pictures with a distant group.
+        crowd_fraction: fraction of images with a distant group.
     """
 
     people: tuple[float, ...]
     height_px: tuple[float, float]
-    small_share: float
-    close_share: float
+    small_fraction: float
+    close_fraction: float
     overlap: float
     obstacles: float
-    crowd_share: float
+    crowd_fraction: float
 
 
 STYLES = {
@@ -53,15 +53,15 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Person:
-    """The labels of one person in a finished picture.
+    """The labels of one person in a finished image.
 
     Attributes:
         keypoints: float64 [21, 2] pixels, order of ``union21``; also where hidden or outside.
-        visibility: uint8 [21]; 2 seen, 1 covered by something, 0 outside the picture, on the far side of the head, or of a
+        visibility: uint8 [21]; 2 seen, 1 covered by something, 0 outside the image, on the far side of the head, or of a
             person who hardly shows.
         mask: bool [h, w] of the visible pixels, from ``mask_origin`` (x, y).
         head_xyxy: the tight box of the head.
-        visible_share: visible pixels over those inside the picture.
+        visible_fraction: visible pixels over those inside the image.
         track_id: the person's number in a video; -1 in stills.
     """
 
@@ -70,7 +70,7 @@ class Person:
     mask_origin: tuple[int, int]
     mask: Bool[np.ndarray, "h w"]
     head_xyxy: Float[np.ndarray, " 4"]
-    visible_share: float
+    visible_fraction: float
     track_id: int = -1
 
     @property
@@ -86,8 +86,8 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A finished picture, its people and its unseparated groups (masks over the whole picture)."""
+class Scene:
+    """A finished image, its people and its unseparated groups (masks over the whole image)."""
 
     image: UInt8[np.ndarray, "h w 3"]
     people: list[Person]
@@ -106,10 +106,10 @@ class Actor:
     on_ground: bool
 
 
-def draw_picture(rng: np.random.Generator, style: Style, *, image_wh: tuple[int, int], max_people: int) -> Picture:
-    """A still picture at random."""
+def draw_scene(rng: np.random.Generator, style: Style, *, image_wh: tuple[int, int], max_people: int) -> Scene:
+    """A single image at random."""
     camera = draw_camera(rng, image_wh)
-    crowded = rng.random() < style.crowd_share
+    crowded = rng.random() < style.crowd_fraction
     paper = draw_backdrop(rng, image_wh, camera.horizon, outdoors=crowded)
     light = draw_light(rng)
     number = 1
@@ -128,7 +128,7 @@ def draw_picture(rng: np.random.Generator, style: Style, *, image_wh: tuple[int,
         draw_obstacle(rng, paper, number)
     people = [person for own, figure, pixels in drawn if (person := label_person(paper, figure, own, pixels)) is not None]
     crowds = [paper.owner == own for own in crowd_numbers]
-    return Picture(finish_image(rng, paper.image), people, [mask for mask in crowds if mask.sum() >= MIN_VISIBLE_PX])
+    return Scene(finish_image(rng, paper.image), people, [mask for mask in crowds if mask.sum() >= MIN_VISIBLE_PX])
 
 
 def draw_light(rng: np.random.Generator) -> Float[np.ndarray, " 3"]:
@@ -179,23 +179,23 @@ def _draw_actor(
 
 
 def _is_free(box: np.ndarray, taken: list[np.ndarray], image_wh: tuple[int, int], overlap: float) -> bool:
-    """Whether a box lies mostly inside the picture and clear enough of the others."""
+    """Whether a box lies mostly inside the image and clear enough of the others."""
     return _fits(box, image_wh) and all(_covered(box, other) <= overlap for other in taken)
 
 
 def _draw_height(rng: np.random.Generator, style: Style) -> float:
-    """Height of a standing person in pixels, in a picture of 240 rows."""
+    """Height of a standing person in pixels, in an image of 240 rows."""
     low, high = style.height_px
     luck = rng.random()
-    if luck < style.small_share:
+    if luck < style.small_fraction:
         return float(rng.uniform(40, low))
-    if luck < style.small_share + style.close_share:
+    if luck < style.small_fraction + style.close_fraction:
         return float(rng.uniform(250, 350))
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _fits(box: np.ndarray, image_wh: tuple[int, int]) -> bool:
-    """Whether most of a box lies inside the picture."""
+    """Whether most of a box lies inside the image."""
     width, height = image_wh
     inside = np.prod(np.maximum(np.minimum(box[2:], [width, height]) - np.maximum(box[:2], 0), 0))
     return bool(inside > 0.6 * np.prod(box[2:] - box[:2]))
@@ -222,7 +222,7 @@ def stage_actor(
 
 
 def label_person(paper: Paper, figure: Figure, number: int, pixels: int, *, track_id: int = -1) -> Person | None:
-    """The labels of a drawn figure in the finished picture; None where too little of it shows."""
+    """The labels of a drawn figure in the finished image; None where too little of it shows."""
     x0, y0 = figure.origin
     height, width = figure.coverage.shape
     own = paper.owner[y0 : y0 + height, x0 : x0 + width] == number
@@ -231,13 +231,13 @@ def label_person(paper: Paper, figure: Figure, number: int, pixels: int, *, trac
         return None
     rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
     mask = own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    share = seen / max(pixels, 1)
-    visibility = _judge_visibility(paper, figure, number) if share >= MIN_VISIBLE_SHARE else np.zeros(len(figure.shows), np.uint8)
+    fraction = seen / max(pixels, 1)
+    visibility = _label_visibility(paper, figure, number) if fraction >= MIN_VISIBLE_FRACTION else np.zeros(len(figure.shows), np.uint8)
     origin = (x0 + int(columns[0]), y0 + int(rows[0]))
-    return Person(figure.keypoints, visibility, origin, mask, figure.head_xyxy, share, track_id)
+    return Person(figure.keypoints, visibility, origin, mask, figure.head_xyxy, fraction, track_id)
 
 
-def _judge_visibility(paper: Paper, figure: Figure, number: int) -> UInt8[np.ndarray, " 21"]:
+def _label_visibility(paper: Paper, figure: Figure, number: int) -> UInt8[np.ndarray, " 21"]:
     """0, 1 or 2 for each keypoint: something drawn after the person hides what lies under it."""
     width, height = paper.size_wh
     pixels = np.rint(figure.keypoints).astype(int)
@@ -250,7 +250,7 @@ def _judge_visibility(paper: Paper, figure: Figure, number: int) -> UInt8[np.nda
 def finish_image(
     rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"], *, noise: np.random.Generator | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture as a camera would take it: uneven light, colour cast, slight blur, noise (from a generator of its own if given)."""
+    """The image as a camera would take it: uneven light, colour cast, slight blur, noise (from a generator of its own if given)."""
     height, width = image.shape[:2]
     cast = (1 + rng.normal(0, 0.035, 3)) * rng.uniform(0.85, 1.12)
     light = rng.normal(rng.uniform(0.86, 1.12), 0.1, (2, 3, 1)) * cast

@@ -1,4 +1,4 @@
-"""The three data sets of ``mini``: every picture drawn by itself from (seed, set, split, index), then put together."""
+"""The three data sets of ``mini``: every image drawn by itself from (seed, set, split, index), then put together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -19,11 +19,11 @@ from jaxtyping import UInt8
 
 from poseline.config.dataset import MiniConfig
 from poseline.errors import ConfigError, DataError
-from poseline.mini.coco_format import Json, coco_document, detection_rows, picture_annotations
+from poseline.mini.coco_format import Json, coco_document, detection_rows, image_annotations
 from poseline.mini.detector import SimulatedDetector
 from poseline.mini.mpii_format import MpiiPerson, json_entries, matlab_bytes, mpii_people, release_struct, scoring_arrays
 from poseline.mini.posetrack_format import frame_entry, frame_id, person_entries, sequence_document
-from poseline.mini.scene import STYLES, draw_picture
+from poseline.mini.scene import STYLES, draw_scene
 from poseline.mini.video import draw_video
 
 JPEG_QUALITY = 86
@@ -45,7 +45,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Job:
-    """One picture or video to draw."""
+    """One image or video to draw."""
 
     seed: int
     benchmark: str
@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True)
 class CocoRow:
-    """What a drawn COCO picture leaves for the annotation files."""
+    """What a drawn COCO image leaves for the annotation files."""
 
     image_id: int
     name: str
@@ -83,13 +83,13 @@ class VideoRow:
 
 
 def draw_mini(config: MiniConfig, out_dir: Path) -> dict[str, int]:
-    """Draw the chosen sets into ``out_dir`` (replaced as a whole) and return how many pictures and people each split has.
+    """Draw the chosen sets into ``out_dir`` (replaced as a whole) and return how many images and people each split has.
 
     The files appear under a temporary name beside ``out_dir`` and are moved when complete, so that a kill leaves no half
     set. The same seed gives the same bytes whatever the number of processes.
 
     Raises:
-        ConfigError: pictures too small to draw people in.
+        ConfigError: images too small to draw people in.
         DataError: the folder cannot be written.
     """
     if min(config.image_wh) < MIN_SIDE:
@@ -153,6 +153,7 @@ def _move_into_place(work: Path, out_dir: Path) -> None:
         work.rename(out_dir)
 
 
+@runtime_checkable
 class Runner(Protocol):
     """An ordered map over jobs."""
 
@@ -187,9 +188,9 @@ def _jobs(config: MiniConfig, benchmark: str, split: str, count: int, folder: Pa
 def _draw_coco(config: MiniConfig, folder: Path, run: Runner) -> dict[str, int]:
     counts: dict[str, int] = {}
     for split, number in (("train", config.coco_train_images), ("val", config.coco_val_images)):
-        rows: list[CocoRow] = list(run(_coco_picture, _jobs(config, "coco", split, number, folder / f"{split}2017")))
-        pictures = [(row.image_id, row.name, row.annotations) for row in rows]
-        document = coco_document(pictures, config.image_wh, split=split, seed=config.seed)
+        rows: list[CocoRow] = list(run(_coco_image, _jobs(config, "coco", split, number, folder / f"{split}2017")))
+        entries = [(row.image_id, row.name, row.annotations) for row in rows]
+        document = coco_document(entries, config.image_wh, split=split, seed=config.seed)
         _write_json(folder / "annotations" / f"person_keypoints_{split}2017.json", document)
         if split == "val":
             _write_json(folder / "annotations" / "person_detections_val2017.json", [one for row in rows for one in row.detections])
@@ -198,20 +199,20 @@ def _draw_coco(config: MiniConfig, folder: Path, run: Runner) -> dict[str, int]:
     return counts
 
 
-def _coco_picture(job: Job) -> CocoRow:
-    picture = draw_picture(job.generator(), STYLES["coco"], image_wh=job.image_wh, max_people=job.max_people)
+def _coco_image(job: Job) -> CocoRow:
+    scene = draw_scene(job.generator(), STYLES["coco"], image_wh=job.image_wh, max_people=job.max_people)
     image_id = job.index + 1 + (500_000 if job.split == "val" else 0)
     name = f"{image_id:012d}.jpg"
-    _write_jpeg(job.folder / name, picture.image)
-    found = SimulatedDetector(job.generator(1), job.image_wh).detect(picture.people) if job.split == "val" else []
-    return CocoRow(image_id, name, picture_annotations(picture, image_id), detection_rows(found, image_id))
+    _write_jpeg(job.folder / name, scene.image)
+    found = SimulatedDetector(job.generator(1), job.image_wh).detect(scene.people) if job.split == "val" else []
+    return CocoRow(image_id, name, image_annotations(scene, image_id), detection_rows(found, image_id))
 
 
 def _draw_mpii(config: MiniConfig, folder: Path, run: Runner) -> dict[str, int]:
     counts: dict[str, int] = {}
     release: list[tuple[str, list[MpiiPerson], bool]] = []
     for split, number, name in (("train", config.mpii_train_images, "train"), ("val", config.mpii_val_images, "valid")):
-        rows: list[tuple[str, list[MpiiPerson]]] = list(run(_mpii_picture, _jobs(config, "mpii", split, number, folder / "images")))
+        rows: list[tuple[str, list[MpiiPerson]]] = list(run(_mpii_image, _jobs(config, "mpii", split, number, folder / "images")))
         entries = [entry for image, people in rows for entry in json_entries(image, people)]
         _write_json(folder / "annotations" / f"{name}.json", entries)
         release += [(image, people, split == "train") for image, people in rows]
@@ -223,11 +224,11 @@ def _draw_mpii(config: MiniConfig, folder: Path, run: Runner) -> dict[str, int]:
     return counts
 
 
-def _mpii_picture(job: Job) -> tuple[str, list[MpiiPerson]]:
-    picture = draw_picture(job.generator(), STYLES["mpii"], image_wh=job.image_wh, max_people=job.max_people)
+def _mpii_image(job: Job) -> tuple[str, list[MpiiPerson]]:
+    scene = draw_scene(job.generator(), STYLES["mpii"], image_wh=job.image_wh, max_people=job.max_people)
     name = f"{job.index + 1 + (50_000_000 if job.split == 'val' else 0):09d}.jpg"
-    _write_jpeg(job.folder / name, picture.image)
-    return name, mpii_people(picture.people)
+    _write_jpeg(job.folder / name, scene.image)
+    return name, mpii_people(scene.people)
 
 
 def _draw_posetrack(config: MiniConfig, folder: Path, run: Runner) -> dict[str, int]:
@@ -251,12 +252,12 @@ def _posetrack_video(job: Job) -> VideoRow:
     (job.folder / name).mkdir()
     detector = SimulatedDetector(job.generator(1), job.image_wh)
     images, annotations, detections = [], [], []
-    for frame, picture in enumerate(draw_video(job.generator(), image_wh=job.image_wh, frames=job.frames)):
-        _write_jpeg(job.folder / name / f"{frame:06d}.jpg", picture.image)
-        images.append(frame_entry(picture, video=video, frame=frame, frames=job.frames, folder=f"images/{job.split}/{name}"))
-        annotations += person_entries(picture.people, video=video, frame=frame)
+    for frame, scene in enumerate(draw_video(job.generator(), image_wh=job.image_wh, frames=job.frames)):
+        _write_jpeg(job.folder / name / f"{frame:06d}.jpg", scene.image)
+        images.append(frame_entry(scene, video=video, frame=frame, frames=job.frames, folder=f"images/{job.split}/{name}"))
+        annotations += person_entries(scene.people, video=video, frame=frame)
         if job.split == "val":
-            detections += detection_rows(detector.detect(picture.people), frame_id(video, frame))
+            detections += detection_rows(detector.detect(scene.people), frame_id(video, frame))
     return VideoRow(name, len(annotations), sequence_document(images, annotations), detections)
 
 

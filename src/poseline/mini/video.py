@@ -1,4 +1,4 @@
-"""Short videos: people walk across one another, stop, leave the picture and come back while the camera pans."""
+"""Short videos: people walk across one another, stop, leave the image and come back while the camera pans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poseline.mini.camera import Camera, draw_camera
 from poseline.mini.figure import Figure
 from poseline.mini.paper import Paper
 from poseline.mini.props import draw_crowd, draw_obstacle
-from poseline.mini.scene import MIN_VISIBLE_PX, Actor, Picture, draw_light, finish_image, label_person, stage_actor
+from poseline.mini.scene import MIN_VISIBLE_PX, Actor, Scene, draw_light, finish_image, label_person, stage_actor
 
 SECONDS_PER_FRAME = 0.1
 _PAN_PX = 40
@@ -55,8 +55,8 @@ class Walker:
         return Actor(placed, self.build, self.look_seed, ground, seated=False, on_ground=True)
 
 
-def draw_video(rng: np.random.Generator, *, image_wh: tuple[int, int], frames: int) -> Iterator[Picture]:
-    """The frames of one video; people keep their ``track_id`` and the distant group is the picture's crowd."""
+def draw_video(rng: np.random.Generator, *, image_wh: tuple[int, int], frames: int) -> Iterator[Scene]:
+    """The frames of one video; people keep their ``track_id`` and the distant group is the image's crowd."""
     camera = draw_camera(rng, image_wh)
     wide = Paper.blank((image_wh[0] + 2 * _PAN_PX, image_wh[1]))
     crowded = rng.random() < 0.6
@@ -78,7 +78,7 @@ def draw_video(rng: np.random.Generator, *, image_wh: tuple[int, int], frames: i
 
 def _draw_frame(
     paper: Paper, walkers: list[Walker], frame: int, *, camera: Camera, light: np.ndarray, front: int | None, finish_seed: int
-) -> Picture:
+) -> Scene:
     rng = np.random.default_rng((finish_seed, frame))
     drawn: list[tuple[int, Figure, int, int]] = []
     number = 2
@@ -93,7 +93,7 @@ def _draw_frame(
     crowd: Bool[np.ndarray, "h w"] = paper.owner == 1
     # The camera's own settings hold through the video, its noise does not.
     image = finish_image(np.random.default_rng(finish_seed), paper.image, noise=rng)
-    return Picture(image, [person for person in labelled if person is not None], [crowd] if crowd.sum() >= MIN_VISIBLE_PX else [])
+    return Scene(image, [person for person in labelled if person is not None], [crowd] if crowd.sum() >= MIN_VISIBLE_PX else [])
 
 
 def draw_walkers(rng: np.random.Generator, *, camera: Camera, image_wh: tuple[int, int], frames: int) -> list[Walker]:

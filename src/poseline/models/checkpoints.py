@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from poseline.errors import DataError
 
@@ -27,6 +27,8 @@ SHOWN = 10
 """Names shown of each list in an error."""
 
 Shape = tuple[int, ...]
+Renames = tuple[tuple[str, str], ...]
+"""(pattern, replacement) pairs that turn other names of parameters into ours, each applied once to every name."""
 
 NUMPY_NUMBERS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     np.dtype,
@@ -35,7 +37,7 @@ NUMPY_NUMBERS: list[Callable[..., object] | tuple[Callable[..., object], str]] =
     *((np._core.multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),  # type: ignore[attr-defined]
     *((np._core.multiarray._reconstruct, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),  # type: ignore[attr-defined]
 ]
-"""Numbers and arrays of numpy, which training programs note beside the weights: they can be read without running code."""
+"""Numbers and arrays of numpy, which training programs keep beside the weights: they can be read without running code."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -163,3 +165,30 @@ def compare_states(
 def shapes_of(state: Mapping[str, Tensor]) -> dict[str, Shape]:
     """Name -> shape."""
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def rename(name: str, renames: Renames) -> str:
+    """A parameter's name after all renames."""
+    for pattern, replacement in renames:
+        name = re.sub(pattern, replacement, name, count=1)
+    return name
+
+
+@torch.no_grad()
+def match_state(network: nn.Module, state: Mapping[str, Tensor], *, names: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Copy tensors into a network whose names and shapes they have.
+
+    Args:
+        network: takes the weights.
+        state: tensors under the network's names.
+        names: what to call a tensor in an error, where its file names it otherwise.
+
+    Raises:
+        DataError: they differ; lists missing, unexpected and wrong-shape names.
+    """
+    mismatch = compare_states(shapes_of(network.state_dict()), shapes_of(state), names=names)
+    if mismatch.count:
+        raise DataError(f"weights of another network: {mismatch.describe()}.")
+    # Files of old programs lack the counters of batch norms; nothing that we do depends on their value.
+    counters = {name: torch.zeros_like(own) for name, own in network.state_dict().items() if name.endswith("num_batches_tracked")}
+    network.load_state_dict({**counters, **state})

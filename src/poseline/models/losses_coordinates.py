@@ -1,4 +1,4 @@
-"""Losses on coordinates: the symmetric integral and the residual log-likelihood with its small flow."""
+"""The base of all losses, and the losses on coordinates: symmetric integral, residual log-likelihood with its small flow."""
 
 from __future__ import annotations
 
@@ -9,15 +9,37 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from poseline.codecs.base import Outputs, Targets
-from poseline.codecs.heatmap import single
+from poseline.codecs.base import Codec, Outputs, Targets, single
 from poseline.codecs.integral import IntegralCodec
+from poseline.config.network import LossConfig
+
+
+class Loss(nn.Module):
+    """One number for a network's outputs and a codec's targets: a mean over samples.
+
+    A loss of another package is a subclass named by an entry point of the group ``poseline.losses``.
+
+    Args:
+        codec: made the targets; names the losses that fit it.
+        keypoint_weights: [K].
+        config: the loss section.
+    """
+
+    def __init__(self, codec: Codec, keypoint_weights: Float[Tensor, " K"], config: LossConfig) -> None:
+        super().__init__()
+        self.codec = codec
+        self.register_buffer("keypoint_weights", keypoint_weights, persistent=False)
+        self.keypoint_weights: Tensor
+
+    def forward(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+        """The loss of one batch."""
+        raise NotImplementedError
 
 
 class SymmetricExpectation(torch.autograd.Function):
     """Mean position of a mass over cells, whose gradient pushes each cell by its side of the mean, not by its distance.
 
-    The exact gradient of the mean is the cell's index, so that it depends on where in the picture a keypoint lies;
+    The exact gradient of the mean is the cell's index, so that it depends on where in the image a keypoint lies;
     here it is 2 on and after the mean and -2 before it.
 
     Reference:
@@ -44,20 +66,10 @@ class SymmetricExpectation(torch.autograd.Function):
         return gradient[..., None] * torch.where(before, -2.0, 2.0)
 
 
-class IntegralL1(nn.Module):
-    """Absolute error of integral coordinates, summed over keypoints and axes, mean over samples.
+class IntegralL1(Loss):
+    """Absolute error of integral coordinates, summed over keypoints and axes, mean over samples."""
 
-    Args:
-        codec: gives the normalisation and the geometry.
-        keypoint_weights: [K].
-    """
-
-    def __init__(self, codec: IntegralCodec, keypoint_weights: Float[Tensor, " K"]) -> None:
-        """Keep codec and weights; see the class."""
-        super().__init__()
-        self.codec = codec
-        self.register_buffer("keypoint_weights", keypoint_weights, persistent=False)
-        self.keypoint_weights: Tensor
+    codec: IntegralCodec
 
     def forward(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
         """The loss of one batch."""
@@ -103,7 +115,7 @@ def _coupling(hidden: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(1, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden), nn.LeakyReLU(), last)
 
 
-class ResidualLogLikelihood(nn.Module):
+class ResidualLogLikelihood(Loss):
     """Negative log-likelihood of regressed coordinates under a Laplace density times a learnt residual, mean over keypoints.
 
     The residual is made even, g(x) = (f(x) + f(-x)) / 2 of the flow f: a density that leans to one side would take over a
@@ -111,19 +123,13 @@ class ResidualLogLikelihood(nn.Module):
 
     The flow's parameters live here: give them to the optimiser; they are not needed to predict.
 
-    Args:
-        keypoint_weights: [K].
-
     Reference:
         Li et al., Human Pose Regression with Residual Log-likelihood Estimation, ICCV 2021, equation 8.
     """
 
-    def __init__(self, keypoint_weights: Float[Tensor, " K"]) -> None:
-        """Make the flow; see the class."""
-        super().__init__()
+    def __init__(self, codec: Codec, keypoint_weights: Float[Tensor, " K"], config: LossConfig) -> None:
+        super().__init__(codec, keypoint_weights, config)
         self.flow = CouplingFlow()
-        self.register_buffer("keypoint_weights", keypoint_weights, persistent=False)
-        self.keypoint_weights: Tensor
 
     def forward(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
         """The loss of one batch."""

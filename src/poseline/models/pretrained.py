@@ -1,4 +1,4 @@
-"""Weights of a trunk before pose training: from a file, or ImageNet's through torchvision and timm."""
+"""Weights of a backbone before pose training: from a file, or ImageNet's through torchvision and timm."""
 
 from __future__ import annotations
 
@@ -12,49 +12,50 @@ from urllib.parse import urlparse
 from urllib.request import getproxies
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models import get_model_weights
 
 from poseline.config import ModelConfig
 from poseline.errors import BackendError, ConfigError, DataError
 from poseline.models.backbones.base import Backbone
 from poseline.models.backbones.timm import TimmBackbone, import_timm
+from poseline.models.backbones.vit import PlainViT
 from poseline.models.checkpoints import compare_states, read_checkpoint, shapes_of
 
-OWN_PARTS = re.compile(r"(\.se\.|conv2_offset|conv2\.1\.|^final_layer|^conv_out)")
-"""Parts of our networks that no classification network has: they keep their fresh weights."""
+OWN_PARTS = re.compile(r"\.se\.|conv2_offset|conv2\.1\.")
+"""Parts of our backbones that no classification network has: they keep their fresh weights."""
 
 PREFIXES = ("backbone.", "preact.", "model.")
 
-TIMM_HRNETS = {"hrnet_w32": "hrnet_w32", "hrnet_w48": "hrnet_w48"}
-TIMM_VITS = {
+TIMM_NAMES = {
+    "hrnet_w32": "hrnet_w32",
+    "hrnet_w48": "hrnet_w48",
     "vit_tiny": "vit_tiny_patch16_224",
     "vit_base": "vit_base_patch16_224.mae",
     "vit_large": "vit_large_patch16_224.mae",
 }
+"""Backbones whose ImageNet weights are timm's, and timm's names of them."""
 
 
-def load_backbone_weights(network: nn.Module, model: ModelConfig) -> None:
-    """Copy the weights that ``model.weights`` names into the network's trunk.
+def load_backbone_weights(backbone: Backbone, model: ModelConfig) -> None:
+    """Copy the weights that ``model.weights`` names into the backbone.
 
     Raises:
-        BackendError: ImageNet weights that cannot be fetched or do not exist for this trunk.
+        BackendError: ImageNet weights that cannot be fetched or do not exist for this backbone.
         ConfigError: a width other than one.
         DataError: a file that cannot be read or does not fit.
     """
     if model.width != 1:
         raise ConfigError(f"model.weights: '{model.weights}' needs model.width 1, got {model.width}. Set model.weights to none.")
-    trunk = next(part for part in network.modules() if isinstance(part, Backbone))
-    if isinstance(trunk, TimmBackbone):
-        trunk.load_state_dict(timm_trunk(model).state_dict())
+    if isinstance(backbone, TimmBackbone):
+        backbone.load_state_dict(timm_backbone(model).state_dict())
         return
-    source = "imagenet" if model.weights == "imagenet" else model.weights
     state = imagenet_state(model) if model.weights == "imagenet" else strip_prefix(read_checkpoint(Path(model.weights)))
-    copy_trunk(trunk, adapt_positions(state, trunk), source=source)
+    copy_weights(backbone, adapt_positions(state, backbone), source=model.weights)
 
 
-def timm_trunk(model: ModelConfig) -> TimmBackbone:
-    """A timm trunk with the weights that the configuration names.
+def timm_backbone(model: ModelConfig) -> TimmBackbone:
+    """A timm backbone with the weights that the configuration names.
 
     Raises:
         BackendError: they cannot be fetched.
@@ -65,7 +66,7 @@ def timm_trunk(model: ModelConfig) -> TimmBackbone:
         read_checkpoint(Path(model.weights))
     try:
         with quick_hub():
-            return TimmBackbone(name, input_wh=model.input_wh, weights=model.weights)
+            return TimmBackbone(model, weights=model.weights)
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -103,15 +104,15 @@ def unreachable_timm(name: str, error: Exception) -> BackendError:
 
 
 def imagenet_state(model: ModelConfig) -> dict[str, Tensor]:
-    """ImageNet weights of this trunk in torchvision's or timm's naming.
+    """ImageNet weights of this backbone in torchvision's or timm's naming.
 
     Raises:
-        BackendError: they cannot be fetched, or nobody publishes them in a form that can be loaded.
+        BackendError: they cannot be fetched, or there are none in a format that can be loaded.
     """
     resnet = re.fullmatch(r"(?:se_|shuffle_)?(resnet\d+)", model.backbone)
     if resnet:
         return torchvision_state(resnet[1])
-    name = (TIMM_HRNETS | TIMM_VITS).get(model.backbone)
+    name = TIMM_NAMES.get(model.backbone)
     if name is None:
         raise BackendError(
             f"model.weights: there is no loader of ImageNet weights for '{model.backbone}'. Set model.weights to none or to a file."
@@ -143,20 +144,18 @@ def torchvision_state(name: str) -> dict[str, Tensor]:
 
 
 def strip_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The trunk's part of a whole pose network's weights, or the weights as they are."""
+    """The backbone's part of a whole pose network's weights, or the weights as they are."""
     for prefix in PREFIXES:
         if any(name.startswith(prefix) for name in state):
             return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     return dict(state)
 
 
-def adapt_positions(state: dict[str, Tensor], trunk: Backbone) -> dict[str, Tensor]:
-    """Weights whose position table (vision transformers) is resampled to the trunk's grid and named as in the trunk."""
-    own = trunk.state_dict()
-    if "vit.pos_embed" not in own:
+def adapt_positions(state: dict[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
+    """Weights whose position table (vision transformers) is resampled to the backbone's grid and named as in the backbone."""
+    own = backbone.state_dict()
+    if not isinstance(backbone, PlainViT):
         return state
-    grid_hw = trunk.grid_hw
-    assert isinstance(grid_hw, tuple)
     from timm.layers.pos_embed import resample_abs_pos_embed
 
     state = {name if name.startswith("vit.") else f"vit.{name}": tensor for name, tensor in state.items()}
@@ -164,22 +163,22 @@ def adapt_positions(state: dict[str, Tensor], trunk: Backbone) -> dict[str, Tens
     table = state.get("vit.pos_embed")
     if table is not None and table.shape != own["vit.pos_embed"].shape:
         prefix = table.shape[1] - int(table.shape[1] ** 0.5) ** 2
-        resampled = resample_abs_pos_embed(table, new_size=list(grid_hw), num_prefix_tokens=prefix)
+        resampled = resample_abs_pos_embed(table, new_size=list(backbone.grid_hw), num_prefix_tokens=prefix)
         state["vit.pos_embed"] = resampled[:, prefix:]
     return state
 
 
 @torch.no_grad()
-def copy_trunk(trunk: Backbone, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy the tensors that the trunk has; extra ones (a classifier) stay behind.
+def copy_weights(backbone: Backbone, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy the tensors that the backbone has; extra ones (a classifier) stay behind.
 
     Raises:
-        DataError: a tensor of the trunk is missing or has another shape.
+        DataError: a tensor of the backbone is missing or has another shape.
     """
-    own = shapes_of(trunk.state_dict())
+    own = shapes_of(backbone.state_dict())
     needed = {name: shape for name, shape in own.items() if not OWN_PARTS.search(name)}
     usable = {name: tensor for name, tensor in state.items() if name in needed}
     mismatch = compare_states(needed, shapes_of(usable))
     if mismatch.count:
-        raise DataError(f"{source}: these weights do not fit the trunk. {mismatch.describe()}. Check model.backbone.")
-    trunk.load_state_dict(usable, strict=False)
+        raise DataError(f"{source}: these weights do not fit the backbone. {mismatch.describe()}. Check model.backbone.")
+    backbone.load_state_dict(usable, strict=False)

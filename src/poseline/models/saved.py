@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from poseline.artifacts import atomic_file, file_hash, read_json, write_json
 from poseline.codecs.scores import ScoreRule
-from poseline.config import CodecConfig, ModelConfig, dump_section
+from poseline.config import CodecConfig, ModelConfig
 from poseline.config.params import Yaml, describe_validation_error
 from poseline.core.skeletons import Skeleton, load_skeleton
-from poseline.errors import ArtifactError, ConfigError
-from poseline.models.build import build_empty
+from poseline.errors import ArtifactError, ConfigError, DataError
+from poseline.models.checkpoints import Renames, match_state, rename
+from poseline.models.pose_model import PoseModel, build_empty
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WEIGHTS_FILE = "model.safetensors"
 SPEC_FILE = "model.json"
+
+SCHEMA_1_NAMES: Renames = (
+    (r"^network\.(preact|backbone)\.", "backbone."),
+    (r"^network\.(head\.|(pyramid\.)?(?=(lateral|smooth|deconv_layers|final_layer|entry|duc\d|conv_out)\.))", "head.maps."),
+    (r"^(network|preact)\.", "backbone."),
+    (r"^(pyramid\.)?(?=(lateral|smooth|deconv_layers|final_layer|entry|duc\d|conv_out|coordinates|norm|x|y)\.)", "head."),
+    (r"^(?!backbone\.|head\.)", "backbone."),
+)
+"""Names of parameters in folders of schema 1, which followed the published networks'."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +42,9 @@ class SavedModel:
         model: the network, its input size, crop padding and normalisation.
         codec: how its outputs become keypoints, and the geometry of its crops and maps.
         skeleton: name (or file) of the keypoint set that it was trained for.
-        keypoints: the keypoint set itself, so that a user's own file need not be at hand; read by name where not given.
+        keypoints: the keypoint set itself, so that a user's own file is not needed; read by name where not given.
         score: how keypoint scores become a person's score.
-        flip: whether its published or validated figures use the flip test.
+        flip: whether its published or validated metrics use the flip test.
         config_hash: hash of the configuration that made the weights.
         data_hash: hash of the training data.
         extra: anything else worth keeping (metrics, preset, epoch).
@@ -50,11 +59,14 @@ class SavedModel:
     config_hash: str = ""
     data_hash: str = ""
     schema_version: int = SCHEMA_VERSION
-    extra: Mapping[str, Yaml] = field(default_factory=dict)
+    extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.keypoints is None:
-            object.__setattr__(self, "keypoints", named_skeleton(self.skeleton))
+            try:
+                object.__setattr__(self, "keypoints", load_skeleton(self.skeleton))
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
 
     @property
     def num_keypoints(self) -> int:
@@ -62,16 +74,7 @@ class SavedModel:
         return self.keypoints.num_keypoints
 
 
-def named_skeleton(name: str) -> Skeleton:
-    """The skeleton of that name or file.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    try:
-        return load_skeleton(name)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+ADAPTER = TypeAdapter(SavedModel)
 
 
 def save_model(folder: Path, module: nn.Module, saved: SavedModel) -> None:
@@ -85,33 +88,7 @@ def save_model(folder: Path, module: nn.Module, saved: SavedModel) -> None:
     with atomic_file(folder / WEIGHTS_FILE) as temporary:
         save_file(state, temporary)
         weights_hash = file_hash(temporary)
-    write_json(folder / SPEC_FILE, {**dump_saved(saved), "weights_hash": weights_hash})
-
-
-def dump_saved(saved: SavedModel) -> dict[str, Yaml]:
-    """The description as plain values, fit for JSON."""
-    skeleton: dict[str, Yaml] = {key: _plain(value) for key, value in asdict(saved.keypoints).items()}
-    return {
-        "schema_version": saved.schema_version,
-        "model": dump_section(saved.model),
-        "codec": dump_section(saved.codec),
-        "skeleton": saved.skeleton,
-        "keypoints": skeleton,
-        "score": saved.score,
-        "flip": saved.flip,
-        "config_hash": saved.config_hash,
-        "data_hash": saved.data_hash,
-        "extra": dict(saved.extra),
-    }
-
-
-def _plain(value: object) -> Yaml:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    assert value is None or isinstance(value, bool | int | float | str)
-    return value
+    write_json(folder / SPEC_FILE, {**ADAPTER.dump_python(saved, mode="json", by_alias=True), "weights_hash": weights_hash})
 
 
 def load_saved(folder: Path) -> SavedModel:
@@ -130,72 +107,27 @@ def parse_saved(raw: Mapping[str, Yaml], *, source: str) -> SavedModel:
         ArtifactError: of another schema, or not a description.
     """
     version = raw.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise ArtifactError(f"{source}: expected schema_version {SCHEMA_VERSION}, got {version}. Train or import the model again.")
+    absent = [item.name for item in fields(SavedModel) if item.name not in raw]
+    if absent:
+        raise ArtifactError(f"{source}: lacks '{absent[0]}'. Train or import the model again.")
     try:
-        return SavedModel(
-            model=ModelConfig.model_validate(raw["model"]),
-            codec=CodecConfig.model_validate(raw["codec"]),
-            skeleton=_text(raw, "skeleton"),
-            keypoints=_skeleton(raw["keypoints"]),
-            score=_score_rule(raw["score"]),
-            flip=bool(raw["flip"]),
-            config_hash=_text(raw, "config_hash"),
-            data_hash=_text(raw, "data_hash"),
-            extra=_mapping(raw["extra"]),
-        )
+        return ADAPTER.validate_python(_with_new_words(raw) if version == 1 else raw)
     except ValidationError as error:
         raise ArtifactError(f"{source}: {describe_validation_error(error)}. Train or import the model again.") from None
-    except KeyError as error:
-        raise ArtifactError(f"{source}: lacks {error}. Train or import the model again.") from None
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"{source}: not a model description ({error}). Train or import the model again.") from None
 
 
-def _text(raw: Mapping[str, Yaml], key: str) -> str:
-    value = raw[key]
-    if not isinstance(value, str):
-        raise ValueError(f"{key}: expected text, got {value!r}")
-    return value
+def _with_new_words(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A description of schema 1 in the words of this one."""
+    codec = raw["codec"]
+    if isinstance(codec, dict) and codec.get("geometry") == "legacy":
+        codec = {**codec, "geometry": "published"}
+    score = "published" if raw["score"] == "reference" else raw["score"]
+    return {**raw, "codec": codec, "score": score, "schema_version": SCHEMA_VERSION}
 
 
-def _mapping(value: Yaml) -> dict[str, Yaml]:
-    if not isinstance(value, dict):
-        raise ValueError(f"expected a mapping, got {value!r}")
-    return value
-
-
-def _score_rule(value: Yaml) -> ScoreRule:
-    match value:
-        case "mean" | "mean_visible" | "reference":
-            return value
-    raise ValueError(f"score: expected mean, mean_visible or reference, got {value!r}")
-
-
-def _skeleton(value: Yaml) -> Skeleton:
-    raw = _mapping(value)
-
-    def items(key: str) -> list[Yaml]:
-        found = raw[key]
-        if not isinstance(found, list):
-            raise ValueError(f"keypoints.{key}: expected a list, got {found!r}")
-        return found
-
-    def pairs(key: str) -> tuple[tuple[int, int], ...]:
-        return tuple((int(pair[0]), int(pair[1])) for pair in items(key) if isinstance(pair, list))  # type: ignore[arg-type]
-
-    return Skeleton(
-        name=_text(raw, "name"),
-        keypoints=tuple(str(item) for item in items("keypoints")),
-        flip_pairs=pairs("flip_pairs"),
-        edges=pairs("edges"),
-        sigmas=tuple(float(item) for item in items("sigmas")),  # type: ignore[arg-type]
-        groups={key: tuple(int(item) for item in members) for key, members in _mapping(raw["groups"]).items()},  # type: ignore[union-attr,arg-type]
-        aliases={key: str(item) for key, item in _mapping(raw["aliases"]).items()},
-    )
-
-
-def load_model(folder: Path) -> tuple[nn.Module, SavedModel]:
+def load_model(folder: Path) -> tuple[PoseModel, SavedModel]:
     """The model in a folder, on the CPU in eval mode, and its description.
 
     Raises:
@@ -213,35 +145,9 @@ def load_model(folder: Path) -> tuple[nn.Module, SavedModel]:
             "The file is damaged or from another run; restore both files (dvc checkout) or train again."
         )
     module = build_empty(saved.model, saved.codec, saved.num_keypoints)
-    load_state(module, read_safetensors(path), source=str(path))
-    return module.eval(), saved
-
-
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
-
-    Raises:
-        ArtifactError: not such a file, or cut short.
-    """
+    renames = SCHEMA_1_NAMES if raw["schema_version"] == 1 else ()
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ArtifactError(f"{path}: not readable as safetensors ({error}). Restore the file or make it again.") from None
-
-
-def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy tensors into a network of exactly these names and shapes.
-
-    Raises:
-        ArtifactError: names or shapes differ.
-    """
-    own = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if own != given:
-        differing = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
-        raise ArtifactError(
-            f"{source}: {len(differing)} tensors do not fit the network that its model.json describes, first '{differing[0]}'. "
-            "Train or import the model again."
-        )
-    with torch.no_grad():
-        module.load_state_dict(dict(state))
+        match_state(module, {rename(name, renames): tensor for name, tensor in load_file(path).items()})
+    except DataError as error:
+        raise ArtifactError(f"{path}: the tensors do not fit the network that {SPEC_FILE} describes ({error}). Train it again.") from None
+    return module.eval(), saved

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from poseline.artifacts import read_json
-from poseline.config.params import Yaml
+from poseline.config.dataset import DETECTIONS
+from poseline.datasets.protocols import Headline, load_protocol
+from poseline.datasets.score import Score, Stamp, parse_score, read_score_file
 from poseline.errors import ArtifactError
-from poseline.report.inputs import SCORES, Json
 from poseline.report.lineage import git_output
 from poseline.report.page import render
 from poseline.report.scores import NO_VALUE, Cell, bar_cell, percent
-from poseline.report.stamps import describe, differing_conditions
-
-TITLES = {"coco": "COCO, ground-truth boxes", "coco_detections": "COCO, detector boxes", "mpii": "MPII", "posetrack": "PoseTrack"}
-COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "coco": (("ap", "AP"), ("ap50", "AP .50"), ("ap75", "AP .75"), ("ar", "AR")),
-    "coco_detections": (("ap", "AP"), ("ap50", "AP .50"), ("ap75", "AP .75"), ("ar", "AR")),
-    "mpii": (("pckh", "PCKh@0.5"), ("pckh_01", "PCKh@0.1"), ("auc", "AUC")),
-    "posetrack": (("mota", "MOTA"), ("map", "mAP"), ("precision", "precision"), ("recall", "recall")),
-}
+from poseline.report.stamps import describe, describe_boxes, differing_conditions
 
 
 @dataclass(frozen=True)
@@ -33,8 +23,8 @@ class Entry:
     Attributes:
         rank: 1 for the best of this protocol; None where there is nothing to rank with.
         run: its name.
-        cells: the figures.
-        interval: of the first figure, in words.
+        cells: the metrics.
+        interval: of the first metric, in words.
         behind: points of a hundred below the best of this protocol, in words.
     """
 
@@ -79,83 +69,71 @@ def compare_runs(runs: Sequence[str], root: Path) -> str:
     """
     if len(set(runs)) != len(runs):
         raise ArtifactError(f"report --compare: '{next(run for run in runs if runs.count(run) > 1)}' is named twice.")
-    metrics = {run: read_run(run, root) for run in runs}
-    comparisons = [compare_score(name, {run: scores[name] for run, scores in metrics.items() if name in scores}, runs) for name in SCORES]
-    found = [comparison for comparison in comparisons if comparison.groups]
-    return render("compare.html.j2", title=f"{len(runs)} runs side by side", runs=runs, comparisons=found)
+    scores = {run: read_run(run, root) for run in runs}
+    names = sorted({name for found in scores.values() for name in found})
+    comparisons = [compare_score(name, {run: found[name] for run, found in scores.items() if name in found}, runs) for name in names]
+    return render("compare.html.j2", title=f"{len(runs)} runs side by side", runs=runs, comparisons=comparisons)
 
 
-def read_run(run: str, root: Path) -> dict[str, Json]:
-    """Score name -> metrics of a run: a folder that holds reports/metrics, or a git revision of this project.
+def read_run(run: str, root: Path) -> dict[str, Score]:
+    """The enabled scores of a run by name: of a folder that holds reports/metrics, or of a git revision of this project.
 
     Raises:
         ArtifactError: neither, or a score is damaged.
     """
     folder = Path(run)
     if folder.is_dir():
-        paths = {name: folder / f"reports/metrics/{name}.json" for name in SCORES}
-        scores: dict[str, Json] = {name: read_json(path, made_by=f"score {name}") for name, path in paths.items() if path.is_file()}
         where = f"{run}/reports/metrics"
+        scores = {path.stem: read_score_file(path) for path in sorted((folder / "reports/metrics").glob("*.json"))}
     else:
         if git_output(root, "rev-parse", "--verify", "--quiet", f"{run}^{{commit}}") is None:
             raise ArtifactError(
                 f"report --compare {run}: neither a folder nor a git revision. Name a folder with reports/metrics/*.json, a branch, "
                 "a commit, or an experiment (see `dvc exp list`)."
             )
-        texts = {name: git_output(root, "show", f"{run}:./reports/metrics/{name}.json") for name in SCORES}
-        scores = {name: parse_score(text, source=f"{run}:reports/metrics/{name}.json") for name, text in texts.items() if text is not None}
         where = f"{run}:reports/metrics"
+        listed = git_output(root, "ls-tree", "--name-only", run, "./reports/metrics/") or ""
+        texts = {path: git_output(root, "show", f"{run}:./{path}") for path in listed.splitlines() if path.endswith(".json")}
+        scores = {Path(path).stem: parse_score(text, source=f"{run}:{path}") for path, text in texts.items() if text is not None}
     if not scores:
         raise ArtifactError(f"{where}: no scores there. Run `dvc repro` in that tree and keep (or commit) reports/metrics.")
-    return {name: values for name, values in scores.items() if values.get("enabled", True)}
+    return {name: score for name, score in scores.items() if score.enabled}
 
 
-def parse_score(text: str, *, source: str) -> Json:
-    """A metrics file's content.
-
-    Raises:
-        ArtifactError: not a JSON object with a protocol.
-    """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ArtifactError(f"{source}: not readable as JSON ({error}). Score that revision again.") from None
-    if not isinstance(value, dict):
-        raise ArtifactError(f"{source}: expected a JSON object, got {type(value).__name__}. Score that revision again.")
-    return cast("Json", value)
-
-
-def compare_score(name: str, scores: dict[str, Json], runs: Sequence[str]) -> Comparison:
+def compare_score(name: str, scores: Mapping[str, Score], runs: Sequence[str]) -> Comparison:
     """The runs' rows of one score, grouped by protocol; ranked within a protocol only."""
-    stamps = {run: cast("dict[str, Yaml]", values.get("protocol") or {}) for run, values in scores.items()}
-    groups: dict[str, list[str]] = {}
-    for run, stamp in stamps.items():
-        groups.setdefault(json.dumps(stamp, sort_keys=True), []).append(run)
-    made = tuple(Group(describe(stamps[members[0]]), rank_runs(name, {run: scores[run] for run in members})) for members in groups.values())
+    groups: dict[Stamp, list[str]] = {}
+    for run, score in scores.items():
+        groups.setdefault(score.protocol, []).append(run)
+    first = next(iter(groups))
+    columns = load_protocol(first.benchmark).headline
+    made = tuple(
+        Group(describe(stamp), rank_runs(columns, {run: scores[run] for run in members})) for stamp, members in groups.items()
+    )
     return Comparison(
-        title=TITLES[name],
-        header=("rank", "run", *(label for _, label in COLUMNS[name]), "95 % interval", "behind the best"),
+        title=name.removesuffix(DETECTIONS) + (f", {describe_boxes(first)}" if first.boxes else ""),
+        header=("rank", "run", *(head.label for head in columns), "95 % interval", "behind the best"),
         groups=made,
-        differences=tuple(differing_conditions(list(stamps.values()))) if len(made) > 1 else (),
+        differences=tuple(differing_conditions(list(groups))) if len(made) > 1 else (),
         absent=tuple(run for run in runs if run not in scores),
     )
 
 
-def rank_runs(name: str, scores: dict[str, Json]) -> tuple[Entry, ...]:
-    """Rows of one protocol, best first; equal figures share a rank, a run without the figure comes last and has none."""
-    key = COLUMNS[name][0][0]
-    known = {run: float(value) for run, values in scores.items() if isinstance(value := values.get(key), int | float)}
+def rank_runs(columns: Sequence[Headline], scores: Mapping[str, Score]) -> tuple[Entry, ...]:
+    """Rows of one protocol, best first; equal values share a rank, a run without the metric comes last and has none."""
+    key = columns[0].metric
+    known = {run: value for run, score in scores.items() if (value := score.metrics.get(key)) is not None}
     best = max(known.values(), default=0.0)
     entries = []
     for run in sorted(scores, key=lambda run: -known.get(run, float("-inf"))):
-        interval = scores[run].get(f"{key}_interval")
+        interval = scores[run].intervals.get(key)
         ranked = run in known and len(scores) > 1
         entries.append(
             Entry(
                 rank=1 + sum(other > known[run] for other in known.values()) if ranked else None,
                 run=run,
-                cells=tuple(bar_cell(scores[run].get(column)) for column, _ in COLUMNS[name]),
-                interval=" to ".join(percent(end, unit=False) for end in interval) if isinstance(interval, list) else NO_VALUE,
+                cells=tuple(bar_cell(scores[run].metrics.get(head.metric)) for head in columns),
+                interval=NO_VALUE if interval is None else " to ".join(percent(end, unit=False) for end in interval),
                 behind=f"{100 * (best - known[run]):.1f}" if ranked else NO_VALUE,
             )
         )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
-from poseline.config.params import Yaml
+from poseline.datasets.score import Score
 from poseline.report.charts import Axis, Chart, Series, line_chart
-from poseline.report.inputs import Json
 from poseline.report.scores import Cell, Table, bar_cell, percent
 
 # Kind -> (place in the palette, what it is).
@@ -16,18 +14,16 @@ KINDS = {
     "good": (3, "on the spot"),
     "jitter": (1, "near the right place"),
     "inversion": (4, "on the person's other side"),
-    "swap": (2, "on somebody else"),
+    "swap": (2, "on another person"),
     "miss": (5, "on no body part that fits"),
 }
 CAUSES = {
     "jitter": "jitter corrected", "inversion": "left and right corrected", "swap": "swaps between people corrected",
-    "miss": "misses corrected", "background": "poses on nobody dropped", "duplicates": "second poses of a person dropped",
-    "missed": "people missed not asked for", "scores": "poses in the best order",
+    "miss": "misses corrected", "background": "poses on no person dropped", "duplicates": "second poses of a person dropped",
+    "missed": "people missed not counted", "scores": "poses in the best order",
 }  # fmt: skip
-PROMISES = (
-    ("keypoint_scores", "keypoint scores", "share at similarity 0.5 or more"),
-    ("pose_scores", "pose scores", "mean OKS"),
-)
+PROMISES = (("keypoint scores", "fraction at similarity 0.5 or more"), ("pose scores", "mean OKS"))
+"""What keypoint scores and pose scores promise."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +50,15 @@ class StackTable:
     rows: tuple[tuple[str, tuple[Share, ...], str], ...]
 
 
-def kinds_table(values: Json) -> StackTable | None:
+def kinds_table(score: Score) -> StackTable | None:
     """Kinds of errors of each keypoint and of all; None where the score has no diagnosis."""
-    diagnosis = values.get("diagnosis")
-    if not isinstance(diagnosis, dict):
+    if score.diagnosis is None:
         return None
-    keypoints = cast("dict[str, dict[str, Yaml]]", diagnosis["keypoints"])
-    rows = [("all keypoints", make_shares("all keypoints", cast("dict[str, float]", diagnosis["shares"])), "")]
-    for name, entry in keypoints.items():
-        counts = {kind: float(cast("int", entry[kind])) for kind in KINDS}
-        rows.append((name.replace("_", " "), make_shares(name.replace("_", " "), counts), percent(entry.get("distance_50"))))
+    rows = [("all keypoints", make_shares("all keypoints", score.diagnosis.shares), "")]
+    for key, entry in score.diagnosis.keypoints.items():
+        name = key.replace("_", " ")
+        counts = {kind: float(getattr(entry, kind)) for kind in KINDS}
+        rows.append((name, make_shares(name, counts), percent(entry.distance_50)))
     caption = (
         "Kinds of errors per keypoint, of the people found, ground-truth boxes. Distance: what half of the predictions stay within, "
         "over the root of the person's area."
@@ -87,12 +82,11 @@ def make_shares(name: str, amounts: Mapping[str, float]) -> tuple[Share, ...]:
     )
 
 
-def gain_table(values: Json) -> Table | None:
+def gain_table(score: Score) -> Table | None:
     """AP that correcting each kind of error alone would give back; None without a diagnosis."""
-    diagnosis = values.get("diagnosis")
-    if not isinstance(diagnosis, dict) or not diagnosis.get("ap_gain"):
+    if score.diagnosis is None or not score.diagnosis.ap_gain:
         return None
-    gains = cast("dict[str, float]", diagnosis["ap_gain"])
+    gains = score.diagnosis.ap_gain
     order = sorted(gains, key=lambda name: -gains[name])
     rows = tuple((CAUSES.get(name, name), (signed_cell(gains[name]),)) for name in order)
     return Table("AP that each correction alone would give back, in points of a hundred", ("correction", "AP gained"), rows, (3,))
@@ -104,24 +98,18 @@ def signed_cell(value: float) -> Cell:
     return Cell(text if value < 0 or text == "0.0" else f"+{text}", bar_cell(value).share)
 
 
-def reliability_chart(values: Json) -> tuple[Chart, str] | None:
+def reliability_chart(score: Score) -> tuple[Chart, str] | None:
     """What scores promise against what happens, with the calibration errors in words; None without such a section."""
-    calibration = values.get("calibration")
-    if not isinstance(calibration, dict):
+    if score.calibration is None:
         return None
     series, words = [], []
-    for key, name, outcome in PROMISES:
-        measured = cast("dict[str, Yaml]", calibration[key])
-        bins = [entry for entry in cast("list[dict[str, float | None]]", measured["bins"]) if entry["score"] is not None]
-        scores, outcomes = ([cast("float", entry[side]) for entry in bins] for side in ("score", "outcome"))
-        series.append(Series(f"{name}: {outcome}", scores, outcomes))
-        words.append(f"expected calibration error of {name} {percent(measured['ece'])}")
+    for measured, (name, outcome) in zip((score.calibration.keypoint_scores, score.calibration.pose_scores), PROMISES, strict=True):
+        bins = [(entry.score, entry.outcome) for entry in measured.bins if entry.score is not None and entry.outcome is not None]
+        series.append(Series(f"{name}: {outcome}", [x for x, _ in bins], [y for _, y in bins]))
+        words.append(f"expected calibration error of {name} {percent(measured.ece)}")
     series.append(Series("a perfect score", [0.0, 1.0], [0.0, 1.0], dashed=True))
-    quality = values.get("score_quality")
-    correlation = quality.get("rank_correlation") if isinstance(quality, dict) else None
-    if isinstance(correlation, float):
-        words.append(f"rank correlation of pose score and OKS {correlation:.2f}")
-    share = {"low": 0.0, "high": 1.0, "percent": True}
-    x_axis, y_axis = Axis("score", **share), Axis("outcome", **share)  # type: ignore[arg-type]
+    if score.score_quality is not None and score.score_quality.rank_correlation is not None:
+        words.append(f"rank correlation of pose score and OKS {score.score_quality.rank_correlation:.2f}")
+    x_axis, y_axis = (Axis(label, low=0.0, high=1.0, percent=True) for label in ("score", "outcome"))
     text = "; ".join(words)
     return line_chart("What the scores promise, ground-truth boxes", series, x_axis, y_axis), f"{text[:1].upper()}{text[1:]}."

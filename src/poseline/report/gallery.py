@@ -1,4 +1,4 @@
-"""Pictures of predicted against true poses: the best, the middle and the worst by OKS."""
+"""Images of predicted against true poses: the best, the middle and the worst by OKS."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ GROUPS = ("best", "median", "worst")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One embedded picture: its data URI, size, what it shows in words, and a caption."""
+class Image:
+    """One embedded image: its data URI, size, what it shows in words, and a caption."""
 
     uri: str
     width: int
@@ -50,8 +50,8 @@ class Cases:
     skeleton: Skeleton
 
 
-def collect_cases(people: PoseTable, poses: PoseTable, *, source: Skeleton, target: Skeleton) -> Cases:
-    """Every COCO val person of enough keypoints beside the pose that was predicted in its own true box.
+def collect_cases(people: PoseTable, poses: PoseTable, *, dataset: str, source: Skeleton, target: Skeleton) -> Cases:
+    """Every val person of enough keypoints beside the pose that was predicted in its own true box.
 
     A person that no pose matches at OKS 0.5 has no pose in the score's table; here it keeps the one made in its box, so that
     the worst cases can be seen.
@@ -59,7 +59,7 @@ def collect_cases(people: PoseTable, poses: PoseTable, *, source: Skeleton, targ
     made = poses.where(boxes="ground_truth")
     place = pd.Series(np.arange(len(made)), index=made.rows["annotation_id"])
     place = place[~place.index.duplicated()]
-    own = people.where(dataset="coco", split="val", is_crowd=False)
+    own = people.where(dataset=dataset, split="val", is_crowd=False)
     own = own.select(own.rows["annotation_id"].isin(place.index))
     known = own.poses.convert(source, target)
     kept = (known.visibility > 0).sum(axis=1) >= MIN_KEYPOINTS
@@ -70,7 +70,7 @@ def collect_cases(people: PoseTable, poses: PoseTable, *, source: Skeleton, targ
 
 
 def choose_cases(oks: np.ndarray, count: int) -> dict[str, list[int]]:
-    """Places of the best, the middle and the worst, a third of ``count`` each; nobody twice; ties by position.
+    """Places of the best, the middle and the worst, a third of ``count`` each; no person twice; ties by position.
 
     >>> choose_cases(np.array([0.1, 0.9, 0.5, 0.4]), 3)
     {'best': [1], 'median': [2], 'worst': [0]}
@@ -83,21 +83,24 @@ def choose_cases(oks: np.ndarray, count: int) -> dict[str, list[int]]:
     return dict(zip(GROUPS, (best.tolist(), median.tolist(), worst.tolist()), strict=True))
 
 
-def draw_gallery(people: PoseTable, poses: tuple[PoseTable, str], *, skeleton: str, count: int) -> Mapping[str, list[Picture]]:
-    """Group -> pictures; empty groups where there are too few people.
+def draw_gallery(
+    people: PoseTable, poses: tuple[PoseTable, str], *, dataset: str, skeleton: str, count: int
+) -> Mapping[str, list[Image]]:
+    """Group -> images; empty groups where there are too few people.
 
     Args:
-        people: records in ``skeleton``.
-        poses: COCO predictions and their skeleton's name.
-        skeleton: the records'.
-        count: pictures in all; each group gets a third, rounded up.
+        people: annotated people in ``skeleton``.
+        poses: predictions of the data set and their skeleton's name.
+        dataset: whose people.
+        skeleton: that of ``people``.
+        count: images in all; each group gets a third, rounded up.
     """
     table, name = poses
-    cases = collect_cases(people, table, source=load_skeleton(skeleton), target=load_skeleton(name))
+    cases = collect_cases(people, table, dataset=dataset, source=load_skeleton(skeleton), target=load_skeleton(name))
     return {group: [draw_case(cases, place) for place in places] for group, places in choose_cases(cases.oks, count).items()}
 
 
-def draw_case(cases: Cases, place: int) -> Picture:
+def draw_case(cases: Cases, place: int) -> Image:
     """One person's surroundings with the true pose in white and the predicted one in colours."""
     row = cases.people.rows.iloc[place]
     box = cases.people.poses.bbox_xyxy[place]
@@ -106,7 +109,7 @@ def draw_case(cases: Cases, place: int) -> Picture:
     draw_pose(canvas, warp_points(cases.predicted[place], matrix), shown, cases.skeleton, PREDICTED)
     draw_pose(canvas, warp_points(cases.truth[place], matrix), shown, cases.skeleton, TRUTH)
     labelled = int(shown.sum())
-    oks, person, picture = f"OKS {cases.oks[place]:.2f}", row["annotation_id"], row["image_id"]
-    caption = f"{oks} · picture {picture}, person {person}"
-    alt = f"Person {person} in picture {picture}: predicted over true pose, {labelled} keypoints, {oks}"
-    return Picture(picture_uri(canvas), *TILE_WH, alt, caption)
+    oks, person, image = f"OKS {cases.oks[place]:.2f}", row["annotation_id"], row["image_id"]
+    caption = f"{oks} · image {image}, person {person}"
+    alt = f"Person {person} in image {image}: predicted over true pose, {labelled} keypoints, {oks}"
+    return Image(picture_uri(canvas), *TILE_WH, alt, caption)

@@ -12,10 +12,12 @@ from typing import cast
 import pandas as pd
 
 from poseline.artifacts import Layout, PoseTable, read_json, read_poses, read_table
+from poseline.config import Params
 from poseline.config.params import Yaml
+from poseline.datasets.score import Score, read_score_file
+from poseline.datasets.scored_sets import SetScore, list_scores
 from poseline.errors import ArtifactError
 
-SCORES = ("coco", "coco_detections", "mpii", "posetrack")
 Json = Mapping[str, Yaml]
 
 
@@ -24,27 +26,29 @@ class ReportFiles:
     """What earlier stages wrote.
 
     Attributes:
-        metrics: score name -> its metrics file, of the enabled ones.
+        scores: by name, of the enabled data sets.
+        sets: score name -> its data set and protocol.
         left_out: scores that the parameters left out.
-        people: person records.
+        people: annotated people.
         per_person: score name -> one row a person.
-        poses: benchmark -> predicted poses, with the skeleton's name.
-        tracks: tracked poses with the skeleton's name; None without PoseTrack.
-        followed: which track follows which person in which frame; None without PoseTrack.
-        plots: coco, mpii -> plot rows.
+        poses: data set -> predicted poses, with the skeleton's name.
+        tracks: data set of videos -> tracked poses with the skeleton's name.
+        followed: data set of videos -> which track follows which person in which frame.
+        plots: score name -> plot rows.
         history: one mapping an epoch.
         model: model.json.
         num_weights: numbers in the weights' file; None where it is not there.
         findings, manifest: of the data checks.
     """
 
-    metrics: dict[str, Json]
+    scores: dict[str, Score]
+    sets: dict[str, SetScore]
     left_out: tuple[str, ...]
     people: PoseTable
     per_person: dict[str, pd.DataFrame]
     poses: dict[str, tuple[PoseTable, str]]
-    tracks: tuple[PoseTable, str] | None
-    followed: pd.DataFrame | None
+    tracks: dict[str, tuple[PoseTable, str]]
+    followed: dict[str, pd.DataFrame]
     plots: dict[str, list[dict[str, float | str]]]
     history: list[dict[str, float]]
     model: Json
@@ -53,25 +57,29 @@ class ReportFiles:
     manifest: Json
 
 
-def read_files(layout: Layout) -> ReportFiles:
-    """The files of the layout.
+def read_files(params: Params, layout: Layout) -> ReportFiles:
+    """The files of the layout, for the data sets of the parameters.
 
     Raises:
         ArtifactError: one is missing or damaged; says which stage makes it.
     """
-    every: dict[str, Json] = {name: read_json(layout.metrics / f"{name}.json", made_by=f"score {name}") for name in SCORES}
-    metrics = {name: values for name, values in every.items() if values.get("enabled", True)}
-    benchmarks = sorted({name.split("_")[0] for name in metrics})
+    known = list_scores(params.data)
+    every = {name: read_score_file(layout.metrics / f"{name}.json", made_by=f"score {entry.dataset}") for name, entry in known.items()}
+    scores = {name: score for name, score in every.items() if score.enabled}
+    disabled = [name for name, config in params.data.sets.items() if not config.enabled]
+    datasets = list(dict.fromkeys(known[name].dataset for name in scores))
+    tracked = [name for name in datasets if known[name].protocol.tracked]
     people, _ = read_poses(layout.processed / "people.parquet", kind="people", made_by="preprocess")
     return ReportFiles(
-        metrics=metrics,
-        left_out=tuple(name for name in SCORES if name not in metrics),
+        scores=scores,
+        sets={name: known[name] for name in scores},
+        left_out=tuple(name for name in (*known, *disabled) if name not in scores),
         people=people,
-        per_person={name: read_person_scores(layout, name) for name in metrics},
-        poses={name: read_predictions(layout, name) for name in benchmarks},
-        tracks=read_tracks(layout) if "posetrack" in metrics else None,
-        followed=read_followed(layout) if "posetrack" in metrics else None,
-        plots={name: read_rows(layout.plots / f"{name}.json", made_by=f"score {name}") for name in metrics if name != "posetrack"},
+        per_person={name: read_person_scores(layout, name) for name in scores},
+        poses={name: read_predictions(layout, name) for name in datasets},
+        tracks={name: read_tracks(layout, name) for name in tracked},
+        followed={name: read_followed(layout, name) for name in tracked},
+        plots={name: read_rows(layout.plots / f"{name}.json", made_by=f"score {known[name].dataset}") for name in scores},
         history=read_history(layout.model / "history.jsonl"),
         model=read_json(layout.model / "model.json", made_by="train"),
         num_weights=count_weights(layout.model / "model.safetensors"),
@@ -86,21 +94,21 @@ def read_person_scores(layout: Layout, name: str) -> pd.DataFrame:
     return table
 
 
-def read_predictions(layout: Layout, benchmark: str) -> tuple[PoseTable, str]:
-    """The predicted poses of a benchmark and their skeleton's name."""
-    table, header = read_poses(layout.predictions / benchmark / "poses.parquet", kind="predictions", made_by=f"predict {benchmark}")
+def read_predictions(layout: Layout, dataset: str) -> tuple[PoseTable, str]:
+    """The predicted poses of a data set and their skeleton's name."""
+    table, header = read_poses(layout.predictions / dataset / "poses.parquet", kind="predictions", made_by=f"predict {dataset}")
     return table, header.skeleton
 
 
-def read_tracks(layout: Layout) -> tuple[PoseTable, str]:
+def read_tracks(layout: Layout, dataset: str) -> tuple[PoseTable, str]:
     """The tracked poses and their skeleton's name."""
-    table, header = read_poses(layout.tracks / "posetrack/tracks.parquet", kind="tracks", made_by="track")
+    table, header = read_poses(layout.tracks / dataset / "tracks.parquet", kind="tracks", made_by=f"track {dataset}")
     return table, header.skeleton
 
 
-def read_followed(layout: Layout) -> pd.DataFrame:
+def read_followed(layout: Layout, dataset: str) -> pd.DataFrame:
     """Which track follows which person in each frame."""
-    table, _ = read_table(layout.per_person / "posetrack/followed.parquet", kind="followed", made_by="score posetrack")
+    table, _ = read_table(layout.per_person / dataset / "followed.parquet", kind="followed", made_by=f"score {dataset}")
     return table
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import pandas as pd
 
-from poseline.config.params import Yaml
+from poseline.datasets.score import KeypointRow, Metrics, NotScored, Score
+from poseline.datasets.scored_sets import SetScore
 from poseline.report.charts import Axis, Chart, Series, line_chart
-from poseline.report.inputs import Json, ReportFiles
 from poseline.report.stamps import describe_boxes, describe_conditions
 
 NO_VALUE = "\u2013"
 SLICE_NAMES = {
     "all": "all people", "medium": "medium (32² to 96² px²)", "large": "large (above 96² px²)",
     "occluded_none": "nothing occluded", "occluded_some": "up to a third occluded", "occluded_heavy": "more than a third occluded",
-    "people_1": "alone in the picture", "people_2_to_4": "2 to 4 people", "people_5_up": "5 people and more",
+    "people_1": "alone in the image", "people_2_to_4": "2 to 4 people", "people_5_up": "5 people and more",
     "crowd_easy": "crowd index up to 0.1", "crowd_medium": "crowd index 0.1 to 0.8", "crowd_hard": "crowd index above 0.8",
 }  # fmt: skip
 SLICE_GROUPS = {"Size": ("medium", "large"), "Occlusion": ("occluded_none", "occluded_some", "occluded_heavy"),
-                "People in the picture": ("people_1", "people_2_to_4", "people_5_up"),
+                "People in the image": ("people_1", "people_2_to_4", "people_5_up"),
                 "Crowding": ("crowd_easy", "crowd_medium", "crowd_hard")}  # fmt: skip
 JOINT_ORDER = ("head_top", "upper_neck", "thorax", "shoulder", "elbow", "wrist", "pelvis", "hip", "knee", "ankle")
 VIDEO_FRACTIONS = (("mota", "MOTA"), ("map", "mAP"), ("motp", "MOTP"), ("precision", "prec."), ("recall", "recall"), ("hota", "HOTA"),
@@ -31,8 +30,10 @@ PERSON_FRACTIONS = (("hota", "HOTA"), ("deta", "DetA"), ("assa", "AssA"), ("idf1
 STRICT_FRACTIONS = (("mota", "MOTA of joints, strict"), ("motp", "MOTP of joints, strict"))
 PERSON_COUNTS = (("switches", "id switches"), ("fragmentations", "fragmentations"), ("mostly_tracked", "people mostly tracked"),
                  ("partially_tracked", "people partly tracked"), ("mostly_lost", "people mostly lost"))  # fmt: skip
-COCO_FIGURES = ("ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large")
-COCO_NAMES = ("AP", "AP .50", "AP .75", "AP medium", "AP large", "AR", "AR .50", "AR .75", "AR medium", "AR large")
+METRIC_NAMES = {
+    "ap": "AP", "ap50": "AP .50", "ap75": "AP .75", "ap_medium": "AP medium", "ap_large": "AP large", "ar": "AR", "ar50": "AR .50",
+    "ar75": "AR .75", "ar_medium": "AR medium", "ar_large": "AR large",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Card:
     Attributes:
         name: of the number.
         value: a fraction; None where it is not defined.
-        interval: of 95 % over resampled pictures (videos for PoseTrack), fractions; None where none was made.
+        interval: of 95 % over resampled images (videos for PoseTrack), fractions; None where none was made.
         boxes, detected: whose boxes, and whether a detector's.
         conditions: the other terms of its protocol.
         meaning: what it counts, in one sentence.
@@ -82,16 +83,7 @@ class Table:
     colours: tuple[int, ...] = (1, 2)
 
 
-HEADLINES = (
-    ("coco", "ap", "COCO AP, true boxes", "Mean keypoint AP over OKS .50 to .95, every person's true box given."),
-    ("coco_detections", "ap", "COCO AP, detections", "The same AP when a detector has to find the people first."),
-    ("mpii", "pckh", "MPII PCKh@0.5", "Share of joints within half a head size of the truth."),
-    ("posetrack", "mota", "PoseTrack MOTA", "One minus misses, false joints and id switches per true joint."),
-    ("posetrack", "map", "PoseTrack mAP", "Mean joint AP of the per-frame poses."),
-)
-
-
-def percent(value: Yaml, *, unit: bool = True) -> str:
+def percent(value: object, *, unit: bool = True) -> str:
     """A fraction as percent with one decimal; a dash where there is none.
 
     >>> percent(0.6549), percent(-0.0004)
@@ -104,33 +96,39 @@ def percent(value: Yaml, *, unit: bool = True) -> str:
     return f"{text}{' %' if unit else ''}"
 
 
-def bar_cell(value: Yaml) -> Cell:
+def bar_cell(value: float | None) -> Cell:
     """A fraction with its bar; below 0 (MOTA) the bar is empty."""
-    share = min(max(float(value), 0.0), 1.0) if isinstance(value, int | float) else None
-    return Cell(percent(value), share)
+    fraction = min(max(value, 0.0), 1.0) if value is not None else None
+    return Cell(percent(value), fraction)
 
 
-def headline_cards(metrics: Mapping[str, Json]) -> list[Card]:
+def headline_cards(scores: Mapping[str, Score], sets: Mapping[str, SetScore]) -> list[Card]:
     """The cards of the scores that were made, each with its own protocol."""
+    both = {entry.dataset for entry in sets.values() if entry.detected}
     cards = []
-    for score, key, name, meaning in HEADLINES:
-        if score not in metrics:
-            continue
-        values = metrics[score]
-        protocol = cast("Json", values["protocol"])
-        interval = values.get(f"{key}_interval")
-        cards.append(
-            Card(
-                name=name,
-                value=cast("float | None", values.get(key)),
-                interval=(float(interval[0]), float(interval[1])) if isinstance(interval, list) else None,  # type: ignore[arg-type]
-                boxes=describe_boxes(protocol),
-                detected=protocol.get("boxes") == "detections",
-                conditions=tuple(describe_conditions(protocol)),
-                meaning=meaning,
+    for name, score in scores.items():
+        own = sets[name]
+        title = set_title(own)
+        boxes = (", detections" if own.detected else ", true boxes") if own.dataset in both else ""
+        shown = [head for head in own.protocol.headline if head.meaning][: 1 if own.detected else None]
+        for head in shown:
+            cards.append(
+                Card(
+                    name=f"{title} {head.label}{boxes}",
+                    value=score.metrics.get(head.metric),
+                    interval=score.intervals.get(head.metric),
+                    boxes=describe_boxes(score.protocol),
+                    detected=score.protocol.boxes == "detections",
+                    conditions=tuple(describe_conditions(score.protocol)),
+                    meaning=f"The same {head.label} when a detector has to find the people first." if own.detected else head.meaning,
+                )
             )
-        )
     return cards
+
+
+def set_title(entry: SetScore) -> str:
+    """The protocol's title; the data set's name where it is another."""
+    return entry.protocol.title if entry.dataset == entry.protocol.name else entry.dataset
 
 
 def learning_charts(history: Sequence[Mapping[str, float]]) -> list[Chart]:
@@ -145,7 +143,7 @@ def learning_charts(history: Sequence[Mapping[str, float]]) -> list[Chart]:
         return []
     quality = [series("validation AP (true boxes)", "val_ap"), series("training accuracy", "acc", dashed=True)]
     return [
-        line_chart("Quality over epochs", quality, epoch, Axis("share", low=0.0, percent=True)),
+        line_chart("Quality over epochs", quality, epoch, Axis("fraction", low=0.0, percent=True)),
         line_chart("Training loss over epochs", [series("loss", "loss")], epoch, Axis("loss", low=0.0)),
     ]
 
@@ -157,8 +155,8 @@ def pr_chart(name: str, rows: Sequence[Mapping[str, float | str]]) -> Chart:
         Series(f"OKS {oks}", points["recall"].tolist(), points["precision"].tolist(), index == 2)
         for index, (oks, points) in enumerate(table.groupby("oks", sort=True))
     ]
-    share = {"low": 0.0, "high": 1.0, "percent": True}
-    return line_chart(name, series, Axis("recall", **share), Axis("precision", **share))  # type: ignore[arg-type]
+    x_axis, y_axis = (Axis(label, low=0.0, high=1.0, percent=True) for label in ("recall", "precision"))
+    return line_chart(name, series, x_axis, y_axis)
 
 
 def pckh_chart(rows: Sequence[Mapping[str, float | str]]) -> Chart:
@@ -169,48 +167,49 @@ def pckh_chart(rows: Sequence[Mapping[str, float | str]]) -> Chart:
     return line_chart("PCKh over the allowed distance", [line], x_axis, y_axis)
 
 
-def coco_table(metrics: Mapping[str, Json]) -> Table:
-    """The ten COCO figures, a column a kind of boxes."""
-    names = [name for name in ("coco", "coco_detections") if name in metrics]
-    boxes = [describe_boxes(cast("Json", metrics[name]["protocol"])) for name in names]
+def metric_table(scores: Sequence[Score], title: str) -> Table:
+    """The metrics, a column a kind of boxes."""
+    boxes = [describe_boxes(score.protocol) for score in scores]
     rows = tuple(
-        (label, tuple(bar_cell(metrics[name].get(key)) for name in names)) for key, label in zip(COCO_FIGURES, COCO_NAMES, strict=True)
+        (METRIC_NAMES.get(key, key.replace("_", " ")), tuple(bar_cell(score.metrics.get(key)) for score in scores))
+        for key in scores[0].metrics
     )
-    caption = "COCO keypoint AP and AR. Columns of different boxes answer different questions and are not to be ranked."
-    return Table(caption, ("figure", *boxes), rows)
+    caption = f"{title} keypoint AP and AR. Columns of different boxes answer different questions and are not to be ranked."
+    return Table(caption, ("metric", *boxes), rows)
 
 
-def keypoint_table(values: Json) -> Table:
-    """AP and mean OKS of every keypoint."""
-    rows = tuple(
-        (name.replace("_", " "), (bar_cell(entry["ap"]), bar_cell(entry["oks"]), Cell(str(entry["count"]), plain=True)))
-        for name, entry in cast("dict[str, dict[str, Yaml]]", values["keypoints"]).items()
-    )
-    boxes = describe_boxes(cast("Json", values["protocol"]))
+def keypoint_table(score: Score) -> Table | None:
+    """AP and mean OKS of every keypoint; None where they were not made."""
+    if score.keypoints is None:
+        return None
+    rows = tuple((name.replace("_", " "), _keypoint_cells(row)) for name, row in score.keypoints.items())
+    boxes = describe_boxes(score.protocol)
     caption = f"Per keypoint, {boxes}. AP: were it the person's only keypoint. OKS: its mean similarity where the person was found."
-    detected = cast("Json", values["protocol"]).get("boxes") == "detections"
-    return Table(caption, ("keypoint", "AP", "OKS", "labelled"), rows, (2, 3) if detected else (1, 3))
+    return Table(caption, ("keypoint", "AP", "OKS", "labelled"), rows, (2, 3) if score.protocol.boxes == "detections" else (1, 3))
 
 
-def slice_table(metrics: Mapping[str, Json]) -> Table:
-    """AP by size, occlusion, number of people and crowding, a column a kind of boxes."""
-    names = [name for name in ("coco", "coco_detections") if name in metrics]
-    slices = {name: cast("dict[str, dict[str, Yaml]]", metrics[name]["slices"]) for name in names}
-    first = slices[names[0]]
+def _keypoint_cells(row: KeypointRow) -> tuple[Cell, ...]:
+    return bar_cell(row.ap), bar_cell(row.oks), Cell(str(row.count), plain=True)
+
+
+def slice_table(scores: Sequence[Score]) -> Table | None:
+    """AP by size, occlusion, number of people and crowding, a column a kind of boxes; None where they were not made."""
+    slices = [score.slices for score in scores if score.slices is not None]
+    if len(slices) < len(scores):
+        return None
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for group, members in SLICE_GROUPS.items():
         rows.append((group, ()))
         for key in members:
-            if key in first:
-                cells = [bar_cell(slices[name][key]["ap"]) for name in names]
-                rows.append((SLICE_NAMES[key], (*cells, Cell(str(first[key]["num_people"]), plain=True))))
-    boxes = [f"AP, {describe_boxes(cast('Json', metrics[name]['protocol']))}" for name in names]
-    return Table("AP by kind of person and picture", ("slice", *boxes, "people"), tuple(rows))
+            if key in slices[0]:
+                cells = [bar_cell(table[key].ap) for table in slices]
+                rows.append((SLICE_NAMES[key], (*cells, Cell(str(slices[0][key].num_people), plain=True))))
+    boxes = [f"AP, {describe_boxes(score.protocol)}" for score in scores]
+    return Table("AP by kind of person and image", ("slice", *boxes, "people"), tuple(rows))
 
 
-def joint_table(values: Json) -> Table:
+def joint_table(joints: Metrics) -> Table:
     """MPII PCKh of every joint from head to foot; left and right side by side."""
-    joints = cast("dict[str, Yaml]", values["joints"])
     rows = []
     for name in JOINT_ORDER:
         if name in joints:
@@ -221,17 +220,17 @@ def joint_table(values: Json) -> Table:
     return Table(caption, ("joint", "left or middle", "right"), tuple(rows), (1, 4))
 
 
-def part_table(values: Json) -> Table:
+def part_table(score: Score) -> Table | None:
     """PoseTrack AP and MOTA of every body part."""
-    poses = cast("dict[str, dict[str, Yaml]]", cast("Json", values["poses"])["parts"])
-    tracked = cast("dict[str, dict[str, Yaml]]", cast("Json", values["tracked"])["parts"])
+    if score.poses is None or score.tracked is None:
+        return None
+    poses, tracked = score.poses.parts, score.tracked.parts
     rows = tuple((part.lower(), (bar_cell(poses[part]["ap"]), bar_cell(tracked[part]["mota"]))) for part in poses)
     return Table("Per body part: AP of all poses, MOTA of the tracked ones", ("part", "AP", "MOTA"), rows, (1, 3))
 
 
-def video_table(files: ReportFiles) -> Table:
+def video_table(known: pd.DataFrame) -> Table:
     """One row a video: MOTA with a bar, the others as numbers."""
-    known = files.per_person["posetrack"]
     fractions = [(key, name) for key, name in VIDEO_FRACTIONS if key in known]
     counts = [(key, name) for key, name in VIDEO_COUNTS if key in known]
     rows = []
@@ -241,17 +240,16 @@ def video_table(files: ReportFiles) -> Table:
         numbers += [Cell(str(int(row[key])), plain=True) for key, _ in counts]
         rows.append((str(row["video_id"]), (bar_cell(values[0]), *numbers)))
     header = ("video", *(name for _, name in (*fractions, *counts)))
-    return Table("Per video: shares in percent, and counts", header, tuple(rows), (3,))
+    return Table("Per video: fractions in percent, and counts", header, tuple(rows), (3,))
 
 
-def tracking_table(values: Json) -> Table | None:
+def tracking_table(score: Score) -> Table | None:
     """What other measures say of the same tracks; None where they were not made."""
-    tree = values.get("tracking")
-    if not isinstance(tree, dict):
+    if score.tracking is None or isinstance(score.tracking, NotScored):
         return None
-    strict = cast("dict[str, Yaml]", tree.get("strict") or {})
-    rows = [(name, (bar_cell(tree.get(key)),)) for key, name in PERSON_FRACTIONS if key in tree]
+    tree, strict = score.tracking, score.tracking.strict
+    rows = [(name, (bar_cell(getattr(tree, key)),)) for key, name in PERSON_FRACTIONS]
     rows += [(name, (bar_cell(strict[key]),)) for key, name in STRICT_FRACTIONS if key in strict]
-    rows += [(name, (Cell(str(tree[key]), plain=True),)) for key, name in PERSON_COUNTS if key in tree]
-    caption = "The same tracks by other measures: whole people matched by OKS, and the strict joint figures"
-    return Table(caption, ("figure", "value"), tuple(rows), (3,))
+    rows += [(name, (Cell(str(getattr(tree, key)), plain=True),)) for key, name in PERSON_COUNTS]
+    caption = "The same tracks by other measures: whole people matched by OKS, and the strict joint metrics"
+    return Table(caption, ("metric", "value"), tuple(rows), (3,))

@@ -2,84 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from poseline.config.params import Yaml
+from poseline.datasets.score import Stamp
 
 LABELS = {
     "benchmark": "benchmark", "boxes": "boxes", "box_ap": "box AP", "flip": "flip test", "input_wh": "input size", "codec": "codec",
-    "nms": "pose NMS", "rescoring": "pose score", "data_hash": "data", "num_images": "pictures", "num_people": "people",
+    "nms": "pose NMS", "rescoring": "pose score", "data_hash": "data", "num_images": "images", "num_people": "people",
     "mode": "mode", "tracker": "tracker",
 }  # fmt: skip
 
 
-def describe_boxes(protocol: Mapping[str, Yaml]) -> str:
+def describe_boxes(stamp: Stamp) -> str:
     """Where the people's boxes came from; a detector's with its box AP.
 
-    >>> describe_boxes({"boxes": "detections", "box_ap": 0.712})
+    >>> describe_boxes(Stamp(benchmark="coco", boxes="detections", box_ap=0.712))
     'detector boxes (box AP 71.2 %)'
     """
-    if protocol.get("boxes") == "ground_truth":
+    if stamp.boxes == "ground_truth":
         return "ground-truth boxes"
-    box_ap = protocol.get("box_ap")
-    quality = f" (box AP {100 * box_ap:.1f} %)" if isinstance(box_ap, float) else ""
-    return f"detector boxes{quality}" if protocol.get("boxes") == "detections" else "boxes not stated"
+    quality = "" if stamp.box_ap is None else f" (box AP {100 * stamp.box_ap:.1f} %)"
+    return f"detector boxes{quality}" if stamp.boxes == "detections" else "boxes not stated"
 
 
-def describe_conditions(protocol: Mapping[str, Yaml]) -> list[str]:
+def describe_conditions(stamp: Stamp) -> list[str]:
     """The other conditions, a phrase each; what is not known is left out.
 
-    >>> describe_conditions({"flip": False, "input_wh": [96, 128], "codec": "udp", "nms": "none", "num_people": 2})
+    >>> describe_conditions(Stamp(benchmark="coco", flip=False, input_wh=(96, 128), codec="udp", nms="none", num_people=2))
     ['no flip test', 'input 96 × 128 px', 'codec udp', 'no pose NMS', '2 people']
     """
-    phrases = []
-    if isinstance(protocol.get("flip"), bool):
-        phrases.append("flip test" if protocol["flip"] else "no flip test")
-    size = protocol.get("input_wh")
-    if isinstance(size, list):
-        phrases.append(f"input {size[0]} \u00d7 {size[1]} px")
-    if protocol.get("codec"):
-        phrases.append(f"codec {protocol['codec']}")
-    if protocol.get("nms"):
-        phrases.append("no pose NMS" if protocol["nms"] == "none" else f"pose NMS {protocol['nms']}")
-    if protocol.get("rescoring"):
-        phrases.append(f"pose score {protocol['rescoring']}")
-    for key in ("tracker", "mode"):
-        if protocol.get(key):
-            phrases.append(f"{LABELS[key]} {protocol[key]}")
-    for key in ("num_images", "num_people"):
-        if isinstance(protocol.get(key), int):
-            phrases.append(f"{protocol[key]:,} {LABELS[key]}".replace(",", "\u202f"))
+    phrases = [] if stamp.flip is None else ["flip test" if stamp.flip else "no flip test"]
+    if stamp.input_wh is not None:
+        phrases.append(f"input {stamp.input_wh[0]} \u00d7 {stamp.input_wh[1]} px")
+    if stamp.codec:
+        phrases.append(f"codec {stamp.codec}")
+    if stamp.nms:
+        phrases.append("no pose NMS" if stamp.nms == "none" else f"pose NMS {stamp.nms}")
+    if stamp.rescoring:
+        phrases.append(f"pose score {stamp.rescoring}")
+    phrases += [f"{LABELS[key]} {value}" for key, value in (("tracker", stamp.tracker), ("mode", stamp.mode)) if value]
+    counts = (("num_images", stamp.num_images), ("num_people", stamp.num_people))
+    phrases += [f"{count:,} {LABELS[key]}".replace(",", "\u202f") for key, count in counts if count is not None]
     return phrases
 
 
-def describe(protocol: Mapping[str, Yaml]) -> str:
+def describe(stamp: Stamp) -> str:
     """All conditions in one line."""
-    return ", ".join([describe_boxes(protocol), *describe_conditions(protocol)])
+    return ", ".join([describe_boxes(stamp), *describe_conditions(stamp)])
 
 
-def differing_conditions(stamps: list[Mapping[str, Yaml]]) -> list[str]:
+def differing_conditions(stamps: Sequence[Stamp]) -> list[str]:
     """What sets several stamps apart, a phrase each, e.g. ``flip test: no, yes``; empty where all are alike.
 
-    >>> differing_conditions([{"flip": True}, {"flip": False}])
+    >>> differing_conditions([Stamp(benchmark="coco", flip=True), Stamp(benchmark="coco", flip=False)])
     ['flip test: no, yes']
     """
-    keys = [key for key in LABELS if any(key in stamp for stamp in stamps)]
     phrases = []
-    for key in keys:
-        values = sorted({_word(stamp.get(key)) for stamp in stamps})
+    for key, label in LABELS.items():
+        values = sorted({_word(getattr(stamp, key)) for stamp in stamps})
         if len(values) > 1:
-            phrases.append(f"{LABELS[key]}: {', '.join(values)}")
+            phrases.append(f"{label}: {', '.join(values)}")
     return phrases
 
 
-def _word(value: Yaml) -> str:
+def _word(value: object) -> str:
     match value:
         case None:
             return "not stated"
         case bool():
             return "yes" if value else "no"
-        case [width, height]:
+        case (width, height):
             return f"{width} \u00d7 {height}"
         case float():
             return f"{100 * value:.1f} %"

@@ -73,7 +73,7 @@ def data_note(params: Params) -> str:
         return (
             f"Trained on the train splits of {sets} as poseline's `mini` draws them: synthetic people, posed as a 3D skeleton, projected "
             f"and drawn from seed {params.mini.seed} in the benchmarks' file formats. No photograph and no real person is in it, and its "
-            "detections come from a simulated detector. Scores on it say nothing about the benchmarks' own pictures."
+            "detections come from a simulated detector. Scores on it say nothing about the benchmarks' own images."
         )
     return f"Trained on the train splits of {sets}, as params.yaml names their files. They have licences and biases of their own."
 
@@ -82,12 +82,12 @@ def list_limits(params: Params, files: ReportFiles) -> list[str]:
     """What the model cannot do or was not shown to do."""
     limits = [
         "One person a crop: it needs a box for each person, and its results are as good as the boxes.",
-        "It returns every keypoint, also of parts that are hidden or outside the picture; look at the keypoint scores, "
+        "It returns every keypoint, also of parts that are hidden or outside the image; look at the keypoint scores, "
         "which are not calibrated probabilities.",
         "How it works for people of different appearance, age, clothing or aids such as wheelchairs was not measured.",
     ]
     if uses_mini(params):
         limits.insert(0, "Trained on drawn people: on photographs it has to be fine-tuned and scored first.")
-    if "posetrack" in files.metrics:
-        limits.append("Track ids hold within one video; nobody is recognised over videos.")
+    if files.tracks:
+        limits.append("Track ids hold within one video; no person is recognised over videos.")
     return limits

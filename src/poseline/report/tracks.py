@@ -13,7 +13,7 @@ from poseline.core.geometry import warp_points
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.images import read_image
 from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, picture_uri, track_hex, track_look
-from poseline.report.gallery import Picture
+from poseline.report.gallery import Image
 
 FRAME_WIDTH = 300
 SWITCH_WH = (220, 220)
@@ -55,7 +55,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One video: its number of frames, a lane a person, and how many ids follow nobody."""
+    """One video: its number of frames, a lane a person, and how many ids follow no person."""
 
     video_id: str
     num_frames: int
@@ -125,7 +125,7 @@ class VideoFrames:
     Attributes:
         tracks: tracked poses.
         skeleton: their keypoints' name.
-        paths: (video, frame) -> picture.
+        paths: (video, frame) -> image.
     """
 
     tracks: PoseTable
@@ -133,9 +133,9 @@ class VideoFrames:
     paths: dict[tuple[str, int], Path]
 
     @classmethod
-    def of(cls, people: PoseTable, poses: PoseTable, tracks: tuple[PoseTable, str]) -> VideoFrames:
-        """The frames that the truth or the predictions name."""
-        own = people.where(dataset="posetrack", split="val")
+    def of(cls, people: PoseTable, poses: PoseTable, tracks: tuple[PoseTable, str], *, dataset: str) -> VideoFrames:
+        """The frames of a data set that the ground truth or the predictions name."""
+        own = people.where(dataset=dataset, split="val")
         known = pd.concat([table.rows[["video_id", "frame_index", "image_path"]] for table in (own, poses)]).drop_duplicates()
         columns = (known["video_id"].tolist(), known["frame_index"].tolist(), known["image_path"].tolist())
         paths = {(video_id, frame): Path(path) for video_id, frame, path in zip(*columns, strict=True)}
@@ -165,12 +165,12 @@ class VideoFrames:
             draw_label(canvas, f"id {track_id}", (float(x), float(y)), look.middle)
 
 
-def draw_strip(frames: VideoFrames, timeline: Timeline, *, count: int = 6) -> list[Picture]:
+def draw_strip(frames: VideoFrames, timeline: Timeline, *, count: int = 6) -> list[Image]:
     """Consecutive frames around the first change of id, or from the middle of the video."""
     changes = sorted(switch for lane in timeline.lanes for switch in lane.switches)
     middle = changes[0][1] if changes else timeline.num_frames // 2
     start = max(0, min(middle - count // 2, timeline.num_frames - count))
-    pictures = []
+    images = []
     for frame in range(start, min(start + count, timeline.num_frames)):
         if (timeline.video_id, frame) in frames.paths:
             canvas = frames.draw(timeline.video_id, frame)
@@ -178,34 +178,34 @@ def draw_strip(frames: VideoFrames, timeline: Timeline, *, count: int = 6) -> li
             seen = frames.tracks.where(video_id=timeline.video_id, frame_index=frame)
             ids = ", ".join(str(own) for own in sorted(seen.poses.track_ids.tolist())) or "none"
             alt = f"Video {timeline.video_id}, frame {frame}: tracked ids {ids}"
-            pictures.append(Picture(picture_uri(canvas, quality=74), width, height, alt, f"frame {frame}"))
-    return pictures
+            images.append(Image(picture_uri(canvas, quality=74), width, height, alt, f"frame {frame}"))
+    return images
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A change of id: the person's last picture under the old id and the first under the new one."""
+    """A change of id: the person's last image under the old id and the first under the new one."""
 
     title: str
-    pictures: tuple[Picture, Picture]
+    images: tuple[Image, Image]
 
 
 def draw_switches(
-    frames: VideoFrames, people: PoseTable, timelines: list[Timeline], *, most: int | None = None
+    frames: VideoFrames, people: PoseTable, timelines: list[Timeline], *, dataset: str, most: int | None = None
 ) -> list[Switch]:
     """The first ``most`` changes of id (all, where None), video by video."""
     found = [(timeline.video_id, lane, switch) for timeline in timelines for lane in timeline.lanes for switch in lane.switches]
-    own = people.where(dataset="posetrack", split="val")
+    own = people.where(dataset=dataset, split="val")
     switches = []
     for video_id, lane, pair in found[:most]:
         person = int(lane.name.removeprefix("person "))
         chosen = own.select((own.rows["video_id"] == video_id).to_numpy() & (own.poses.track_ids == person))
         boxes = dict(zip(chosen.rows["frame_index"].tolist(), chosen.poses.bbox_xyxy, strict=True))
-        pictures = []
+        images = []
         for frame in pair:
             followed = next(span.track_id for span in lane.spans if span.start <= frame <= span.stop)
             canvas = frames.draw_around(video_id, frame, boxes[frame])
             alt = f"{lane.name} of video {video_id} in frame {frame}, followed by id {followed}"
-            pictures.append(Picture(picture_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {frame}: id {followed}"))
-        switches.append(Switch(f"Video {video_id}, {lane.name}", (pictures[0], pictures[1])))
+            images.append(Image(picture_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {frame}: id {followed}"))
+        switches.append(Switch(f"Video {video_id}, {lane.name}", (images[0], images[1])))
     return switches

@@ -8,12 +8,12 @@ from poseline.artifacts import Layout, write_text
 from poseline.config import Params, dump_section
 from poseline.experiments.lineage import Identity, identify
 from poseline.report.comparison import compare_runs
-from poseline.report.content import coco_content, mpii_content, note_learning, posetrack_content
+from poseline.report.content import keypoint_content, note_learning, pckh_content, sort_sets, tracking_content
 from poseline.report.gallery import draw_gallery
 from poseline.report.inputs import ReportFiles, read_files
 from poseline.report.lineage import describe_origin, flat_config, list_commands
 from poseline.report.page import render
-from poseline.report.scores import Card, headline_cards, learning_charts
+from poseline.report.scores import Card, headline_cards, learning_charts, set_title
 from poseline.report.summary import data_note, describe_data, describe_model, list_limits
 
 
@@ -23,7 +23,7 @@ def run(params: Params, layout: Layout, *, compare: Sequence[str] = ()) -> dict[
     The same files, commit and installed versions give the same bytes.
 
     Args:
-        params: the title, the number of pictures, and what the lineage quotes.
+        params: the title, the number of images, and what the lineage quotes.
         layout: the project's files; nothing but files is read.
         compare: runs to set side by side: folders with reports/metrics/*.json, or git revisions.
 
@@ -34,19 +34,20 @@ def run(params: Params, layout: Layout, *, compare: Sequence[str] = ()) -> dict[
         text = compare_runs(compare, layout.root)
         write_text(layout.page.with_name("compare.html"), text)
         return {"runs": len(compare), "bytes": len(text.encode())}
-    files = read_files(layout)
+    files = read_files(params, layout)
     identity = identify(params, layout.root.resolve())
-    cards = headline_cards(files.metrics)
+    cards = headline_cards(files.scores, files.sets)
     page = render_page(params, layout, files, identity, cards)
     write_text(layout.page.with_name("model_card.md"), render_card(params, files, identity, cards))
     write_text(layout.page, page)
-    return {"scores": len(files.metrics), "bytes": len(page.encode())}
+    return {"scores": len(files.scores), "bytes": len(page.encode())}
 
 
 def render_page(params: Params, layout: Layout, files: ReportFiles, identity: Identity, cards: list[Card]) -> str:
     """The page's text."""
-    count = params.report.pictures
-    has_pictures = "coco" in files.metrics and count > 0
+    count = params.report.images
+    sets = sort_sets(files)
+    shown = sets["keypoints"][:1] if count else []
     return render(
         "report.html.j2",
         title=params.report.title,
@@ -55,10 +56,13 @@ def render_page(params: Params, layout: Layout, files: ReportFiles, identity: Id
         left_out=files.left_out,
         learning=learning_charts(files.history),
         learning_note=note_learning(files),
-        coco=coco_content(files),
-        gallery=draw_gallery(files.people, files.poses["coco"], skeleton=params.data.skeleton, count=count) if has_pictures else {},
-        mpii=mpii_content(files),
-        posetrack=posetrack_content(files, pictures=count, switches=params.report.switches),
+        keypoints=[keypoint_content(files, name) for name in sets["keypoints"]],
+        galleries=[
+            draw_gallery(files.people, files.poses[name], dataset=name, skeleton=params.data.skeleton, count=count) for name in shown
+        ],
+        gallery_of=set_title(files.sets[shown[0]]) if shown else "",
+        pckh=[pckh_content(files, name) for name in sets["pckh"]],
+        tracking=[tracking_content(files, name, images=count, switches=params.report.switches) for name in sets["tracking"]],
         data=describe_data(files),
         lineage=describe_origin(files, identity.tags, name=identity.name, root=layout.root.resolve()),
         config=flat_config({key: value for key, value in dump_section(params).items() if key != "mlflow"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ LAST_ID = np.iinfo(np.int64).max - 1
 State = dict[str, np.ndarray]
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """Links poses over the frames of one video, online.
 

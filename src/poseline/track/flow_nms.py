@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,6 +21,7 @@ from poseline.track.pose_distance import intra_frame_distance
 MIN_BOX_OVERLAP = 0.3  # of the newest boxes; poses of one person overlap far more, and other pairs need no closer look
 
 
+@runtime_checkable
 class WindowFrame(Protocol):
     """What is asked of a frame of the window."""
 

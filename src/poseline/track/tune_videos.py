@@ -20,12 +20,11 @@ from poseline.datasets.boxes import detected_boxes
 from poseline.datasets.coco_format import read_detections
 from poseline.datasets.images import read_image_size
 from poseline.datasets.posetrack.files import read_folder
+from poseline.datasets.posetrack.scoring import score_pose_tracking, score_posetrack
 from poseline.datasets.sets import dataset_config, split_files
 from poseline.errors import DataError
 from poseline.infer.predict import predict_boxes, settle_rule
 from poseline.infer.runtime import load_estimator
-from poseline.metrics.posetrack import score_posetrack
-from poseline.metrics.tracking_score import score_pose_tracking
 from poseline.mini.detector import SimulatedDetector
 from poseline.mini.scene import Person
 from poseline.models.device import resolve_device
@@ -171,5 +170,5 @@ def _visible_people(people: PoseSet) -> list[Person]:
             mask = np.ones((y2 - y1, x2 - x1), dtype=bool)
             points, unlabelled = np.zeros((21, 2)), np.zeros(21, dtype=np.uint8)
             track_id = int(people.track_ids[row])
-            found.append(Person(points, unlabelled, (x1, y1), mask, np.zeros(4), visible_share=min(share, 1.0), track_id=track_id))
+            found.append(Person(points, unlabelled, (x1, y1), mask, np.zeros(4), visible_fraction=min(share, 1.0), track_id=track_id))
     return found

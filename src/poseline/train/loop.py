@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from poseline.artifacts import atomic_folder, write_text
 from poseline.codecs.base import Codec
-from poseline.codecs.build import build_codec, check_pairs
+from poseline.codecs.build import build_codec
 from poseline.config import Params, dump_section
 from poseline.core.skeletons import load_skeleton
 from poseline.crops.batches import EpochSampler, PoseBatch, train_loader
-from poseline.models.build import build_model
 from poseline.models.losses import build_loss
 from poseline.models.normalise import normalise_images
+from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, load_model, save_model
 from poseline.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from poseline.train.distributed import (
@@ -135,8 +135,8 @@ def build_trainer(params: Params, rank: Rank) -> tuple[Trainer, Codec]:
     model.to(rank.device)
     if params.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    check_pairs(params.codec, skeleton.flip_permutation)
     codec = build_codec(params.codec, num_keypoints=skeleton.num_keypoints, input_wh=params.model.input_wh)
+    codec.check_pairs(skeleton.flip_permutation)
     loss = build_loss(params.loss, codec).to(rank.device)
     optimizer = build_optimizer([model, loss], params.train)
     average = AveragedWeights(model, params.train.ema) if params.train.ema else None

@@ -14,8 +14,8 @@ from poseline.core.skeletons import load_skeleton
 from poseline.crops.augment import centred_matrix
 from poseline.crops.batches import iterate_batches
 from poseline.crops.shards import crop_matrices, stored_crop_wh
-from poseline.models.build import build_empty
 from poseline.models.normalise import normalise_images
+from poseline.models.pose_model import build_empty
 from poseline.train.sources import TrainingData
 
 

@@ -1,1 +1,1 @@
-"""Published networks: names, presets, figures, and their weights under our names."""
+"""Published networks: one adapter a project (names, presets, licence, published metrics), and their weights under our names."""

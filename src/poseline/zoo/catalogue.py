@@ -1,40 +1,35 @@
-"""What `poseline models` lists: every preset with its size, cost and published figure."""
+"""All presets, and what `poseline models` lists of them and of the networks that can be trained."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from poseline.zoo.presets import PRESETS, Preset
-from poseline.zoo.sizes import SIZES
+from poseline.config.network import BACKBONES, CODECS, HEADS
+from poseline.errors import ConfigError
+from poseline.zoo import alphapose, hrnet, mmpose, simple_baselines, vitpose
+from poseline.zoo.presets import Preset
+
+PROJECTS = (alphapose, simple_baselines, hrnet, mmpose, vitpose)
+PRESETS: dict[str, Preset] = {preset.name: preset for project in PROJECTS for preset in project.list_presets()}
+"""Name -> published network."""
 
 
-@dataclass(frozen=True)
-class ModelRow:
-    """One preset.
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
 
-    Attributes:
-        preset: its name.
-        kind: ``model.kind``.
-        backbone: ``model.backbone``.
-        codec: ``codec.kind``.
-        num_keypoints: of its skeleton.
-        input_wh: pixels.
-        parameters: number of weights.
-        gmacs: 10^9 multiply-adds of one forward pass.
-        figure: the published figure, 0..1, or None.
-        protocol: what that figure is.
+    Raises:
+        ConfigError: there is none; names the closest.
     """
+    if name not in PRESETS:
+        close = get_close_matches(name, PRESETS, n=3, cutoff=0.4) or list(PRESETS)[:3]
+        raise ConfigError(f"unknown preset '{name}'. Closest: {', '.join(close)}; `poseline models` lists all.")
+    return PRESETS[name]
 
-    preset: str
-    kind: str
-    backbone: str
-    codec: str
-    num_keypoints: int
-    input_wh: tuple[int, int]
-    parameters: int
-    gmacs: float
-    figure: float | None
-    protocol: str
+
+def list_models(prefix: str = "") -> list[Preset]:
+    """The presets whose names start with ``prefix``."""
+    return [preset for name, preset in PRESETS.items() if name.startswith(prefix)]
 
 
 @dataclass(frozen=True)
@@ -43,49 +38,26 @@ class KindRow:
 
     Attributes:
         kind: its name.
-        backbones: values of ``model.backbone``.
+        backbones: values of ``model.backbone``; ``timm`` stands for timm/<name>.
         codecs: values of ``codec.kind``.
-        heads: values of ``model.head``, and options of its own.
     """
 
     kind: str
     backbones: tuple[str, ...]
     codecs: tuple[str, ...]
-    heads: str
 
 
-RESNETS = ("resnet10..152", "se_resnet10..152", "shuffle_resnet10..152")
-TRUNKS = (*RESNETS, "cspnext_tiny..large", "timm/<name>")
-MAPS = ("heatmap", "udp", "integral", "combined")
-ALL = (*MAPS, "simcc", "regression")
-KINDS = (
-    KindRow("simplepose", TRUNKS, ALL, "standard (deconv_channels, dcn), pyramid"),
-    KindRow("fastpose", TRUNKS, ALL, "standard (conv_dim, dcn), pyramid"),
-    KindRow("fastpose_duc", TRUNKS, ALL, "standard (dcn)"),
-    KindRow("hrnet", ("hrnet_w32", "hrnet_w48"), ALL, "standard"),
-    KindRow("hardnet", ("hardnet68", "hardnet85"), ALL, "standard"),
-    KindRow("vitpose", ("vit_tiny..huge",), ALL, "standard (decoder, drop_path)"),
-    KindRow("rtmpose", TRUNKS, ("simcc", "regression"), "standard (dcn)"),
-)
+def list_kinds() -> list[KindRow]:
+    """What every ``model.kind`` goes with, as its head says; loads torch."""
+    from poseline.codecs.base import Codec
+    from poseline.models.backbones.base import Backbone
+    from poseline.models.heads.base import Head
 
-
-def list_models(prefix: str = "") -> list[ModelRow]:
-    """One row a preset whose name starts with ``prefix``."""
-    return [row(preset) for name, preset in PRESETS.items() if name.startswith(prefix)]
-
-
-def row(preset: Preset) -> ModelRow:
-    """The row of one preset; sizes come from the table, which a test holds to ``measure``."""
-    parameters, gmacs = SIZES[preset.name]
-    return ModelRow(
-        preset=preset.name,
-        kind=preset.model.kind,
-        backbone=preset.model.backbone,
-        codec=preset.codec.kind,
-        num_keypoints=preset.num_keypoints,
-        input_wh=preset.model.input_wh,
-        parameters=parameters,
-        gmacs=gmacs,
-        figure=preset.figure,
-        protocol=preset.protocol,
-    )
+    backbones = {name: BACKBONES.load_class(name, Backbone) for name in BACKBONES.names}
+    outputs = {name: CODECS.load_class(name, Codec).outputs for name in CODECS.names}
+    rows: list[KindRow] = []
+    for kind in HEADS.names:
+        head = HEADS.load_class(kind, Head)
+        fitting = tuple(name for name, backbone in backbones.items() if head.fits(backbone))
+        rows.append(KindRow(kind, fitting, tuple(name for name, given in outputs.items() if head.can_give(given))))
+    return rows

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from poseline.config import CodecConfig, ModelConfig
-from poseline.models.build import build_network
+from poseline.models.pose_model import build_network
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""Size and cost of each preset as `measure.measure` counts them; a test measures them again."""
+"""Size and cost of each preset as ``measure.measure`` counts them; a test measures them again."""
 
 from __future__ import annotations
 

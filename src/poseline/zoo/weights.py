@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from poseline.artifacts import file_hash
 from poseline.config import CodecConfig, ModelConfig, NormaliseConfig, config_hash
 from poseline.errors import DataError
-from poseline.models.build import build_empty, build_network
-from poseline.models.checkpoints import Shape, compare_states, read_checkpoint, shapes_of
+from poseline.models.checkpoints import Shape, compare_states, match_state, read_checkpoint, rename, shapes_of
+from poseline.models.pose_model import PoseModel, build_empty, build_network
 from poseline.models.saved import SavedModel, save_model
-from poseline.zoo.presets import PRESETS, Preset, get_preset
+from poseline.zoo.catalogue import PRESETS, get_preset
+from poseline.zoo.presets import Preset
 from poseline.zoo.sizes import SIZES
 
 CANDIDATES = 8
 """Presets of the nearest size that an error message compares with the given weights."""
 
 
-def load_published(preset: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
+def load_published(preset: str, state_dict: Mapping[str, Tensor]) -> PoseModel:
     """The published network of that preset with these weights (in its authors' naming), in eval mode on the CPU.
 
     Raises:
@@ -34,7 +34,7 @@ def load_published(preset: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
     chosen = get_preset(preset)
     network = build_empty(chosen.model, chosen.codec, chosen.num_keypoints)
     try:
-        match_state(network, rename_state(chosen, state_dict), names={rename(chosen, name): name for name in state_dict})
+        match_state(network, rename_state(chosen, state_dict), names={rename(name, chosen.renames): name for name in state_dict})
     except DataError as error:
         raise DataError(f"preset '{preset}': {error} {suggest(shapes_of(state_dict))}") from None
     return network.eval()
@@ -42,7 +42,7 @@ def load_published(preset: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
 
 def rename_state(preset: Preset, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors under our names: the preset's renames, and for vision transformers a class token's row taken off."""
-    renamed = {rename(preset, name): tensor for name, tensor in state.items()}
+    renamed = {rename(name, preset.renames): tensor for name, tensor in state.items()}
     table = renamed.get("backbone.vit.pos_embed")
     cells = preset.model.input_wh[0] * preset.model.input_wh[1] // 16**2
     if table is not None and table.ndim == 3 and table.shape[1] == cells + 1:
@@ -50,33 +50,6 @@ def rename_state(preset: Preset, state: Mapping[str, Tensor]) -> dict[str, Tenso
         renamed["backbone.vit.pos_embed"] = table[:, 1:] + table[:, :1]
         renamed.pop("backbone.cls_token", None)
     return renamed
-
-
-def rename(preset: Preset, name: str) -> str:
-    """Our name of a published parameter."""
-    for pattern, replacement in preset.renames:
-        name = re.sub(pattern, replacement, name, count=1)
-    return name
-
-
-@torch.no_grad()
-def match_state(network: nn.Module, state: Mapping[str, Tensor], *, names: Mapping[str, str] | None = None) -> None:
-    """Copy tensors into a network whose names and shapes they have.
-
-    Args:
-        network: takes the weights.
-        state: tensors under the network's names.
-        names: what to call a tensor in an error, where its file names it otherwise.
-
-    Raises:
-        DataError: they differ; lists missing, unexpected and wrong-shape names.
-    """
-    mismatch = compare_states(shapes_of(network.state_dict()), shapes_of(state), names=names or {})
-    if mismatch.count:
-        raise DataError(f"weights of another network: {mismatch.describe()}.")
-    # Files of old programs lack the counters of batch norms; nothing that we do depends on their value.
-    counters = {name: torch.zeros_like(own) for name, own in network.state_dict().items() if name.endswith("num_batches_tracked")}
-    network.load_state_dict({**counters, **state})
 
 
 def suggest(given: Mapping[str, Shape]) -> str:
@@ -95,7 +68,7 @@ def suggest(given: Mapping[str, Shape]) -> str:
 
 def _distance(name: str, given: Mapping[str, Shape]) -> int:
     preset = PRESETS[name]
-    renamed = {rename(preset, key): shape for key, shape in given.items()}
+    renamed = {rename(key, preset.renames): shape for key, shape in given.items()}
     # One row more than the network's in the table of positions is the class token's; see rename_state.
     table = renamed.get("backbone.vit.pos_embed")
     expected = preset_shapes(name)
@@ -140,8 +113,9 @@ def import_weights(file: Path, preset: str, out_dir: Path) -> SavedModel:
             "preset": chosen.name,
             "source_file": file.name,
             "source_hash": file_hash(file) if file.is_file() else "",
-            "published": chosen.figure,
+            "published": chosen.metric,
             "protocol": chosen.protocol,
+            "licence": chosen.licence,
         },
     )
     state = read_checkpoint(file)

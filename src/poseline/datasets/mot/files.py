@@ -25,7 +25,7 @@ class MotTracks:
         frames: int64 [R], from 1.
         track_ids: int64 [R].
         bbox_xyxy: float64 [R, 4] pixels, as the file counts them (from 1).
-        confidence: float64 [R]; in a truth file 0 means not to be scored.
+        confidence: float64 [R]; in a ground truth file 0 means not to be scored.
         classes: int64 [R]; -1 where the file has none.
     """
 
@@ -47,8 +47,8 @@ class MotTracks:
         return MotTracks(self.frames[rows], self.track_ids[rows], self.bbox_xyxy[rows], self.confidence[rows], self.classes[rows])
 
 
-def read_mot(path: Path, *, truth: bool = False) -> MotTracks:
-    """The tracks of a MOT file, sorted by frame. Class and visibility are read from truth files only (others hold -1 there).
+def read_mot(path: Path, *, ground_truth: bool = False) -> MotTracks:
+    """The tracks of a MOT file, sorted by frame. Class and visibility are read from ground truth files only (others hold -1 there).
 
     Raises:
         DataError: missing, not numbers, too few columns, NaN, a frame below 1, or an id twice in a frame.
@@ -71,24 +71,24 @@ def read_mot(path: Path, *, truth: bool = False) -> MotTracks:
         track_ids=rows[:, 1].astype(np.int64),
         bbox_xyxy=xywh_to_xyxy(rows[:, 2:6]),
         confidence=rows[:, 6],
-        classes=rows[:, 7].astype(np.int64) if truth else np.full(len(rows), -1),
+        classes=rows[:, 7].astype(np.int64) if ground_truth else np.full(len(rows), -1),
     )
 
 
-def read_mot_folder(path: Path, *, truth: bool = False) -> dict[str, MotTracks]:
-    """The videos of a folder by name: VIDEO/gt/gt.txt as MOT ships its truth, or VIDEO.txt as results are handed in.
+def read_mot_folder(path: Path, *, ground_truth: bool = False) -> dict[str, MotTracks]:
+    """The videos of a folder by name: VIDEO/gt/gt.txt as MOT ships its ground_truth, or VIDEO.txt as predictions are handed in.
 
     Raises:
         DataError: no such folder, nothing in it, or a bad file.
     """
     path = Path(path)
     if path.is_file():
-        return {path.stem: read_mot(path, truth=truth)}
+        return {path.stem: read_mot(path, ground_truth=ground_truth)}
     shipped = {file.parents[1].name: file for file in sorted(path.glob("*/gt/gt.txt"))}
     files = shipped or {file.stem: file for file in sorted(path.glob("*.txt"))}
     if not files:
         raise DataError(f"{path}: neither VIDEO/gt/gt.txt nor VIDEO.txt in it. Give a folder of MOT Challenge files.")
-    return {name: read_mot(file, truth=truth) for name, file in files.items()}
+    return {name: read_mot(file, ground_truth=ground_truth) for name, file in files.items()}
 
 
 def write_mot(path: Path, tracks: MotTracks) -> None:

@@ -9,16 +9,15 @@ padding of 1.25 it is the field's crop. The area, which MPII lacks, is 0.53 of t
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float
 
 from poseline.config import DatasetConfig, Split
+from poseline.core.boxes import AREA_OF_BOX
 from poseline.core.skeletons import Skeleton
-from poseline.datasets.annotations import AREA_OF_BOX, Annotations, RawPeople, image_table, tabulate_people
+from poseline.datasets.annotations import Annotations, RawPeople, image_table, tabulate_people
 from poseline.datasets.images import probe_images
-from poseline.datasets.mpii.files import MpiiPerson, add_head_boxes, read_people_json, read_people_release
+from poseline.datasets.mpii.files import MpiiPerson, add_head_boxes, number_images, read_people_json, read_people_release
 from poseline.datasets.sets import annotation_path, split_files
 
 SKELETON = "mpii16"
@@ -42,7 +41,7 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
     if head_boxes is not None:
         people = add_head_boxes(people, head_boxes)
     names = list(dict.fromkeys(person.image for person in people))
-    ids = image_ids(names)
+    ids = number_images(names)
     probes = probe_images([part.images / image for image in names])
     rows: list[dict[str, object]] = [
         {"image_id": ids[image], "image_path": (part.images / image).as_posix(), "width": probe.width, "height": probe.height}
@@ -56,20 +55,6 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
         has_head_boxes=head_boxes is not None or path.suffix == ".mat", loose_boxes=True,
         labelled_images=frozenset(ids.values()),
     )  # fmt: skip
-
-
-def image_ids(names: list[str]) -> dict[str, int]:
-    """An integer for each image: its name's number where all names are different numbers, as MPII's are, else 1, 2, 3, ...
-
-    >>> image_ids(["015601864.jpg", "000000007.jpg"])
-    {'015601864.jpg': 15601864, '000000007.jpg': 7}
-    >>> image_ids(["a.jpg", "b.jpg"])
-    {'a.jpg': 1, 'b.jpg': 2}
-    """
-    stems = [Path(name).stem for name in names]
-    if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len({int(stem) for stem in stems}) == len(names):
-        return {name: int(stem) for name, stem in zip(names, stems, strict=True)}
-    return {name: number for number, name in enumerate(names, start=1)}
 
 
 def _raw_people(people: list[MpiiPerson], ids: dict[str, int]) -> RawPeople:

@@ -117,6 +117,21 @@ def load_matlab(path: Path) -> dict[str, np.ndarray]:
     return content
 
 
+def number_images(names: list[str]) -> dict[str, int]:
+    """An integer for each image: its name's number where all names are different numbers, as MPII's are, else 1, 2, 3, ...
+
+    >>> number_images(["015601864.jpg", "000000007.jpg"])
+    {'015601864.jpg': 15601864, '000000007.jpg': 7}
+    >>> number_images(["a.jpg", "b.jpg"])
+    {'a.jpg': 1, 'b.jpg': 2}
+    """
+    names = list(dict.fromkeys(names))
+    stems = [Path(name).stem for name in names]
+    if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len({int(stem) for stem in stems}) == len(names):
+        return {name: int(stem) for name, stem in zip(names, stems, strict=True)}
+    return {name: number for number, name in enumerate(names, start=1)}
+
+
 def read_people_release(path: Path, *, split: str) -> list[MpiiPerson]:
     """The people of the official release .mat: ``train`` is img_train = 1, ``val`` the rest, whose joints MPII withholds.
 

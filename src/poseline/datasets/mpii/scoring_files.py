@@ -1,4 +1,4 @@
-"""MPII files for scoring: truth with head boxes and missing joints, predictions as .mat, .h5 or .json; pixels from 1."""
+"""MPII files for scoring: ground truth with head boxes and missing joints, predictions as .mat, .h5 or .json; pixels from 1."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from poseline.datasets.json_files import Json, expect_mapping, read_json
-from poseline.datasets.mpii.files import load_matlab
+from poseline.datasets.mpii.files import add_head_boxes, load_matlab, number_images, read_people_json, read_people_release
 from poseline.errors import DataError
+from poseline.metrics.pckh import head_size_from_box
 
 NUM_JOINTS = 16
 _HEAD_BOX_TO_SIZE = 0.6
@@ -19,25 +20,81 @@ _PREDICTION_KEYS = ("preds", "pos_pred_src", "pred", "predictions", "keypoints")
 
 
 @dataclass(frozen=True)
-class MpiiTruth:
-    """N people of an MPII split, as the file has them (pixels from 1).
+class MpiiGroundTruth:
+    """N people of an MPII split, in file order.
 
     Attributes:
-        keypoints: float64 [N, 16, 2].
+        keypoints: float64 [N, 16, 2], pixels.
         missing: bool [N, 16], not annotated.
         head_size: float64 [N], 0.6 of the head box's diagonal, pixels.
+        first_pixel: what the pixels of the keypoints (and of predictions held against them) count from: 1 as in MATLAB, or 0.
+        image_ids: int64 [N], each person's image; None where the file does not tell.
+        annotation_ids: int64 [N].
     """
 
     keypoints: Float[np.ndarray, "N 16 2"]
     missing: Bool[np.ndarray, "N 16"]
     head_size: Float[np.ndarray, " N"]
+    first_pixel: int = 1
+    image_ids: Int[np.ndarray, " N"] | None = None
 
     def __len__(self) -> int:
         return len(self.head_size)
 
+    @property
+    def annotation_ids(self) -> Int[np.ndarray, " N"]:
+        """1, 2, 3, ... in file order, as in the table of people."""
+        return np.arange(1, len(self) + 1)
 
-def read_mpii_truth(path: Path) -> MpiiTruth:
-    """The truth of a .mat file: ``pos_gt_src`` [16, 2, N], ``jnt_missing`` [16, N], ``headboxes_src`` [2 corners, xy, N].
+    @property
+    def counted(self) -> Bool[np.ndarray, " N"]:
+        """People with any annotated joint."""
+        return np.asarray(~self.missing.all(axis=1))
+
+
+def read_mpii_list(path: Path, head_boxes: Path | None) -> MpiiGroundTruth:
+    """The ground truth of a JSON list of people (or the release's .mat) with the head boxes of a .mat; pixels from 0.
+
+    Args:
+        path: the list, as training takes it.
+        head_boxes: their .mat; by default gt_valid.mat beside the list. The release brings its own.
+
+    Raises:
+        DataError: a file is missing or damaged, or a person lacks its head box.
+    """
+    people = read_people_release(path, split="val") if path.suffix == ".mat" else read_people_json(path)
+    beside = path.with_name("gt_valid.mat")
+    if head_boxes is None and path.suffix != ".mat" and beside.is_file():
+        head_boxes = beside
+    if head_boxes is not None:
+        people = add_head_boxes(people, head_boxes)
+    if not people:
+        raise DataError(f"{path}: expected at least one person, got none. Give the list of a whole split.")
+    # As the table of people has them: in single precision, from 0.
+    joints = (np.array([person.joints for person in people]) - 1).astype(np.float32)
+    heads = (np.array([person.head_xyxy for person in people]) - 1).astype(np.float32)
+    labelled = np.array([person.visibility for person in people]) > 0
+    missing = ~(labelled & np.isfinite(joints).all(axis=2))
+    has_head = heads[:, 2] > heads[:, 0]
+    bad = np.flatnonzero(~has_head & ~missing.all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{path}: annotation {bad[0] + 1} has no head box, which PCKh needs. "
+            "Give head_boxes (gt_valid.mat) or the official release .mat."
+        )
+    ids = number_images([person.image for person in people])
+    size = np.where(has_head, head_size_from_box(np.where(has_head[:, None], heads, [0, 0, 1, 1])), 1.0)
+    return MpiiGroundTruth(
+        keypoints=np.where(missing[..., None], 0, joints).astype(np.float64),
+        missing=missing,
+        head_size=size,
+        first_pixel=0,
+        image_ids=np.array([ids[person.image] for person in people], dtype=np.int64),
+    )
+
+
+def read_mpii_matlab(path: Path) -> MpiiGroundTruth:
+    """The ground truth of a .mat file: ``pos_gt_src`` [16, 2, N], ``jnt_missing`` [16, N], ``headboxes_src`` [2 corners, xy, N].
 
     Raises:
         DataError: missing, cut short, or without these arrays in these shapes.
@@ -47,7 +104,9 @@ def read_mpii_truth(path: Path) -> MpiiTruth:
     arrays = {}
     for key in ("pos_gt_src", "jnt_missing", "headboxes_src"):
         if key not in content:
-            raise DataError(f"{path}: expected '{key}', got {sorted(k for k in content if k[0] != '_')}. Give the official truth file.")
+            raise DataError(
+                f"{path}: expected '{key}', got {sorted(k for k in content if k[0] != '_')}. Give the official ground truth file."
+            )
         arrays[key] = np.asarray(content[key], dtype=np.float64)
     keypoints, missing, heads = arrays["pos_gt_src"], arrays["jnt_missing"], arrays["headboxes_src"]
     if keypoints.ndim == 2:
@@ -59,19 +118,19 @@ def read_mpii_truth(path: Path) -> MpiiTruth:
         ("headboxes_src", heads, (2, 2, count)),
     ):
         if array.shape != shape:
-            raise DataError(f"{path}: '{key}' has shape {array.shape}, expected {shape}. Give the official truth file.")
+            raise DataError(f"{path}: '{key}' has shape {array.shape}, expected {shape}. Give the official ground truth file.")
     head_size = _HEAD_BOX_TO_SIZE * np.linalg.norm(heads[1] - heads[0], axis=0)
-    return MpiiTruth(keypoints=keypoints.transpose(2, 0, 1), missing=missing.T > 0, head_size=head_size)
+    return MpiiGroundTruth(keypoints=keypoints.transpose(2, 0, 1), missing=missing.T > 0, head_size=head_size)
 
 
-def read_mpii_predictions(path: Path, truth: MpiiTruth) -> Float[np.ndarray, "N 16 2"]:
-    """Predicted positions [N, 16, 2] in the truth's order of people and joints, as the file has them (pixels from 1).
+def read_mpii_predictions(path: Path, ground_truth: MpiiGroundTruth) -> Float[np.ndarray, "N 16 2"]:
+    """Predicted positions [N, 16, 2] in the ground truth's order of people and joints, in its pixels (files count from 1).
 
     ``.mat``: ``preds`` [N, 16, 2] or ``pos_pred_src`` [16, 2, N]. ``.h5``: ``preds`` [N, 16, 2]. ``.json``: such a list, or an
     object with it under ``preds``.
 
     Raises:
-        DataError: missing, cut short, of another form, of another number of people or joints, or not finite where asked for.
+        DataError: missing, cut short, of another format, of another number of people or joints, or not finite where annotated.
     """
     path = Path(path)
     readers = {".mat": _read_mat, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".json": _read_json}
@@ -79,19 +138,19 @@ def read_mpii_predictions(path: Path, truth: MpiiTruth) -> Float[np.ndarray, "N 
     if reader is None:
         raise DataError(f"{path}: expected a file of kind .mat, .h5 or .json, got '{path.suffix}'. Rename or convert it.")
     values = reader(path)
-    if values.shape == (NUM_JOINTS, 2, len(truth)) and values.shape != (len(truth), NUM_JOINTS, 2):
+    if values.shape == (NUM_JOINTS, 2, len(ground_truth)) and values.shape != (len(ground_truth), NUM_JOINTS, 2):
         values = values.transpose(2, 0, 1)
-    if values.shape[:1] == (len(truth),) and values.shape[1:] == (NUM_JOINTS, 3):
+    if values.shape[:1] == (len(ground_truth),) and values.shape[1:] == (NUM_JOINTS, 3):
         values = values[..., :2]
-    if values.shape != (len(truth), NUM_JOINTS, 2):
+    if values.shape != (len(ground_truth), NUM_JOINTS, 2):
         raise DataError(
-            f"{path}: predictions have shape {values.shape}, the truth needs {(len(truth), NUM_JOINTS, 2)}. "
-            "Give one row a person of the truth, in its order."
+            f"{path}: predictions have shape {values.shape}, the ground truth needs {(len(ground_truth), NUM_JOINTS, 2)}. "
+            "Give one row a person of the ground truth, in its order."
         )
-    bad = np.argwhere(~np.isfinite(values).all(axis=2) & ~truth.missing)
+    bad = np.argwhere(~np.isfinite(values).all(axis=2) & ~ground_truth.missing)
     if len(bad):
         raise DataError(f"{path}: person {bad[0][0]}, joint {bad[0][1]}: expected finite pixels, got NaN or infinity. Fix the file.")
-    return values
+    return values if ground_truth.first_pixel else values - 1
 
 
 def _read_mat(path: Path) -> np.ndarray:

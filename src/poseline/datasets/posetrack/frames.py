@@ -3,99 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from poseline.core.boxes import box_area
+from poseline.core.boxes import AREA_OF_BOX, box_area
+from poseline.core.similarity import oks_matrix
 from poseline.core.skeletons import load_skeleton, map_keypoints
 from poseline.datasets.posetrack.files import MAX_TRACK_ID, PoseTrackFrame, PoseTrackSequence
 from poseline.errors import DataError
 from poseline.metrics.posetrack_ap import head_sizes
+from poseline.metrics.posetrack_frames import PoseTrackMode, ScoredFrame, ScoredPeople
+from poseline.metrics.track_frames import TrackFrame
 
-PoseTrackMode: TypeAlias = Literal["poseval", "strict"]
 _ORDER = map_keypoints(load_skeleton("posetrack17"), load_skeleton("posetrack15"))
 
 
-@dataclass(frozen=True, eq=False)
-class ScoredPeople:
-    """One side of a frame.
-
-    Attributes:
-        joints: [N, 15, 2] float64 px.
-        present: [N, 15] which joints count.
-        scores: [N, 15].
-        track_ids: [N].
-        head_size: [N] px; of no use on the predicted side.
-        box_area: [N] px².
-    """
-
-    joints: Float[np.ndarray, "N J 2"]
-    present: Bool[np.ndarray, "N J"]
-    scores: Float[np.ndarray, "N J"]
-    track_ids: Int[np.ndarray, " N"]
-    head_size: Float[np.ndarray, " N"]
-    box_area: Float[np.ndarray, " N"]
-
-    def keep(self, index: Bool[np.ndarray, " N"]) -> ScoredPeople:
-        """The people under this mask."""
-        return ScoredPeople(
-            self.joints[index], self.present[index], self.scores[index], self.track_ids[index], self.head_size[index], self.box_area[index]
-        )
-
-    def with_points(self) -> ScoredPeople:
-        """The people who have any joint that counts."""
-        return self.keep(self.present.sum(axis=1) > 0)
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredFrame:
-    """Truth and prediction of one frame after the clean-up; ``frame_index`` is the truth file's."""
-
-    frame_index: int
-    truth: ScoredPeople
-    predicted: ScoredPeople
-
-
-def scored_frames(truth: PoseTrackSequence, predicted: PoseTrackSequence, mode: PoseTrackMode) -> list[ScoredFrame]:
+def scored_frames(ground_truth: PoseTrackSequence, predicted: PoseTrackSequence, mode: PoseTrackMode) -> list[ScoredFrame]:
     """The frames of a video that are scored, without ignored points.
 
-    ``poseval``: frames without a person in the truth are left out; people without points stay in the 2018 form where the
+    ``poseval``: frames without a person in the ground truth are left out; people without points stay in the 2018 format where the
     frame has no ignore region, as the reference keeps them. ``strict``: every labelled frame counts, people without points never.
 
     Raises:
-        DataError: other frames in the prediction than in the truth, a person without track id or head box, ids that clash.
+        DataError: other frames in the prediction than in the ground truth, a person without track id or head box, ids that clash.
     """
-    _check_frames(truth, predicted)
+    _check_frames(ground_truth, predicted)
     result = []
-    for own, other in zip(truth.frames, predicted.frames, strict=True):
+    for own, other in zip(ground_truth.frames, predicted.frames, strict=True):
         if not len(own.people) and (mode == "poseval" or not own.is_labeled):
             continue
         sides = []
-        for frame, sequence, side in ((own, truth, "truth"), (other, predicted, "prediction")):
+        for frame, sequence, side in ((own, ground_truth, "truth"), (other, predicted, "prediction")):
             people = _people(frame, f"{side} {sequence.name}, frame {frame.file_name}", mode)
             if mode == "strict" or sequence.form == "2017":
                 people = people.with_points()
             sides.append(_without_ignored(people, own.ignore_regions))
-        _check_heads(sides[0], f"truth {truth.name}, frame {own.file_name}")
+        _check_heads(sides[0], f"ground truth {ground_truth.name}, frame {own.file_name}")
         result.append(ScoredFrame(own.frame_index, sides[0], sides[1]))
     return result
 
 
-def check_names(truth: Mapping[str, PoseTrackSequence], predicted: Mapping[str, PoseTrackSequence]) -> None:
+def pose_frames(ground_truth: PoseTrackSequence, predicted: PoseTrackSequence) -> list[TrackFrame]:
+    """The labelled frames of a video with the OKS of every pair over the 15 scored joints; a joint not predicted counts 0.
+
+    Raises:
+        DataError: frames that do not correspond, or people without track ids.
+    """
+    sigmas = load_skeleton("posetrack15").sigma_array
+    result = []
+    for frame in scored_frames(ground_truth, predicted, "strict"):
+        own, other = frame.ground_truth, frame.predicted
+        found = np.where(other.present[..., None], other.joints, np.inf)
+        oks = oks_matrix(found, own.joints, own.present.astype(np.int64), own.box_area * AREA_OF_BOX, sigmas)
+        result.append(TrackFrame(own.track_ids, other.track_ids, oks.T))
+    return result
+
+
+def check_names(ground_truth: Mapping[str, PoseTrackSequence], predicted: Mapping[str, PoseTrackSequence]) -> None:
     """Nothing where both sides hold the same videos.
 
     Raises:
         DataError: a video on one side only, or none at all.
     """
-    missing, extra = sorted(set(truth) - set(predicted)), sorted(set(predicted) - set(truth))
+    missing, extra = sorted(set(ground_truth) - set(predicted)), sorted(set(predicted) - set(ground_truth))
     if missing or extra:
         parts = [f"{kind} {len(names)} ({', '.join(names[:3])})" for kind, names in (("lack", missing), ("add", extra)) if names]
-        raise DataError(f"PoseTrack predictions {' and '.join(parts)}, the truth has {len(truth)} videos. One file a video, same name.")
-    if not truth:
-        raise DataError("PoseTrack truth holds no video. Give at least one.")
+        raise DataError(
+            f"PoseTrack predictions {' and '.join(parts)}, the ground truth has {len(ground_truth)} videos. One file a video, same name."
+        )
+    if not ground_truth:
+        raise DataError("PoseTrack ground truth holds no video. Give at least one.")
 
 
 def inside_polygon(points: Float[np.ndarray, "M 2"], polygon: Float[np.ndarray, "P 2"]) -> Bool[np.ndarray, " M"]:
@@ -127,8 +106,12 @@ def _people(frame: PoseTrackFrame, where: str, mode: PoseTrackMode) -> ScoredPeo
     if len(set(ids.tolist())) != len(ids):
         raise DataError(f"{where}: a track id occurs twice. Give each person of a frame its own id.")
     return ScoredPeople(
-        frame.exact_keypoints[:, _ORDER], frame.people.visibility[:, _ORDER] > 0, frame.exact_scores[:, _ORDER], ids,
-        head_sizes(frame.head_xyxy), box_area(frame.people.bbox_xyxy),
+        frame.exact_keypoints[:, _ORDER],
+        frame.people.visibility[:, _ORDER] > 0,
+        frame.exact_scores[:, _ORDER],
+        ids,
+        head_sizes(frame.head_xyxy),
+        box_area(frame.people.bbox_xyxy),
     )
 
 
@@ -144,16 +127,20 @@ def _without_ignored(people: ScoredPeople, regions: tuple[np.ndarray, ...]) -> S
     return replace(people, present=present).with_points()
 
 
-def _check_heads(truth: ScoredPeople, where: str) -> None:
-    if np.any(truth.present.any(axis=1) & ~(truth.head_size > 0)):
+def _check_heads(ground_truth: ScoredPeople, where: str) -> None:
+    if np.any(ground_truth.present.any(axis=1) & ~(ground_truth.head_size > 0)):
         raise DataError(f"{where}: a person without a head box, whose diagonal is the yardstick. Add bbox_head.")
 
 
-def _check_frames(truth: PoseTrackSequence, predicted: PoseTrackSequence) -> None:
-    if len(truth.frames) != len(predicted.frames):
+def _check_frames(ground_truth: PoseTrackSequence, predicted: PoseTrackSequence) -> None:
+    if len(ground_truth.frames) != len(predicted.frames):
         raise DataError(
-            f"{truth.name}: {len(predicted.frames)} predicted frames, the truth has {len(truth.frames)}. List every frame, empty ones too."
+            f"{ground_truth.name}: {len(predicted.frames)} predicted frames, the ground truth "
+            f"has {len(ground_truth.frames)}. List every frame, empty ones too."
         )
-    for own, other in zip(truth.frames, predicted.frames, strict=True):
-        if own.frame_index - truth.frames[0].frame_index != other.frame_index - predicted.frames[0].frame_index:
-            raise DataError(f"{truth.name}: predicted frame {other.file_name} where the truth has {own.file_name}. List the same frames.")
+    for own, other in zip(ground_truth.frames, predicted.frames, strict=True):
+        if own.frame_index - ground_truth.frames[0].frame_index != other.frame_index - predicted.frames[0].frame_index:
+            raise DataError(
+                f"{ground_truth.name}: predicted frame {other.file_name} where the ground truth has {own.file_name}. "
+                "List the same frames."
+            )

@@ -1,1 +1,1 @@
-"""Trunks: each turns images into feature maps, finest first."""
+"""Backbones: each turns images into feature maps, finest first."""

@@ -1,4 +1,4 @@
-"""CSPNeXt, the trunk of RTMDet and RTMPose: cross-stage partial blocks with 5x5 depthwise convolutions.
+"""CSPNeXt, the backbone of RTMDet and RTMPose: cross-stage partial blocks with 5x5 depthwise convolutions.
 
 Reference:
     Lyu et al., RTMDet: An Empirical Study of Designing Real-Time Object Detectors, 2022.
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from poseline.config.network import ModelConfig
 from poseline.models.backbones.base import Backbone, reset_convolutions
 
 CSPNEXT_SCALES = {
@@ -52,7 +53,7 @@ class SeparableConvAct(nn.Module):
 
 
 class CspBlock(nn.Module):
-    """A 3x3 convolution and a 5x5 separable one, around a shortcut where asked."""
+    """A 3x3 convolution and a 5x5 separable one, around a shortcut where ``identity``."""
 
     def __init__(self, channels: int, *, identity: bool) -> None:
         super().__init__()
@@ -116,9 +117,9 @@ class CspNext(Backbone):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        deepen, widen = CSPNEXT_SCALES[name]
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(model)
+        deepen, widen = CSPNEXT_SCALES[model.backbone]
         stem = int(64 * widen)
         self.stem = nn.Sequential(ConvAct(3, stem // 2, 3, stride=2), ConvAct(stem // 2, stem // 2, 3), ConvAct(stem // 2, stem, 3))
         self.out_channels = tuple(int(channels * widen) for channels, _ in STAGES)

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from poseline.config.network import ModelConfig
+from poseline.errors import ConfigError
 from poseline.models.backbones.base import Backbone, reset_convolutions, scale_channels
 
 DEPTHS: dict[int, tuple[int, int, int, int]] = {
@@ -38,6 +40,9 @@ class ResNetVariant:
     attention: bool = False
     shuffle: bool = False
     deformable: bool = False
+
+
+PLAIN = ResNetVariant()
 
 
 class ChannelAttention(nn.Module):
@@ -71,54 +76,24 @@ def conv3x3(inplanes: int, planes: int, stride: int, variant: ResNetVariant) -> 
     return nn.Conv2d(inplanes, planes, 3, stride=stride, padding=1, bias=False)
 
 
-def offset_conv(inplanes: int, stride: int) -> nn.Conv2d:
-    """The convolution that predicts the offsets of a deformable one; zero at the start."""
-    conv = nn.Conv2d(inplanes, 18, 3, stride=stride, padding=1)
-    nn.init.zeros_(conv.weight)
-    return conv
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions (expansion 1), or a 1x1, a 3x3 that carries the stride and a 1x1 (expansion 4), around a shortcut."""
 
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
-
-    expansion = 1
-
-    def __init__(self, inplanes: int, planes: int, stride: int, *, first: bool, variant: ResNetVariant) -> None:
+    def __init__(
+        self, inplanes: int, planes: int, stride: int = 1, *, expansion: int, first: bool = False, variant: ResNetVariant = PLAIN
+    ) -> None:
         super().__init__()
-        self.conv1 = conv3x3(inplanes, planes, stride, ResNetVariant(shuffle=variant.shuffle))
+        outplanes, inner = planes * expansion, stride if expansion > 1 else 1
+        if expansion > 1:
+            self.conv1: nn.Module = nn.Conv2d(inplanes, planes, 1, bias=False)
+        else:
+            self.conv1 = conv3x3(inplanes, planes, stride, ResNetVariant(shuffle=variant.shuffle))
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2_offset = offset_conv(planes, 1) if variant.deformable else None
-        self.conv2 = conv3x3(planes, planes, 1, variant)
+        self.conv2_offset = nn.Conv2d(planes, 18, 3, stride=inner, padding=1) if variant.deformable else None
+        self.conv2 = conv3x3(planes, planes, inner, variant)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.se = ChannelAttention(planes) if first and variant.attention else None
-        self.downsample = shortcut(inplanes, planes, stride)
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """The features after the block."""
-        out = self.relu(self.bn1(self.conv1(features)))
-        out = self.conv2(out) if self.conv2_offset is None else self.conv2(out, self.conv2_offset(out))
-        out = self.bn2(out)
-        if self.se is not None:
-            out = self.se(out)
-        return self.relu(out + (features if self.downsample is None else self.downsample(features)))
-
-
-class Bottleneck(nn.Module):
-    """1x1, 3x3 (carries the stride) and 1x1 convolutions around a shortcut."""
-
-    expansion = 4
-
-    def __init__(self, inplanes: int, planes: int, stride: int, *, first: bool, variant: ResNetVariant) -> None:
-        super().__init__()
-        outplanes = planes * self.expansion
-        self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2_offset = offset_conv(planes, stride) if variant.deformable else None
-        self.conv2 = conv3x3(planes, planes, stride, variant)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, outplanes, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outplanes)
+        self.conv3 = nn.Conv2d(planes, outplanes, 1, bias=False) if expansion > 1 else None
+        self.bn3 = nn.BatchNorm2d(outplanes) if expansion > 1 else None
         self.se = ChannelAttention(outplanes) if first and variant.attention else None
         self.downsample = shortcut(inplanes, outplanes, stride)
         self.relu = nn.ReLU(inplace=True)
@@ -126,8 +101,9 @@ class Bottleneck(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """The features after the block."""
         out = self.relu(self.bn1(self.conv1(features)))
-        out = self.conv2(out) if self.conv2_offset is None else self.conv2(out, self.conv2_offset(out))
-        out = self.bn3(self.conv3(self.relu(self.bn2(out))))
+        out = self.bn2(self.conv2(out) if self.conv2_offset is None else self.conv2(out, self.conv2_offset(out)))
+        if self.conv3 is not None and self.bn3 is not None:
+            out = self.bn3(self.conv3(self.relu(out)))
         if self.se is not None:
             out = self.se(out)
         return self.relu(out + (features if self.downsample is None else self.downsample(features)))
@@ -141,36 +117,37 @@ def shortcut(inplanes: int, outplanes: int, stride: int) -> nn.Sequential | None
 
 
 class ResNet(Backbone):
-    """The four stages of a ResNet, strides 4 to 32, with torchvision's parameter names."""
+    """The four stages of a ResNet, with torchvision's parameter names; FastPose's always carry channel attention."""
 
+    resizable = True
     strides = (4, 8, 16, 32)
 
-    def __init__(self, depth: int, *, variant: ResNetVariant | None = None, width: float = 1.0) -> None:
-        super().__init__()
-        variant = variant or ResNetVariant()
-        block = BasicBlock if depth < 50 else Bottleneck
-        planes = tuple(scale_channels(channels, width) for channels in (64, 128, 256, 512))
-        self.out_channels = tuple(count * block.expansion for count in planes)
+    def __init__(self, model: ModelConfig) -> None:
+        super().__init__(model)
+        prefix, depth = model.backbone.split("resnet")
+        if prefix == "shuffle_" and model.dcn:
+            raise ConfigError(f"model.dcn: '{model.backbone}' has no deformable stages. Set model.dcn false or take se_resnet{depth}.")
+        attention = prefix != "" or model.kind in ("fastpose", "fastpose_duc")
+        variant = ResNetVariant(attention=attention, shuffle=prefix == "shuffle_", deformable=model.dcn)
+        expansion = 1 if int(depth) < 50 else 4
+        planes = tuple(scale_channels(channels, model.width) for channels in (64, 128, 256, 512))
+        self.out_channels = tuple(count * expansion for count in planes)
         self.conv1 = nn.Conv2d(3, planes[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(planes[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         inplanes = planes[0]
-        for stage, (count, blocks) in enumerate(zip(planes, DEPTHS[depth], strict=True)):
+        for stage, (count, blocks) in enumerate(zip(planes, DEPTHS[int(depth)], strict=True)):
             # Shuffle and deformable sampling spare the first stage, which keeps the grid and the cheapest features.
             own = variant if stage else ResNetVariant(attention=variant.attention)
             layers: list[nn.Module] = []
             for index in range(blocks):
                 stride = 2 if stage and index == 0 else 1
-                layers.append(block(inplanes, count, stride, first=index == 0, variant=own))
-                inplanes = count * block.expansion
+                layers.append(ResidualBlock(inplanes, count, stride, expansion=expansion, first=index == 0, variant=own))
+                inplanes = count * expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw new weights; offsets of deformable convolutions start at zero."""
         reset_convolutions(self)
-        for name, part in self.named_modules():
+        for name, part in self.named_modules():  # offsets of deformable convolutions start at zero
             if name.endswith("conv2_offset") and isinstance(part, nn.Conv2d):
                 nn.init.zeros_(part.weight)
 

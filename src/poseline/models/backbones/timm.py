@@ -1,4 +1,4 @@
-"""Any timm network as a trunk, with timm's own pre-trained weights."""
+"""Any timm network as a backbone, with timm's own pre-trained weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import ModuleType
 from jaxtyping import Float
 from torch import Tensor
 
+from poseline.config.network import ModelConfig
 from poseline.errors import BackendError, ConfigError
 from poseline.models.backbones.base import Backbone
 
@@ -28,13 +29,13 @@ class TimmBackbone(Backbone):
     """The stage outputs (``features_only``) of a timm network, from stride 4 up.
 
     Args:
-        name: timm's name, with its pre-training tag where wanted.
-        input_wh: fixed-size transformers are built for it.
+        model: names the network, with its pre-training tag where wanted; fixed-size transformers are built for its ``input_wh``.
         weights: None for none, ``imagenet`` for timm's own, or a file in timm's naming.
     """
 
-    def __init__(self, name: str, *, input_wh: tuple[int, int], weights: str | None = None) -> None:
-        super().__init__()
+    def __init__(self, model: ModelConfig, *, weights: str | None = None) -> None:
+        super().__init__(model)
+        name = model.backbone.removeprefix("timm/")
         timm = import_timm()
         base = name.partition(".")[0]
         if not timm.is_model(base):
@@ -42,7 +43,7 @@ class TimmBackbone(Backbone):
                 f"model.backbone: timm has no network '{name}'. List them: python -c 'import timm; print(timm.list_models())'"
             )
         fixed_size = timm.models.is_model_in_modules(base, FIXED_SIZE_FAMILIES)
-        size = {"img_size": (input_wh[1], input_wh[0])} if fixed_size else {}
+        size = {"img_size": (model.input_wh[1], model.input_wh[0])} if fixed_size else {}
         overlay = None if weights in (None, "imagenet") else {"file": weights}
         try:
             self.net = timm.create_model(name, features_only=True, pretrained=weights is not None, pretrained_cfg_overlay=overlay, **size)

@@ -1,0 +1,24 @@
+"""COCO-WholeBody's protocol: COCO's rule on body, feet, face, hands and all of them."""
+
+from __future__ import annotations
+
+from poseline.config import ScoreConfig
+from poseline.datasets.coco_protocol import CocoFormProtocol
+from poseline.datasets.coco_scoring import WHOLEBODY_PARTS
+from poseline.datasets.part_protocol import PART_HEADLINE, evaluate_parts
+from poseline.datasets.protocols import Evaluation
+from poseline.metrics.keypoint_types import GroundTruth, Predictions
+from poseline.metrics.part_ap import WHOLEBODY_SIGMAS, score_wholebody
+
+
+class WholeBody(CocoFormProtocol):
+    """COCO-WholeBody's 133 keypoints."""
+
+    name = "coco-wholebody"
+    title = "COCO-WholeBody"
+    headline = PART_HEADLINE
+    parts = WHOLEBODY_PARTS
+
+    def evaluate(self, ground_truth: GroundTruth, predictions: Predictions, options: ScoreConfig) -> Evaluation:
+        """AP and AR of the whole and of each part."""
+        return evaluate_parts(score_wholebody(ground_truth, predictions), ground_truth, predictions, WHOLEBODY_SIGMAS)
