@@ -11,7 +11,7 @@ SHELL := /bin/bash
 repro: init  ## run the pipeline; only what changed runs again
 	dvc repro
 	@# Only when something ran or waits: the store's client alone takes seconds to load. A store that is down stops nothing.
-	@if [ dvc.lock -nt .cache/synced ] || [ -n "$$(ls -A .cache/mlflow-spool 2>/dev/null)" ]; then \
+	@if [ dvc.lock -nt .cache/synced ] || [ -n "$$(ls .cache/runs/*/*/pending.json 2>/dev/null)" ]; then \
 		if poseline sync; then touch .cache/synced; fi; fi
 
 test: env  ## linters, types, import contracts, tests

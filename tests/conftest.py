@@ -32,6 +32,10 @@ TINY = (
 )  # fmt: skip
 
 
+# A network of one epoch scores every keypoint low: with the default thresholds no detected pose and no track would be left.
+LOW_SCORES = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.sure_score=0")
+
+
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Types are not checked: for tests that hand over arrays of the wrong shape, to see what the function itself says."""
@@ -69,14 +73,47 @@ def drawn_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def project(drawn_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh copy of the drawn project, made the working directory."""
-    folder = tmp_path / "project"
+@pytest.fixture(scope="session")
+def finished_project(drawn_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn project after train, predict, track and score. Do not write into it: take ``finished``."""
+    from poseline.artifacts import Layout
+    from poseline.config import load_params
+    from poseline.experiments import NullRun
+    from poseline.stages import predict, score, track, train
+
+    folder = tmp_path_factory.mktemp("finished") / "project"
     shutil.copytree(drawn_project, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        params, layout = load_params(folder / "params.yaml", [*TINY, *LOW_SCORES]), Layout(Path())
+        train.run(params, layout, "cpu", NullRun())
+        for name in params.data.sets:
+            predict.run(params, layout, "cpu", name)
+        for name in params.track.sets:
+            track.run(params, layout, name)
+        for name in params.data.sets:
+            score.run(params, layout, name)
+    return folder
+
+
+def copy_project(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a project, made the working directory."""
+    shutil.copytree(source, folder)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return folder
+
+
+@pytest.fixture
+def finished(finished_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh copy of the finished project, made the working directory."""
+    return copy_project(finished_project, tmp_path / "project", monkeypatch)
+
+
+@pytest.fixture
+def project(drawn_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh copy of the drawn project, made the working directory."""
+    return copy_project(drawn_project, tmp_path / "project", monkeypatch)
 
 
 @pytest.fixture(scope="session")

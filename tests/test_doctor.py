@@ -26,7 +26,7 @@ from poseline.doctor import (
     diagnose,
 )
 
-DATASET = {"annotations": "a", "train": {"annotations": "a", "images": "b"}, "val": {"annotations": "a", "images": "b"}}
+DATASET = {"format": "coco", "annotations": "a", "train": {"annotations": "a", "images": "b"}, "val": {"annotations": "a", "images": "b"}}
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_params(uri: str | None = None) -> Params:
-    data = {"coco": DATASET, "mpii": DATASET, "posetrack": DATASET}
+    data = {"sets": {"coco": DATASET}}
     return parse_params({"data": data, "mlflow": {"uri": uri}}, source="test")
 
 

@@ -14,8 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from poseline.artifacts import Layout
 from poseline.config import Params
-from poseline.errors import BackendError
+from poseline.errors import ArtifactError, BackendError
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -211,17 +212,19 @@ def check_writable(folder: Path) -> Check:
 
 
 def check_store(params: Params, root: Path) -> Check:
-    """The experiment store answers; a stage would run without it and spool its log."""
-    from poseline.experiments import list_spools, probe_store, tracking_uri
+    """The experiment store answers; a stage would run without it, its record waiting on disk."""
+    from poseline.experiments import pending_records, probe_store, shown_uri
 
     if not params.mlflow.enabled:
         return Check("experiment store", "ok", "off (mlflow.enabled: false)")
-    uri = tracking_uri(params.mlflow, root)
-    waiting = len(list_spools(root))
+    uri = shown_uri(params.mlflow, root)
     try:
+        waiting = sum(not folder.read().is_running() for folder in pending_records(Layout(root)))
         probe_store(params.mlflow, root)
     except BackendError as error:
-        return Check("experiment store", "warn", uri, f"{error}. Stages run on and spool their log; start it, then run: poseline sync")
+        return Check("experiment store", "warn", uri, f"{error}. Stages run on and keep their records; start it, then run: poseline sync")
+    except ArtifactError as error:
+        return Check("experiment store", "warn", uri, str(error))
     if waiting:
-        return Check("experiment store", "warn", f"{uri}; {waiting} spooled logs wait", "poseline sync")
+        return Check("experiment store", "warn", f"{uri}; {waiting} records wait", "poseline sync")
     return Check("experiment store", "ok", uri)

@@ -20,7 +20,7 @@ from poseline.errors import ArtifactError
 from poseline.train.sources import load_training_data
 
 
-def test_a_crop_shows_the_picture_at_its_matrix(project: Path) -> None:
+def test_a_crop_shows_the_image_at_its_matrix(project: Path) -> None:
     index, _ = read_poses(Path("data/processed/crops.parquet"), kind="crops", made_by="preprocess")
     store, matrices = CropStore(Path("data/processed")), crop_matrices(index)
     differences = []
@@ -45,7 +45,7 @@ def test_damaged_shards_are_one_line(project: Path) -> None:
     store = CropStore(Path("data/processed"))
     with pytest.raises(ArtifactError, match="Run `poseline preprocess` again"):
         store.read("crops-99999.tar", 0, 10)
-    with pytest.raises(ArtifactError, match="no picture at byte"):
+    with pytest.raises(ArtifactError, match="no image at byte"):
         pickle.loads(pickle.dumps(store)).read("crops-00000.tar", 0, 512)
 
 

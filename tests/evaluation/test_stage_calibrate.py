@@ -11,7 +11,7 @@ from poseline.artifacts import Layout, read_json, read_table
 from poseline.config import load_params
 from poseline.errors import ArtifactError, ConfigError
 from poseline.evaluation import rescoring as calibrate
-from poseline.experiments import NullRun
+from poseline.experiments import StageRun
 from poseline.stages import predict, train
 
 
@@ -19,7 +19,7 @@ def test_fit_apply_and_refuse(project: Path, tiny: tuple[str, ...]) -> None:
     layout = Layout(Path())
     plain = load_params(project / "params.yaml", tiny)
     asked = load_params(project / "params.yaml", [*tiny, "predict.rescoring=expected_oks"])
-    train.run(plain, layout, "cpu", NullRun())
+    train.run(plain, layout, "cpu", StageRun())
     predict.run(plain, layout, "cpu", "coco")
     before, _ = read_table(layout.predictions / "coco/poses.parquet", kind="predictions", made_by="predict")
     with pytest.raises(ArtifactError, match="Run `poseline calibrate`"):

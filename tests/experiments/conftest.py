@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poseline.artifacts import Layout
 from poseline.config import MlflowConfig, Params, parse_params
 from poseline.experiments import init_store
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 DATASET = {
+    "format": "coco",
     "annotations": "data/mini",
     "train": {"annotations": "train.json", "images": "train"},
     "val": {"annotations": "val.json", "images": "val"},
@@ -60,12 +62,31 @@ def project(tmp_path: Path, empty_store: Path) -> Path:
 
 
 @pytest.fixture
+def layout(project: Path) -> Layout:
+    """The project's files."""
+    return Layout(project)
+
+
+@pytest.fixture
+def score(layout: Layout) -> Callable[..., Path]:
+    """Write a score file, as a score stage does."""
+
+    def write(name: str = "coco", **values: object) -> Path:
+        layout.metrics.mkdir(parents=True, exist_ok=True)
+        path = layout.metrics / f"{name}.json"
+        path.write_text(json.dumps({"protocol": {"flip": True}, "schema_version": 1, **values}))
+        return path
+
+    return write
+
+
+@pytest.fixture
 def make_params() -> Callable[..., Params]:
     """Parameters with a given seed and store."""
 
     def make(seed: int = 1, uri: str | None = None, *, system_metrics: bool = False) -> Params:
         mlflow = {"uri": uri, "system_metrics": system_metrics}
-        data = {"coco": DATASET, "mpii": DATASET, "posetrack": DATASET}
+        data = {"sets": {"coco": DATASET}}
         return parse_params({"seed": seed, "data": data, "mlflow": mlflow}, source="test")
 
     return make

@@ -16,10 +16,11 @@ import torch
 from poseline.codecs.base import Codec, Targets
 from poseline.codecs.build import build_codec
 from poseline.config.network import CodecConfig, HeatmapConfig, IntegralConfig, LossConfig
+from poseline.config.training import AugmentConfig
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.skeletons import load_skeleton
-from poseline.crops.published_augment import LegacyAugmentOptions, LegacyDraws, LegacySample, augment_legacy
+from poseline.crops.published_augment import PublishedDraws, PublishedSample, augment_published
 from poseline.models.losses import build_loss
 from poseline.models.losses_coordinates import SymmetricExpectation
 
@@ -124,22 +125,23 @@ def test_crops_and_boxes_are_the_references() -> None:
     assert np.abs(crop[::4].astype(int) - figures["crop_rows"]).max() <= 2
 
 
-def augmented(figures: dict[str, np.ndarray], seed: int, *, box_noise: bool, picture: np.ndarray) -> LegacySample:
+def augmented(figures: dict[str, np.ndarray], seed: int, *, box_noise: bool, picture: np.ndarray) -> PublishedSample:
     joints = figures["joints"][seed]
-    return augment_legacy(
+    return augment_published(
         picture,
         figures["bbox_in"][seed],
         joints[:, :2, 0],
         joints[:, 0, 1] > 0,
-        draws=LegacyDraws(seed),
+        draws=PublishedDraws(seed),
         input_wh=INPUT_WH,
         flip_permutation=FLIP,
         upper_body=tuple(range(11)),
-        options=LegacyAugmentOptions(box_noise=box_noise, **TWO_PERIOD),
+        config=AugmentConfig(box_noise=box_noise, **TWO_PERIOD),
+        padding=1.25,
     )
 
 
-def encoded(codec: Codec, sample: LegacySample) -> tuple[np.ndarray, np.ndarray]:
+def encoded(codec: Codec, sample: PublishedSample) -> tuple[np.ndarray, np.ndarray]:
     targets = codec.encode(torch.from_numpy(sample.keypoints)[None], torch.from_numpy(sample.labelled)[None].float())
     return targets.values[0].numpy(), targets.weights[0].numpy()
 

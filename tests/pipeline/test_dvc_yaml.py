@@ -23,7 +23,7 @@ RUNS = {
     "mini": "stage.run(params, layout)",
     "validate": "[stage.run(params, layout, name) for name in params.data.sets]",
     "preprocess": "stage.run(params, layout)",
-    "train": "stage.run(params, layout, 'cpu', NullRun())",
+    "train": "stage.run(params, layout, 'cpu', StageRun())",
     "predict": "[stage.run(params, layout, 'cpu', name) for name in params.data.sets]",
     "track": "[stage.run(params, layout, name) for name in params.track.sets]",
     "score": "[stage.run(params, layout, name) for name in params.data.sets]",
@@ -37,7 +37,7 @@ from poseline.config import load_params
 params, layout = load_params(Path("params.yaml"), json.loads(sys.argv[1])), Layout(Path())
 for name, call in json.loads(sys.argv[2]).items():
     if name == "train":
-        from poseline.experiments import NullRun
+        from poseline.experiments import StageRun
     before = set(sys.modules)
     for module in [module for module in before if module.startswith("poseline.")]:
         del sys.modules[module]

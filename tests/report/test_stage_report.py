@@ -16,13 +16,10 @@ import pytest
 from poseline.artifacts import Layout
 from poseline.config import load_params
 from poseline.errors import ArtifactError
-from poseline.experiments import NullRun
-from poseline.stages import predict, report, score, track, train
+from poseline.stages import report
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 SCORES = ("coco", "coco_detections", "mpii", "posetrack")
-# A network of one epoch is sure of no keypoint: with the default thresholds no detected pose and no track would be left.
-UNSURE = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.high_score=0")
 MAX_BYTES = 3_000_000
 
 
@@ -53,30 +50,10 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.elements if tag in tags]
 
 
-@pytest.fixture(scope="module")
-def finished(drawn_project: Path, tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with every file that the report reads. Do not write into it: copy it."""
-    folder = tmp_path_factory.mktemp("finished") / "project"
-    shutil.copytree(drawn_project, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        params, layout = load_params(folder / "params.yaml", [*tiny, *UNSURE]), Layout(Path())
-        train.run(params, layout, "cpu", NullRun())
-        for benchmark in ("coco", "mpii", "posetrack"):
-            predict.run(params, layout, "cpu", benchmark)
-        track.run(params, layout, "posetrack")
-        for name in params.data.sets:
-            score.run(params, layout, name)
-    return folder
-
-
 @pytest.fixture
-def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    shutil.copytree(finished, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    return folder
+def copied(finished: Path) -> Path:
+    """A copy of a project with every file that the report reads."""
+    return finished
 
 
 def write_page(folder: Path, tiny: tuple[str, ...], *more: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from poseline.artifacts import Layout
 from poseline.config import load_params
-from poseline.experiments import NullRun
+from poseline.experiments import StageRun
 from poseline.stages import predict, preprocess, score, train
 
 FAMILIES = {
@@ -30,7 +30,7 @@ CODECS["combined"] = ("codec.kind=combined", "codec.combined.integral_last=6")
 def run_pipeline(project: Path, overrides: tuple[str, ...]) -> dict[str, object]:
     params, layout = load_params(project / "params.yaml", overrides), Layout(Path())
     preprocess.run(params, layout)
-    train.run(params, layout, "cpu", NullRun())
+    train.run(params, layout, "cpu", StageRun())
     predict.run(params, layout, "cpu", "coco")
     score.run(params, layout, "coco")
     metrics: dict[str, object] = json.loads((project / "reports/metrics/coco.json").read_text())
@@ -51,8 +51,8 @@ def test_every_codec_goes_through_the_pipeline(project: Path, tiny: tuple[str, .
     assert metrics["protocol"]["codec"] == codec  # type: ignore[index]
 
 
-def test_the_reference_augmentation_goes_through_the_pipeline(project: Path, tiny: tuple[str, ...]) -> None:
-    reference = ("augment.kind=reference", "augment.box_noise=true", "augment.half_body=0.3")
-    reference += ("codec.kind=heatmap", "codec.geometry=published")
-    metrics = run_pipeline(project, (*tiny, *reference))
+def test_the_published_augmentation_goes_through_the_pipeline(project: Path, tiny: tuple[str, ...]) -> None:
+    published = ("augment.kind=published", "augment.box_noise=true", "augment.half_body=0.3")
+    published += ("codec.kind=heatmap", "codec.geometry=published")
+    metrics = run_pipeline(project, (*tiny, *published))
     assert metrics["protocol"]["codec"] == "heatmap"  # type: ignore[index]

@@ -5,25 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from poseline.artifacts import Layout, read_poses
 from poseline.config import load_params
 from poseline.evaluation.gate import accept
-from poseline.experiments import NullRun
-from poseline.stages import gate, predict, score, track, train
-
-
-@pytest.fixture
-def finished(project: Path, tiny: tuple[str, ...]) -> Path:
-    params, layout = load_params(project / "params.yaml", tiny), Layout(Path())
-    train.run(params, layout, "cpu", NullRun())
-    for benchmark in ("coco", "mpii", "posetrack"):
-        predict.run(params, layout, "cpu", benchmark)
-    track.run(params, layout, "posetrack")
-    for name in ("coco", "mpii", "posetrack"):
-        score.run(params, layout, name)
-    return project
+from poseline.stages import gate
 
 
 def test_every_score_has_its_numbers_and_protocol(finished: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from poseline.artifacts import Layout, file_hash
 from poseline.config import load_params
-from poseline.experiments import NullRun
+from poseline.experiments import StageRun
 from poseline.stages import train
 
 EPOCHS = ("train.epochs=3",)
@@ -23,7 +23,7 @@ EPOCHS = ("train.epochs=3",)
 
 def run_training(project: Path, overrides: tuple[str, ...]) -> str:
     params = load_params(project / "params.yaml", overrides)
-    train.run(params, Layout(Path()), "cpu", NullRun())
+    train.run(params, Layout(Path()), "cpu", StageRun())
     return file_hash(project / "data/model/model.safetensors")
 
 

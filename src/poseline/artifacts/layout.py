@@ -75,5 +75,5 @@ class Layout:
 
     @property
     def cache(self) -> Path:
-        """Work in progress that no stage owns: unfinished checkpoints, spooled logs."""
+        """Work in progress that no stage owns: unfinished checkpoints, records of runs."""
         return (self.main or self.root) / ".cache"

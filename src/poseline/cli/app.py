@@ -14,7 +14,7 @@ import typer
 from poseline.errors import PoselineError
 
 if TYPE_CHECKING:
-    from poseline.experiments import NullRun
+    from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
 app = typer.Typer(
@@ -57,19 +57,19 @@ def show(result: Mapping[str, object], *, as_json: bool, title: str, started: fl
 
 def run(
     name: str,
-    work: Callable[[Context, NullRun], Mapping[str, float]],
+    work: Callable[[Context, StageRun], Mapping[str, float]],
     params: Path | None,
     overrides: list[str] | None,
     *,
     device: str = "auto",
     as_json: bool = False,
 ) -> None:
-    """One stage under the tracker."""
+    """One stage, with a record of its run."""
     from poseline.stages.runner import make_context, run_stage
 
     started = time.perf_counter()
     context = make_context(params, overrides or [], device)
-    result = run_stage(name, context, lambda tracker: work(context, tracker))
+    result = run_stage(name, context, lambda record: work(context, record))
     show(result, as_json=as_json, title=name, started=started)
 
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
-from poseline.config.dataset import DETECTIONS
 from poseline.errors import ConfigError
-
-if TYPE_CHECKING:
-    from poseline.experiments import NullRun
-    from poseline.stages.runner import Context
 
 RESAMPLES = 1000
 
@@ -59,16 +53,7 @@ def score(
         raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
 
-    def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
-        result = stage.run(context.params, context.layout, name)
-        for key in (name, name + DETECTIONS):
-            tracker.log_report(context.layout.metrics / f"{key}.json", weights=context.layout.model / "model.safetensors")
-            table = context.layout.per_person / key / "matches.parquet"
-            if table.is_file():
-                tracker.log_artifact(table, f"per_person/{key}")
-        return result
-
-    run(f"score@{name}", work, params, overrides, as_json=as_json)
+    run(f"score@{name}", lambda context, _: stage.run(context.params, context.layout, name), params, overrides, as_json=as_json)
 
 
 @app.command()

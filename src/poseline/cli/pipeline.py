@@ -10,7 +10,7 @@ import typer
 from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, SetName, app, run, run_each
 
 if TYPE_CHECKING:
-    from poseline.experiments import NullRun
+    from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
 
@@ -52,8 +52,8 @@ def train(params: ParamsFile = None, overrides: Overrides = None, device: Device
     """Train one model for every benchmark; resumes a run that was cut off."""
     from poseline.stages import train as stage
 
-    def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
-        return stage.run(context.params, context.layout, context.device, tracker)
+    def work(context: Context, record: StageRun) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, context.device, record)
 
     run("train", work, params, overrides, device=device, as_json=as_json)
 
@@ -65,7 +65,7 @@ def predict(
     """Predict the poses of a data set's val images."""
     from poseline.stages import predict as stage
 
-    def work(context: Context, _: NullRun) -> Mapping[str, float]:
+    def work(context: Context, _: StageRun) -> Mapping[str, float]:
         return stage.run(context.params, context.layout, context.device, name)
 
     run(f"predict@{name}", work, params, overrides, device=device, as_json=as_json)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from poseline.cli.app import AsJson, Overrides, ParamsFile, app, run, show
 from poseline.errors import ConfigError
-
-if TYPE_CHECKING:
-    from poseline.experiments import NullRun
-    from poseline.stages.runner import Context
 
 
 @app.command()
@@ -36,13 +31,7 @@ def report(
     if runs:
         raise ConfigError(f"report: got '{runs[0]}'; runs are given after --compare, for example: poseline report --compare main exp-a1b2")
 
-    def work(context: Context, tracker: NullRun) -> Mapping[str, float]:
-        result = stage.run(context.params, context.layout)
-        tracker.log_artifact(context.layout.page, with_execution=True)
-        tracker.log_artifact(context.layout.page.with_name("model_card.md"), with_execution=True)
-        return result
-
-    run("report", work, params, overrides, as_json=as_json)
+    run("report", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)
 
 
 def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | None, *, as_json: bool) -> None:

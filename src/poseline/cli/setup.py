@@ -43,7 +43,7 @@ def doctor(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJs
 
 @app.command()
 def sync(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Bring the experiment store up to date: logs that waited, and stages that DVC restored from its cache."""
+    """Bring the experiment store up to date: records that waited, and stages that DVC restored from its cache."""
     from poseline.experiments import sync as bring_up_to_date
     from poseline.stages.runner import make_context
 
@@ -51,8 +51,8 @@ def sync(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson
     started = time.perf_counter()
     if not context.params.mlflow.enabled:
         raise ConfigError("mlflow.enabled is false: there is no store to bring up to date.")
-    report = bring_up_to_date(context.params, context.main, workspace=context.layout.root.resolve())
-    result = {**vars(report), "mirrored": len(report.mirrored), "out_of_date": ", ".join(report.out_of_date) or 0}
+    report = bring_up_to_date(context.params, context.layout)
+    result = {**vars(report), "restored": len(report.restored), "out_of_date": ", ".join(report.out_of_date) or 0}
     show(result, as_json=as_json, title="sync", started=started)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from poseline.kinds import Kinds
 
@@ -43,7 +44,8 @@ class KindSection(Section):
         checked = dict(raw)
         for name in wanted:
             if name not in cls.kinds.plugins:
-                raise ValueError(f"unknown key '{name}'")
+                unknown = PydanticCustomError("unknown_key", "unknown key '{name}'", {"name": name})
+                raise ValidationError.from_exception_data(cls.__name__, [{"type": unknown, "loc": (name,), "input": raw[name]}])
             config: type[Section] = cls.kinds.load(name).Config  # type: ignore[attr-defined]
             checked[name] = config.model_validate(raw.get(name, {}))
         return checked

@@ -107,7 +107,7 @@ def describe_validation_error(error: ValidationError) -> str:
     faults = error.errors(include_url=False)
     first = faults[0]
     where = ".".join(str(part) for part in first["loc"]) or "parameters"
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "unknown_key"):
         text = f"{where}: unknown key"
     elif first["type"] == "missing":
         text = f"{where}: missing"

@@ -15,6 +15,7 @@ KEYS: dict[str, str] = {
 """Old dotted key -> new dotted key."""
 
 VALUES: dict[str, dict[str, str]] = {
+    "augment.kind": {"reference": "published"},
     "predict.nms.mode": {"reference": "published"},
     "track.kind": {"poseflow_released": "poseflow_published"},
     "codec.geometry": {"legacy": "published"},

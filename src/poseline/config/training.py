@@ -11,26 +11,26 @@ from poseline.config.base import Section
 
 
 class AugmentConfig(Section):
-    """Training augmentation, drawn from (seed, epoch, index).
+    """Training augmentation; the draws of a sample depend on (seed, epoch, index) only.
 
-    ``standard`` is one affine map and photometric changes on the stored crops. ``reference`` is AlphaPose's, draw for draw,
-    on the pictures themselves (slower): it takes rotation_deg, scale, half_body, half_body_min_keypoints and box_noise, and
-    has its own probabilities for the rest.
+    ``standard`` is one affine map and photometric changes on the stored crops. ``published`` is AlphaPose's, draw for draw, on the
+    whole images (slower): it uses rotation_deg, scale, half_body, half_body_min_keypoints and box_noise, and has its own probabilities
+    for the rest.
     """
 
-    kind: Literal["standard", "reference"] = Field(default="standard", description="reference: AlphaPose's, on the whole pictures")
+    kind: Literal["standard", "published"] = Field(default="standard", description="published: AlphaPose's, on the whole images")
     flip: float = Field(default=0.5, ge=0, le=1)
-    rotation_deg: float = Field(default=40.0, ge=0, le=180, description="standard deviation, cut at twice that")
+    rotation_deg: float = Field(default=40.0, ge=0, le=180, description="standard deviation, clipped at twice that")
     rotation_probability: float = Field(default=0.6, ge=0, le=1)
     scale: float = Field(default=0.3, ge=0, lt=1)
-    translation: float = Field(default=0.03, ge=0, le=0.5, description="standard deviation in crop sizes")
+    translation: float = Field(default=0.03, ge=0, le=0.5, description="standard deviation, in crop sizes")
     half_body: float = Field(default=0.0, ge=0, le=1)
     half_body_min_keypoints: int = Field(default=8, ge=1)
     brightness: float = Field(default=0.2, ge=0, lt=1)
     contrast: float = Field(default=0.2, ge=0, lt=1)
     colour: float = Field(default=0.1, ge=0, lt=1)
     erase: float = Field(default=0.0, ge=0, le=1, description="probability of one random rectangle filled with noise")
-    box_noise: bool = Field(default=False, description="reference: boxes as a detector gives them (its second training phase)")
+    box_noise: bool = Field(default=False, description="published: boxes with a detector's errors (its second training phase)")
 
 
 class ScheduleConfig(Section):
@@ -40,7 +40,7 @@ class ScheduleConfig(Section):
     warmup_steps: int = Field(default=100, ge=0)
     milestones: tuple[int, ...] = (90, 120)
     factor: float = Field(default=0.1, gt=0, lt=1)
-    final: float = Field(default=0.01, ge=0, le=1, description="cosine: last rate over the first")
+    final: float = Field(default=0.01, ge=0, le=1, description="cosine: last learning rate over the first")
 
 
 class TrainConfig(Section):
@@ -54,7 +54,7 @@ class TrainConfig(Section):
     clip_norm: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights that are validated and kept")
     schedule: ScheduleConfig = ScheduleConfig()
-    sets: tuple[str, ...] | None = Field(default=None, description="names of data.sets to learn from; null: all that have a train split")
+    sets: tuple[str, ...] | None = Field(default=None, description="names of data.sets to train on; null: all that have a train split")
     init_from: Path | None = Field(default=None, description="folder of a trained model to start from")
     processes: int | Literal["auto"] = 1
     nodes: int = Field(default=1, ge=1)

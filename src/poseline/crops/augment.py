@@ -1,4 +1,4 @@
-"""Training augmentation: one affine map (scale, rotation, shift, half body, mirror), then photometric changes."""
+"""Training augmentation: one affine map (scale, rotation, shift, half body, flip), then photometric changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poseline.core.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class CropSample:
-    """One stored crop with its person.
+    """One crop with its person.
 
     Attributes:
         image: uint8 [h, w, 3] RGB.
@@ -30,7 +30,7 @@ class CropSample:
 
 
 def centred_matrix(stored_wh: tuple[int, int], input_wh: tuple[int, int], extent: float) -> Float[np.ndarray, "2 3"]:
-    """The map from a stored crop to the network's input without augmentation; ``extent`` is the shown share of the crop."""
+    """The map from a stored crop to the network's input without augmentation; ``extent`` is the fraction of the crop that is shown."""
     centre = (np.asarray(stored_wh, dtype=np.float64) - 1) / 2
     return crop_matrix(centre, (np.asarray(stored_wh) - 1) * extent, input_wh)
 
@@ -44,7 +44,7 @@ def draw_matrix(
     input_wh: tuple[int, int],
     extent: float,
 ) -> tuple[Float[np.ndarray, "2 3"], bool]:
-    """A random map from the stored crop to the input, and whether it mirrors."""
+    """A random map from the stored crop to the input, and whether it flips."""
     stored = np.array([sample.image.shape[1], sample.image.shape[0]], dtype=np.float64)
     centre, size = (stored - 1) / 2, (stored - 1) * extent
     if rng.random() < config.half_body:
@@ -52,14 +52,14 @@ def draw_matrix(
     size = size * np.clip(1 + rng.normal() * config.scale, 1 - config.scale, 1 + config.scale)
     centre = centre + rng.normal(size=2) * config.translation * size
     angle = rng.normal() * config.rotation_deg
-    turned = rng.random() < config.rotation_probability
-    rotation = float(np.clip(angle, -2 * config.rotation_deg, 2 * config.rotation_deg)) if turned else 0.0
+    rotates = rng.random() < config.rotation_probability
+    rotation = float(np.clip(angle, -2 * config.rotation_deg, 2 * config.rotation_deg)) if rotates else 0.0
     matrix = crop_matrix(centre, size, input_wh, rotation_deg=rotation)
-    mirrored = bool(rng.random() < config.flip)
-    if mirrored:
+    flipped = bool(rng.random() < config.flip)
+    if flipped:
         matrix = np.array([[-1.0, 0.0], [0.0, 1.0]]) @ matrix
         matrix[0, 2] += input_wh[0] - 1
-    return matrix, mirrored
+    return matrix, flipped
 
 
 def _half_body(
@@ -71,6 +71,7 @@ def _half_body(
     default: tuple[np.ndarray, np.ndarray],
     aspect: float,
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and size around one half's labelled keypoints; ``default`` where too few are labelled."""
     labelled = sample.visibility > 0
     if labelled.sum() <= config.half_body_min_keypoints:
         return default
@@ -86,18 +87,18 @@ def _half_body(
 
 
 def apply_matrix(
-    sample: CropSample, matrix: Float[np.ndarray, "2 3"], mirrored: bool, skeleton: Skeleton, input_wh: tuple[int, int]
+    sample: CropSample, matrix: Float[np.ndarray, "2 3"], flipped: bool, skeleton: Skeleton, input_wh: tuple[int, int]
 ) -> CropSample:
-    """The sample under the map, at the network's input size; a mirror swaps left and right keypoints."""
+    """The sample under the map, at the network's input size; a flip swaps left and right keypoints."""
     image = cv2.warpAffine(sample.image, matrix, input_wh, flags=cv2.INTER_LINEAR)
     keypoints, visibility = warp_points(sample.keypoints, matrix), sample.visibility
-    if mirrored:
+    if flipped:
         keypoints, visibility = keypoints[skeleton.flip_permutation], visibility[skeleton.flip_permutation]
     return CropSample(image, keypoints, visibility)
 
 
 def jitter_colour(rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"], config: AugmentConfig) -> UInt8[np.ndarray, "h w 3"]:
-    """Random brightness, contrast and channel gains as one table lookup a channel."""
+    """The image with random brightness, contrast and channel gains, as one table lookup per channel."""
     contrast = 1 + config.contrast * rng.uniform(-1, 1)
     brightness = 255 * config.brightness * rng.uniform(-1, 1)
     gains = 1 + config.colour * rng.uniform(-1, 1, size=3)
@@ -107,7 +108,7 @@ def jitter_colour(rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"], c
 
 
 def erase_rectangle(rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture with one random rectangle (a tenth to a third of each side) under noise, as an occluder would be."""
+    """A copy with one random rectangle (a tenth to a third of each side) replaced by noise, like an occluder."""
     height, width = image.shape[:2]
     h, w = int(rng.uniform(0.1, 0.33) * height), int(rng.uniform(0.1, 0.33) * width)
     top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
@@ -125,9 +126,9 @@ def augment_sample(
     input_wh: tuple[int, int],
     extent: float,
 ) -> CropSample:
-    """A randomly changed sample at the network's input size."""
-    matrix, mirrored = draw_matrix(rng, sample, config, skeleton, input_wh=input_wh, extent=extent)
-    changed = apply_matrix(sample, matrix, mirrored, skeleton, input_wh)
+    """The randomly augmented sample at the network's input size."""
+    matrix, flipped = draw_matrix(rng, sample, config, skeleton, input_wh=input_wh, extent=extent)
+    changed = apply_matrix(sample, matrix, flipped, skeleton, input_wh)
     image = jitter_colour(rng, changed.image, config)
     if rng.random() < config.erase:
         image = erase_rectangle(rng, image)

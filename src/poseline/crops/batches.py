@@ -1,7 +1,8 @@
-"""Training and validation batches from the crop store. The sample at (seed, epoch, index) is always the same."""
+"""Training and validation batches. A sample depends on (seed, epoch, row) only."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from poseline.config.training import AugmentConfig
 from poseline.core.geometry import warp_points
 from poseline.core.skeletons import Skeleton
 from poseline.crops.augment import CropSample, apply_matrix, augment_sample, centred_matrix
-from poseline.crops.published_augment import LegacyAugmentOptions, LegacyDraws, augment_legacy
+from poseline.crops.published_augment import PublishedDraws, augment_published
 from poseline.crops.shards import CropStore, crop_matrices
 from poseline.datasets.images import read_image
 
@@ -29,9 +30,9 @@ class PoseBatch:
     Attributes:
         images: uint8 [B, 3, H, W] RGB.
         keypoints: float32 [B, K, 2] pixels of the input.
-        weights: float32 [B, K]: 1 where labelled and inside the input, else 0; the reference recipe leaves the second
+        weights: float32 [B, K]: 1 where labelled and inside the input, else 0; the published augmentation leaves the second
             condition to the codec.
-        index: int64 [B] rows of the crop index.
+        index: int64 [B], rows of the crop index.
     """
 
     images: UInt8[Tensor, "B 3 H W"]
@@ -40,25 +41,27 @@ class PoseBatch:
     index: Int[Tensor, " B"]
 
 
-class PoseDataset(Dataset[tuple[int, CropSample]]):
-    """People at the network's input size, one at (epoch, row).
+class PoseDataset(Dataset[tuple[int, CropSample]], ABC):
+    """One person per row at the network's input size; the key is (epoch, row).
 
     Attributes:
-        input_wh: pixels.
-        drops_outside: whether a keypoint outside the input gets weight 0 here, or is left to the codec.
+        input_wh: width and height, pixels.
+        drops_outside: whether a keypoint outside the input gets weight 0 here; otherwise the codec decides.
     """
 
     input_wh: tuple[int, int]
     drops_outside = True
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """The number of rows."""
 
+    @abstractmethod
     def __getitem__(self, key: tuple[int, int]) -> tuple[int, CropSample]:
-        raise NotImplementedError
+        """The row and its sample in that epoch."""
 
     def collate(self, samples: list[tuple[int, CropSample]]) -> PoseBatch:
-        """Samples as one batch."""
+        """The samples as one batch."""
         keypoints = np.stack([sample.keypoints for _, sample in samples])
         weighed = np.stack([sample.visibility for _, sample in samples]) > 0
         if self.drops_outside:
@@ -73,7 +76,17 @@ class PoseDataset(Dataset[tuple[int, CropSample]]):
 
 
 class CropDataset(PoseDataset):
-    """The crops of an index at the network's input size, augmented where ``augment`` is given."""
+    """Stored crops, with the standard augmentation where ``augment`` is given.
+
+    Args:
+        folder: of the shards.
+        index: rows of the crop index.
+        skeleton: of its keypoints.
+        input_wh: pixels.
+        extent: fraction of the stored crop that the input shows.
+        seed: with epoch and row, of each sample's draws.
+        augment: strengths; None: no augmentation.
+    """
 
     def __init__(
         self,
@@ -102,15 +115,14 @@ class CropDataset(PoseDataset):
         epoch, row = key
         sample = CropSample(self.store.read(*self.places[row]), self.keypoints[row], self.visibility[row])
         if self.augment is None:
-            stored_wh = (sample.image.shape[1], sample.image.shape[0])
-            matrix = centred_matrix(stored_wh, self.input_wh, self.extent)
+            matrix = centred_matrix((sample.image.shape[1], sample.image.shape[0]), self.input_wh, self.extent)
             return row, apply_matrix(sample, matrix, False, self.skeleton, self.input_wh)
         rng = np.random.default_rng((self.seed, epoch, row))
         return row, augment_sample(rng, sample, self.augment, self.skeleton, input_wh=self.input_wh, extent=self.extent)
 
 
-class ReferenceDataset(PoseDataset):
-    """People augmented by the published recipe, cut from their pictures instead of the stored crops.
+class PublishedDataset(PoseDataset):
+    """People with the published augmentation, cut from whole images instead of the stored crops.
 
     Args:
         index: rows of the crop index.
@@ -129,38 +141,32 @@ class ReferenceDataset(PoseDataset):
         self.skeleton, self.input_wh, self.seed = skeleton, input_wh, seed
         self.paths = index.rows["image_path"].tolist()
         self.boxes, self.keypoints, self.visibility = index.poses.bbox_xyxy, index.poses.keypoints, index.poses.visibility
-        self.options = LegacyAugmentOptions(
-            scale=augment.scale,
-            rotation_deg=augment.rotation_deg,
-            half_body=augment.half_body,
-            half_body_min_keypoints=augment.half_body_min_keypoints,
-            box_noise=augment.box_noise,
-            padding=padding,
-        )
+        self.augment, self.padding = augment, padding
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[int, CropSample]:
         epoch, row = key
-        sample = augment_legacy(
+        sample = augment_published(
             read_image(Path(self.paths[row])),
             self.boxes[row],
             self.keypoints[row],
             self.visibility[row] > 0,
-            draws=LegacyDraws(int(np.random.default_rng((self.seed, epoch, row)).integers(2**32))),
+            draws=PublishedDraws(int(np.random.default_rng((self.seed, epoch, row)).integers(2**32))),
             input_wh=self.input_wh,
             flip_permutation=self.skeleton.flip_permutation,
             upper_body=self.skeleton.groups.get("upper", ()),
-            options=self.options,
+            config=self.augment,
+            padding=self.padding,
         )
         return row, CropSample(sample.image, sample.keypoints, sample.labelled.astype(np.uint8))
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, row). A global batch is cut among ranks, so the order does not depend on how many there are.
+    """Batches of keys (epoch, row). A global batch is split among ranks, so the order does not depend on their number.
 
-    The last, incomplete global batch of an epoch is left out, unless it is the only one.
+    The last, incomplete global batch of an epoch is left out, unless it is the only one. Set ``epoch`` before iterating.
     """
 
     def __init__(self, num_rows: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
@@ -179,14 +185,13 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.num_rows)
         for step in range(len(self)):
             batch = order[step * self.global_batch : (step + 1) * self.global_batch]
-            share = np.array_split(batch, self.world_size)[self.rank]
-            yield [(self.epoch, int(row)) for row in share]
+            yield [(self.epoch, int(row)) for row in np.array_split(batch, self.world_size)[self.rank]]
 
 
-def train_loader(dataset: PoseDataset, sampler: EpochSampler, workers: int) -> DataLoader[PoseBatch]:
-    """Batches of one epoch at a time; set ``sampler.epoch`` before iterating."""
+def train_loader(dataset: PoseDataset, sampler: EpochSampler, workers: int) -> DataLoader[tuple[int, CropSample]]:
+    """A loader of the sampler's batches as :class:`PoseBatch`."""
     return DataLoader(
-        dataset,  # type: ignore[arg-type]
+        dataset,
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=dataset.collate,
@@ -196,6 +201,6 @@ def train_loader(dataset: PoseDataset, sampler: EpochSampler, workers: int) -> D
 
 
 def iterate_batches(dataset: PoseDataset, batch_size: int) -> Iterator[PoseBatch]:
-    """All samples once, in order."""
+    """All samples of epoch 0 once, in order."""
     for start in range(0, len(dataset), batch_size):
         yield dataset.collate([dataset[(0, row)] for row in range(start, min(start + batch_size, len(dataset)))])

@@ -17,13 +17,13 @@ from poseline.errors import DataError
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """What was made of the annotations.
+    """Tables and crops of all enabled sets.
 
     Attributes:
         people: every person of every split.
         images: every image.
-        crops: the people that have a crop, with its place.
-        crop_wh: pixels of a stored crop.
+        crops: the people that have a crop, with its place in the shards.
+        crop_wh: width and height of a stored crop, pixels.
     """
 
     people: PoseTable
@@ -33,10 +33,10 @@ class Preprocessed:
 
 
 def preprocess(params: Params, folder: Path) -> Preprocessed:
-    """Read every enabled set, and write the crops into ``folder``.
+    """People and images of every enabled set; the crops are written into ``folder``.
 
     Raises:
-        DataError: no person is left to cut a crop of.
+        DataError: no person is usable.
     """
     annotations = read_all(params.data)
     people = PoseTable.concat([part.people for part in annotations])
@@ -52,7 +52,7 @@ def preprocess(params: Params, folder: Path) -> Preprocessed:
 
 
 def select_usable(people: PoseTable, config: PreprocessConfig) -> np.ndarray:
-    """A mask [N] of the people worth a crop: no crowds, enough labelled keypoints, a box that is not tiny."""
+    """A bool mask [N] of the people that get a crop: no crowds, enough labelled keypoints, a box that is large enough."""
     corners = people.poses.bbox_xyxy
     large = (corners[:, 2:] - corners[:, :2] >= config.min_box_px).all(axis=1)
     enough = people.rows["num_keypoints"].to_numpy() >= config.min_keypoints

@@ -1,6 +1,6 @@
 """The augmentation that the published AlphaPose networks were trained with, draw for draw.
 
-From the same two seeds it gives the same crops and keypoints as theirs. ``augment.kind: reference`` trains with it.
+The same seeds give the same crops and keypoints as the original. ``augment.kind: published`` trains with it.
 
 Reference:
     Fang et al., AlphaPose, TPAMI 2022; the half-body rule is HRNet's (Sun et al., CVPR 2019).
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from poseline.config.training import AugmentConfig
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, flip_points, warp_points
 
@@ -24,35 +25,14 @@ BOX_NOISE = ((-0.0142, 0.1158), (0.0043, 0.068), (0.0154, 0.1337), (-0.0013, 0.0
 """Mean and deviation of a detector's error on x1, y1, x2, y2, in box sizes (the second training phase)."""
 
 
-@dataclass(frozen=True)
-class LegacyAugmentOptions:
-    """Strengths of the augmentation; the defaults are those of the one-period recipe.
-
-    Attributes:
-        scale: standard deviation of the extent's factor, which is cut at one deviation.
-        rotation_deg: standard deviation, cut at two.
-        half_body: probability of showing one half of the body only.
-        half_body_min_keypoints: more labelled keypoints than this are needed for it.
-        box_noise: imitate a detector's boxes (the second phase).
-        padding: extent of the crop over the box, before the factor.
-    """
-
-    scale: float = 0.3
-    rotation_deg: float = 40.0
-    half_body: float = 0.0
-    half_body_min_keypoints: int = 8
-    box_noise: bool = False
-    padding: float = 1.25
-
-
 @dataclass
-class LegacyDraws:
-    """The two generators that the reference mixes, seeded alike.
+class PublishedDraws:
+    """The two random generators of the published code, with the same seed.
 
     Attributes:
         seed: of both.
         plain: Python's generator.
-        array: NumPy's legacy generator.
+        array: NumPy's ``RandomState``.
     """
 
     seed: int
@@ -65,14 +45,14 @@ class LegacyDraws:
 
 
 @dataclass(frozen=True)
-class LegacySample:
+class PublishedSample:
     """One augmented person.
 
     Attributes:
         image: uint8 crop [h, w, 3].
-        keypoints: [K, 2] crop pixels; an unlabelled one is not mapped (the picture's values, or 0 in a mirrored one).
+        keypoints: [K, 2] crop pixels; an unlabelled one is not mapped (its image pixels, or 0 in a flipped image).
         labelled: [K].
-        bbox_xyxy: the crop's extent in the (possibly mirrored) picture, pixels.
+        bbox_xyxy: the crop's extent in the (possibly flipped) image, pixels.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -81,51 +61,54 @@ class LegacySample:
     bbox_xyxy: Float[np.ndarray, " 4"]
 
 
-def augment_legacy(
+def augment_published(
     image: UInt8[np.ndarray, "H W 3"],
     bbox_xyxy: Float[np.ndarray, " 4"],
     keypoints: Float[np.ndarray, "K 2"],
     labelled: Bool[np.ndarray, " K"],
     *,
-    draws: LegacyDraws,
+    draws: PublishedDraws,
     input_wh: tuple[int, int],
     flip_permutation: Int[np.ndarray, " K"],
     upper_body: tuple[int, ...] = (),
-    options: LegacyAugmentOptions = LegacyAugmentOptions(),
-) -> LegacySample:
+    config: AugmentConfig,
+    padding: float,
+) -> PublishedSample:
     """One augmented crop of a person with its keypoints.
 
     Args:
-        image: the picture.
+        image: the whole image, uint8 [H, W, 3].
         bbox_xyxy: the person's box, pixels.
-        keypoints: picture pixels.
-        labelled: which of them count.
-        draws: consumed in the reference's order.
+        keypoints: image pixels.
+        labelled: which of them are labelled.
+        draws: consumed in the order of the published code.
         input_wh: the crop's width and height.
         flip_permutation: index array that swaps left and right.
         upper_body: keypoints of the upper half; the others are the lower.
-        options: strengths.
+        config: scale (standard deviation of the scale factor, clipped at one), rotation_deg (standard deviation, clipped at two),
+            half_body (for people with more than half_body_min_keypoints labelled) and box_noise are used.
+        padding: extent of the crop over the box, before scaling.
     """
-    picture_wh = (image.shape[1], image.shape[0])
+    image_wh = (image.shape[1], image.shape[0])
     aspect = input_wh[0] / input_wh[1]
-    if options.box_noise:
-        bbox_xyxy = noise_box(bbox_xyxy, picture_wh, draws=draws)
-    centres, sizes = pad_to_aspect(np.asarray(bbox_xyxy)[None], aspect, options.padding)
+    if config.box_noise:
+        bbox_xyxy = noise_box(bbox_xyxy, image_wh, draws=draws)
+    centres, sizes = pad_to_aspect(np.asarray(bbox_xyxy)[None], aspect, padding)
     centre, size_wh = centres[0], sizes[0]
-    if labelled.sum() > options.half_body_min_keypoints and draws.array.rand() < options.half_body:
+    if labelled.sum() > config.half_body_min_keypoints and draws.array.rand() < config.half_body:
         half = _half_body(keypoints, labelled, upper_body, aspect=aspect, draws=draws)
         centre, size_wh = half if half is not None else (centre, size_wh)
-    size_wh = size_wh * np.clip(draws.array.randn() * options.scale + 1, 1 - options.scale, 1 + options.scale)
+    size_wh = size_wh * np.clip(draws.array.randn() * config.scale + 1, 1 - config.scale, 1 + config.scale)
     rotation_deg = 0.0
     if draws.plain.random() <= ROTATION_PROBABILITY:
-        limit = 2 * options.rotation_deg
-        rotation_deg = float(np.clip(draws.array.randn() * options.rotation_deg, -limit, limit))
+        limit = 2 * config.rotation_deg
+        rotation_deg = float(np.clip(draws.array.randn() * config.rotation_deg, -limit, limit))
     if draws.plain.random() > 0.5:
         image = image[:, ::-1]
-        keypoints, labelled = (flip_points(keypoints, picture_wh[0]) * labelled[:, None])[flip_permutation], labelled[flip_permutation]
-        centre = flip_points(centre, picture_wh[0])
+        keypoints, labelled = (flip_points(keypoints, image_wh[0]) * labelled[:, None])[flip_permutation], labelled[flip_permutation]
+        centre = flip_points(centre, image_wh[0])
     matrix = crop_matrix(centre, size_wh, input_wh, rotation_deg=rotation_deg, geometry="published")
-    return LegacySample(
+    return PublishedSample(
         image=cv2.warpAffine(np.ascontiguousarray(image), matrix, input_wh, flags=cv2.INTER_LINEAR),
         keypoints=np.where(labelled[:, None], warp_points(keypoints, matrix), keypoints).astype(np.float32),
         labelled=labelled,
@@ -133,17 +116,17 @@ def augment_legacy(
     )
 
 
-def noise_box(bbox_xyxy: Float[np.ndarray, " 4"], picture_wh: tuple[int, int], *, draws: LegacyDraws) -> Float[np.ndarray, " 4"]:
-    """A box as a detector might have given it: a part of the true one (15 in 100), or its sides moved."""
+def noise_box(bbox_xyxy: Float[np.ndarray, " 4"], image_wh: tuple[int, int], *, draws: PublishedDraws) -> Float[np.ndarray, " 4"]:
+    """A box with a detector's errors: a part of the ground-truth box (15 of 100), or its sides moved."""
     x1, y1, x2, y2 = (float(side) for side in bbox_xyxy)
     width, height = x2 - x1, y2 - y1
-    share = draws.plain.uniform(0, 1)
-    if share > 0.85:
-        x1 += draws.plain.uniform(0, 1) * width * (1 - share)
-        y1 += draws.plain.uniform(0, 1) * height * (1 - share)
-        return np.array([x1, y1, x1 + width * share + 1, y1 + height * share + 1])
+    fraction = draws.plain.uniform(0, 1)
+    if fraction > 0.85:
+        x1 += draws.plain.uniform(0, 1) * width * (1 - fraction)
+        y1 += draws.plain.uniform(0, 1) * height * (1 - fraction)
+        return np.array([x1, y1, x1 + width * fraction + 1, y1 + height * fraction + 1])
     move = [draws.array.normal(mean, deviation) for mean, deviation in BOX_NOISE]
-    right, bottom = picture_wh[0] - 3, picture_wh[1] - 3
+    right, bottom = image_wh[0] - 3, image_wh[1] - 3
     x1 = max(1.0, min(x1 + move[0] * width, right))
     y1 = max(1.0, min(y1 + move[1] * height, bottom))
     return np.array([x1, y1, min(max(x1 + 2, x2 + move[2] * width), right), min(max(y1 + 2, y2 + move[3] * height), bottom)])
@@ -155,12 +138,12 @@ def _half_body(
     upper_body: tuple[int, ...],
     *,
     aspect: float,
-    draws: LegacyDraws,
+    draws: PublishedDraws,
 ) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]] | None:
-    """Centre and size around one half's labelled keypoints; None where too few are labelled."""
+    """Centre and size of a crop around one half's labelled keypoints; None where too few are labelled."""
     is_upper = np.isin(np.arange(len(keypoints)), upper_body)
     upper, lower = keypoints[is_upper & labelled], keypoints[~is_upper & labelled]
-    # A normal draw, as the reference has it: the upper half comes up in 69 of 100.
+    # A normal draw, as published: the upper half is chosen in 69 of 100.
     wants_upper = draws.array.randn() < 0.5
     chosen = upper if (wants_upper and len(upper) > 2) or len(lower) <= 2 else lower
     if len(chosen) < 2:

@@ -1,7 +1,7 @@
 """Person crops for training: JPEG files in tar shards, with an index that finds each by offset.
 
-A stored crop shows more of the picture than the network's input, so that augmentation can move, turn and zoom inside
-it. Tar shards instead of single files: DVC hashes some dozen files, and any tool can open them.
+A stored crop shows more of the image than the network's input, so that augmentation can shift, rotate and scale inside it.
+Tar shards instead of single files: DVC hashes a few dozen files, and any tool can open them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def stored_crop_wh(input_wh: tuple[int, int], model_padding: float, config: Prep
 def cut_crops(
     image: UInt8[np.ndarray, "H W 3"], bbox_xyxy: Float[np.ndarray, "N 4"], crop_wh: tuple[int, int], padding: float
 ) -> tuple[UInt8[np.ndarray, "N h w 3"], Float[np.ndarray, "N 2 3"]]:
-    """Crops of a picture around boxes, and the matrices that take picture points to crop points."""
+    """Crops of an image around boxes, and the matrices from image pixels to crop pixels."""
     centres, sizes = pad_to_aspect(bbox_xyxy, crop_wh[0] / crop_wh[1], padding)
     matrices = np.stack([crop_matrix(centre, size, crop_wh) for centre, size in zip(centres, sizes, strict=True)])
     crops = np.stack([cv2.warpAffine(image, matrix, crop_wh, flags=cv2.INTER_LINEAR) for matrix in matrices])
@@ -67,7 +67,7 @@ def _encode_image(job: _ImageJob) -> tuple[list[bytes], np.ndarray]:
 
 
 def write_crops(people: PoseTable, folder: Path, config: PreprocessConfig, *, crop_wh: tuple[int, int]) -> PoseTable:
-    """Cut one crop a person into ``folder/crops-*.tar``.
+    """Write one crop per person into ``folder/crops-*.tar``.
 
     Returns:
         The people, those of one image together, with columns shard, offset, length (bytes of the JPEG) and the six entries of the
@@ -139,23 +139,20 @@ class _ShardWriter:
 
 
 class CropStore:
-    """Random access to the crops of a folder. Shards are mapped into memory on first use, once a process."""
+    """Random access to the crops of a folder. A shard is mapped into memory on first use in each process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._maps: dict[str, mmap.mmap] = {}
 
-    def __getstate__(self) -> dict[str, Path]:
-        return {"folder": self.folder}
-
-    def __setstate__(self, state: dict[str, Path]) -> None:
-        self.__init__(state["folder"])  # type: ignore[misc]
+    def __getstate__(self) -> dict[str, object]:
+        return {"folder": self.folder, "_maps": {}}  # maps cannot be sent to another process
 
     def read(self, shard: str, offset: int, length: int) -> UInt8[np.ndarray, "h w 3"]:
-        """One crop as RGB.
+        """One crop, uint8 [h, w, 3] RGB.
 
         Raises:
-            ArtifactError: the shard is missing or the bytes are no picture.
+            ArtifactError: the shard is missing or the bytes are no image.
         """
         if shard not in self._maps:
             path = self.folder / shard
@@ -167,10 +164,10 @@ class CropStore:
         encoded = np.frombuffer(self._maps[shard], dtype=np.uint8, count=length, offset=offset)
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB)
         if image is None:
-            raise ArtifactError(f"{self.folder / shard}: no picture at byte {offset}. Run `poseline preprocess` again.")
+            raise ArtifactError(f"{self.folder / shard}: no image at byte {offset}. Run `poseline preprocess` again.")
         return image
 
 
 def crop_matrices(index: PoseTable) -> Float[np.ndarray, "N 2 3"]:
-    """The matrices (image to stored crop) of a crop index."""
+    """The matrices from image pixels to stored-crop pixels, one per row of a crop index."""
     return index.rows[list(MATRIX_COLUMNS)].to_numpy(np.float64).reshape(-1, 2, 3)

@@ -67,9 +67,7 @@ def read_ground_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_bo
     )
 
 
-def read_predictions(
-    path: Path, ground_truth: GroundTruth, *, parts: tuple[str, ...] = BODY, subsets: tuple[int, ...] = ()
-) -> Predictions:
+def read_predictions(path: Path, ground_truth: GroundTruth, *, parts: tuple[str, ...] = BODY, subsets: tuple[int, ...] = ()) -> Predictions:
     """The detections of a result file: a list of {image_id, category_id, keypoints, score}.
 
     Where the entries carry a ``bbox`` its area decides what counts as outside a size, as in pycocotools. Parts may also be
@@ -102,12 +100,7 @@ def read_predictions(
         # In full-body predictions the body alone sets the area, as in that benchmark's tool.
         area = np.prod(np.ptp(points[:, :BODY_KEYPOINTS] if len(parts) > 1 else points, axis=1)[:, :2], axis=1)
     return Predictions.from_arrays(
-        ground_truth,
-        image_ids,
-        keypoints=points[..., :2],
-        keypoint_scores=points[..., 2],
-        scores=scores,
-        area=area,
+        ground_truth, image_ids, keypoints=points[..., :2], keypoint_scores=points[..., 2], scores=scores, area=area
     )
 
 

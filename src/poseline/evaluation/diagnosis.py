@@ -251,9 +251,7 @@ def _worst_people(ground_truth: GroundTruth, errors: KeypointErrors) -> list[Per
     rows = errors.worst(WORST)
     return [
         PersonRow(
-            image_id=ground_truth.image_ids[ground_truth.image_index[person]],
-            annotation_id=ground_truth.annotation_ids[person],
-            oks=oks,
+            image_id=ground_truth.image_ids[ground_truth.image_index[person]], annotation_id=ground_truth.annotation_ids[person], oks=oks
         )
         for person, oks in zip(errors.ground_truth_index[rows].tolist(), errors.oks[rows].tolist(), strict=True)
     ]

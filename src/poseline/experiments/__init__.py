@@ -1,34 +1,30 @@
-"""Experiment tracking; the only package that imports mlflow, and only when a run is opened.
+"""Experiments: files are the record, MLflow is their mirror. The only package that imports mlflow, and only when a run is opened.
 
-The pipeline works with the store down: what could not be logged waits in a spool until :func:`sync`.
+What a run knows is in its record (:mod:`poseline.experiments.record`) and in the pipeline's files; :mod:`poseline.experiments.mirror`
+writes what the store lacks, after each stage, every ten seconds while one runs, and in :func:`sync`. With the store away nothing
+else happens: the next mirror catches up.
 """
 
-from poseline.experiments.fetch import fetch_scores
-from poseline.experiments.lineage import Identity, identify, read_lock
-from poseline.experiments.run import NullRun, StageRun, open_stage
-from poseline.experiments.score_metrics import headline_metrics, report_metrics
-from poseline.experiments.spool import list_spools
-from poseline.experiments.store import init_store, probe_store, tracking_uri
-from poseline.experiments.sync import SyncReport, replay, set_champion, sync
-from poseline.experiments.view import view_path
+from poseline.experiments.champion import set_champion
+from poseline.experiments.lineage import Identity, identify
+from poseline.experiments.locate import locate_run
+from poseline.experiments.record import pending_records
+from poseline.experiments.run import StageRun, open_stage
+from poseline.experiments.store import init_store, probe_store, shown_uri, tracking_uri
+from poseline.experiments.sync import SyncReport, sync
 
 __all__ = [
     "Identity",
-    "NullRun",
     "StageRun",
     "SyncReport",
-    "fetch_scores",
-    "headline_metrics",
     "identify",
     "init_store",
-    "list_spools",
+    "locate_run",
     "open_stage",
+    "pending_records",
     "probe_store",
-    "read_lock",
-    "replay",
-    "report_metrics",
     "set_champion",
+    "shown_uri",
     "sync",
     "tracking_uri",
-    "view_path",
 ]

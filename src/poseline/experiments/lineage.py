@@ -17,8 +17,11 @@ from poseline.errors import ArtifactError
 KEY = "poseline.key"
 ROLE = "poseline.role"
 PARAMS_HASH = "poseline.params_hash"
+PROCESS = "poseline.process"
+RESTORED = "poseline.mirrored"
 SESSION = "poseline.session"
 STAGE = "dvc.stage"
+WEIGHTS = "poseline.weights"
 UNRELATED_TO_CODE = ("params.yaml", "dvc.lock", "reports/")
 
 
@@ -29,7 +32,6 @@ class LockEntry(BaseModel):
 
     path: str
     md5: str | None = None
-    nfiles: int | None = None
 
 
 class LockStage(BaseModel):
@@ -56,7 +58,7 @@ class Identity(BaseModel):
 
 def identify(params: Params, workspace: Path) -> Identity:
     """The execution's identity: key = hash(baseline commit | experiment | parameters), its name, tags and flat parameters."""
-    commit = _git(workspace, "rev-parse", "HEAD")
+    commit = git_output(workspace, "rev-parse", "HEAD")
     experiment = os.environ.get("DVC_EXP_NAME", "")
     flat = flat_params(params)
     params_hash = _digest(json.dumps(flat, sort_keys=True))
@@ -82,8 +84,8 @@ def flat_params(params: Params) -> dict[str, str]:
 
 def is_dirty(workspace: Path) -> bool:
     """True when tracked files differ from the commit, or src has files outside it; params.yaml, dvc.lock and reports do not count."""
-    prefix = _git(workspace, "rev-parse", "--show-prefix")
-    for line in _git(workspace, "status", "--porcelain", "--untracked-files=all", "--", ".").splitlines():
+    prefix = git_output(workspace, "rev-parse", "--show-prefix")
+    for line in git_output(workspace, "status", "--porcelain", "--untracked-files=all", "--", ".").splitlines():
         state, path = line[:2].strip(), line[3:].strip('"').removeprefix(prefix)
         if not path.startswith(UNRELATED_TO_CODE) and (state != "??" or path.startswith("src/")):
             return True
@@ -109,8 +111,9 @@ def read_lock(workspace: Path) -> dict[str, LockStage]:
 
 def data_entries(lock: dict[str, LockStage]) -> dict[str, LockEntry]:
     """The data sets of a lock by path: what is drawn or preprocessed, and the folders of annotations that are checked."""
-    made = [entry for name in ("mini", "preprocess") if name in lock for entry in lock[name].outs]
-    read = [entry for name in ("validate", "preprocess") if name in lock for entry in lock[name].deps]
+    kinds = [(name.partition("@")[0], stage) for name, stage in lock.items()]
+    made = [entry for kind, stage in kinds if kind in ("mini", "preprocess") for entry in stage.outs]
+    read = [entry for kind, stage in kinds if kind in ("validate", "preprocess") for entry in stage.deps]
     entries = [*made, *(entry for entry in read if not entry.path.startswith("src/"))]
     return {entry.path: entry for entry in entries if entry.md5 is not None}
 
@@ -133,7 +136,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git_output(folder: Path, *arguments: str) -> str:
     """Output of a git command, empty outside a repository or without git: lineage is then unknown, which is no error."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=False)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poseline.artifacts import Layout, atomic_file, atomic_folder
 from poseline.config import Params
-from poseline.errors import DataError
+from poseline.errors import BackendError, DataError
 from poseline.evaluation.runs import RunFiles, find_scores
-from poseline.experiments.fetch import fetch_scores
+from poseline.experiments.champion import CHAMPION
+from poseline.experiments.lineage import ROLE, STAGE, git_output
+from poseline.experiments.mirror import Mirror
+from poseline.experiments.store import StoreLostError, one_line, store_errors
 
-CHAMPION = "champion"
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+FOLDERS = ("metrics", "per_person")
 
 
 def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFiles]:
-    """The scores that ``target`` names: a file or folder, ``champion``, a git revision, a DVC experiment, or an MLflow run.
+    """The scores that ``target`` names, by their name.
 
     Raises:
         DataError: nothing of that name has scores.
@@ -24,19 +30,18 @@ def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFile
     if target != CHAMPION and Path(target).exists():
         return find_scores(Path(target))
     root = layout.main or layout.root
-    cache = layout.cache / "runs"
     commit = None if target == CHAMPION else find_commit(root, target)
     if commit is not None:
-        return fetch_revision(root, commit, cache / commit, name=target)
-    return find_scores(fetch_scores(params, root.resolve(), target, cache))
+        return fetch_revision(root, commit, layout.cache / "scores" / commit, name=target)
+    return find_scores(fetch_scores(params, layout, target))
 
 
 def find_commit(root: Path, name: str) -> str | None:
     """The commit of a git revision or of a DVC experiment of that name, the latest of several; None where there is neither."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    commit = git_output(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if commit:
         return commit
-    for line in _git(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+    for line in git_output(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
         sha, _, reference = line.partition(" ")
         if reference.rpartition("/")[2] == name and not reference.startswith("refs/exps/exec/"):
             return sha
@@ -52,18 +57,21 @@ def fetch_revision(root: Path, commit: str, target: Path, *, name: str) -> dict[
         DataError: the revision has no scores.
     """
     from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
 
+    faults = (DvcException, SCMError, OSError, ValueError)
     try:
         tree = DVCFileSystem(str(root), rev=commit)
         metrics = [path for path in tree.find("reports/metrics") if path.endswith(".json")]
         tables = [path for path in tree.find("reports/per_person") if path.endswith("/matches.parquet")]
-    except Exception as error:  # DVC raises its own types, and those of every storage
-        raise DataError(f"{name}: revision {commit[:8]} cannot be read ({_first_line(error)}). Give a folder of scores.") from None
+    except faults as error:
+        raise DataError(f"{name}: revision {commit[:8]} cannot be read ({one_line(error)}). Give a folder of scores.") from None
     with atomic_folder(target) as folder:
         for path in (*metrics, *tables):
             try:
                 content = tree.read_bytes(path)
-            except Exception:  # in no cache and no remote: the score stays, without its table
+            except faults:  # in no cache and no remote: the score stays, without its table
                 continue
             with atomic_file(folder / path.lstrip("/")) as temporary:
                 temporary.write_bytes(content)
@@ -72,13 +80,71 @@ def fetch_revision(root: Path, commit: str, target: Path, *, name: str) -> dict[
     return find_scores(target)
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def fetch_scores(params: Params, layout: Layout, name: str) -> Path:
+    """A folder with metrics/ and per_person/ of an execution, copied from the store into the cache.
+
+    Args:
+        params: for the store's address and the registered model's name.
+        layout: the project.
+        name: ``champion`` (the run of the registered model under that alias), a run's id, or its name (``dvc exp run -n``).
+
+    Raises:
+        BackendError: the store does not answer, or tracking is off.
+        DataError: no such run, or it kept no score files.
+    """
+    if not params.mlflow.enabled:
+        raise BackendError(f"{name}: neither a file nor a revision, and mlflow.enabled is false. Give a folder of scores.")
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        mirror = Mirror.open(params.mlflow, layout)
+        with store_errors():
+            parent = _find_execution(mirror, name)
+            runs = [run for run in mirror.children_of(parent.info.run_id) if run.data.tags.get(STAGE, "").startswith("score")]
+            target = layout.cache / "scores" / parent.info.run_id
+            with atomic_folder(target) as folder:
+                for run in reversed(runs):  # oldest first, so that of several attempts the newest stays
+                    _download(mirror, run.info.run_id, folder)
+    except StoreLostError as error:
+        raise BackendError(f"{error}. Start the store, or give a folder of scores.") from None
+    if not any((target / "metrics").glob("*.json")):
+        raise DataError(f"{name}: run {parent.info.run_id} kept no score files. Score it again under the tracker, or give a folder.")
+    return target
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def _find_execution(mirror: Mirror, name: str) -> Run:
+    """The parent run of that name."""
+    from mlflow.exceptions import MlflowException
+
+    if name == CHAMPION:
+        return _parent_of(mirror, _champion_run(mirror))
+    by_name = mirror.search(f"attributes.run_name = '{name.replace(chr(39), '')}' AND tags.`{ROLE}` = 'parent'")
+    if by_name:
+        return by_name[0]
+    try:
+        return _parent_of(mirror, name)
+    except MlflowException:  # no run of that id, or no id at all: the store has one error for both
+        raise DataError(f"{name}: no file, revision, experiment or MLflow run of that name. See `dvc exp show`, `mlflow ui`.") from None
+
+
+def _champion_run(mirror: Mirror) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run_id = mirror.client.get_model_version_by_alias(mirror.model, CHAMPION).run_id
+    except MlflowException as error:
+        raise DataError(f"champion: model '{mirror.model}' has no version of that alias ({one_line(error)}). Register one first.") from None
+    if not run_id:
+        raise DataError(f"champion: the version of model '{mirror.model}' names no run. Register a model that was trained here.")
+    return str(run_id)
+
+
+def _parent_of(mirror: Mirror, run_id: str) -> Run:
+    run = mirror.client.get_run(run_id)
+    parent = run.data.tags.get("mlflow.parentRunId")
+    return mirror.client.get_run(parent) if parent else run
+
+
+def _download(mirror: Mirror, run_id: str, folder: Path) -> None:
+    kept = {entry.path for entry in mirror.client.list_artifacts(run_id)}
+    for name in FOLDERS:
+        if name in kept:
+            mirror.client.download_artifacts(run_id, name, str(folder))

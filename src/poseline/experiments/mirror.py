@@ -1,156 +1,352 @@
-"""Results in the workspace that no run of this store made: DVC restored them from its cache, and a restored stage executes nothing."""
+"""Records written into the experiment store. Every step may be repeated: what has arrived is not written again, and nothing twice."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import yaml
+from typing import TYPE_CHECKING, TypeVar
 
 from poseline.artifacts import Layout
-from poseline.config import Params
-from poseline.config.params import Yaml
-from poseline.experiments.events import Begin, End, LogMetrics, MetricRow, Target
-from poseline.experiments.ledger import MIRRORED, Ledger, now_ms
-from poseline.experiments.lineage import KEY, PARAMS_HASH, STAGE, Identity, LockStage, identify, read_lock
-from poseline.experiments.score_metrics import headline_metrics, read_history, report_metrics
+from poseline.config import MlflowConfig
+from poseline.errors import ArtifactError
+from poseline.experiments.lineage import KEY, PARAMS_HASH, PROCESS, RESTORED, ROLE, SESSION, STAGE, WEIGHTS, Identity
+from poseline.experiments.model import upload_model
+from poseline.experiments.record import HISTORY, LOAD, DataSet, Process, Progress, RecordFolder, RunRecord, locked, now_ms, pending_records
+from poseline.experiments.store import (
+    artifact_location,
+    connect,
+    is_refusal,
+    masked,
+    one_line,
+    open_experiment,
+    store_errors,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Param, Run
+    from mlflow.tracking import MlflowClient
 
-SAME = 1e-12
-
-
-def mirror(ledger: Ledger, params: Params, workspace: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Write the present results where they are missing: (stages written, stages out of date).
-
-    Nothing is written while a stage is out of date: its results belong to other parameters.
-
-    Raises:
-        ArtifactError: dvc.lock or a score file cannot be read.
-    """
-    lock = _present_stages(workspace)
-    stale = tuple(name for name, stage in lock.items() if not is_current(stage, workspace))
-    owners = _score_owners(lock, workspace)
-    if stale or not owners:
-        return (), stale
-    headline = {key: value for path in owners for key, value in headline_metrics(path).items()}
-    identity = identify(params, workspace)
-    parent = _matching_parent(ledger, identity, headline) or ledger.create_parent(identity, now_ms())
-    identity = _joined(identity, parent)
-    children = {run.data.tags.get(STAGE): run for run in ledger.children_of(parent.info.run_id)}
-    written = []
-    for name, stage in lock.items():
-        scores = {key: value for path, owner in owners.items() if owner == name for key, value in report_metrics(path).items()}
-        begin = Begin(session=_session(identity, name, stage), stage=name, identity=identity, started_ms=now_ms(), mirrored=True)
-        if _mirror_stage(ledger, children.get(name), begin, scores=scores, curve=_curve(stage, workspace)):
-            written.append(name)
-    missing = _missing(parent, headline, "parent")
-    if missing:
-        ledger.log_rows(parent.info.run_id, missing)
-    return tuple(written), ()
+Row = TypeVar("Row", "Metric", "Param")
+METRICS_PER_BATCH, TEXTS_PER_BATCH, TEXT_LENGTH = 1000, 100, 6000
 
 
-def is_current(stage: LockStage, workspace: Path) -> bool:
-    """True when a locked stage was made by the parameter files as they are, and its report files are those it made."""
-    for name, wanted in stage.params.items():
-        raw = yaml.safe_load((workspace / name).read_text(encoding="utf-8")) if (workspace / name).is_file() else {}
-        if any(_lookup(raw, key) != value for key, value in wanted.items()):
-            return False
-    for out in stage.outs:
-        path = workspace / out.path
-        if out.path.startswith("reports/") and path.is_file() and _md5(path) != out.md5:
-            return False
-    return True
+class RunLostError(Exception):
+    """The run that a record writes to was deleted from the store."""
 
 
-def _present_stages(workspace: Path) -> dict[str, LockStage]:
-    """Locked stages that dvc.yaml still has."""
-    pipeline = workspace / "dvc.yaml"
-    lock = read_lock(workspace)
-    if not pipeline.is_file():
-        return lock
-    names = (yaml.safe_load(pipeline.read_text(encoding="utf-8")) or {}).get("stages", {})
-    return {name: stage for name, stage in lock.items() if name.partition("@")[0] in names}
+@dataclass
+class Mirror:
+    """One experiment of one store, and the records of one project that it shall hold."""
+
+    client: MlflowClient
+    experiment_id: str
+    layout: Layout
+    store: str
+    model: str
+    _models: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, config: MlflowConfig, layout: Layout) -> Mirror:
+        """The project's mirror.
+
+        Raises:
+            StoreLostError: the store does not answer.
+        """
+        root = (layout.main or layout.root).resolve()
+        client, uri = connect(config, root), tracking_uri(config, root)
+        with store_errors():
+            experiment_id = open_experiment(client, config.experiment, artifact_location(uri, root))
+        return cls(client, experiment_id, layout, masked(uri), config.registered_model)
+
+    def catch_up(self) -> tuple[list[Progress], int]:
+        """Write what the store lacks of every record whose process has ended: (how each stands, records that are still written).
+
+        Raises:
+            StoreLostError: the store went away; the next mirror goes on from there.
+            ArtifactError: a record cannot be read; the others are written.
+        """
+        done, running, fault = [], 0, None
+        for folder in pending_records(self.layout):
+            try:
+                alive = folder.read().is_running()
+            except ArtifactError as error:
+                fault = error
+                continue
+            if alive:
+                running += 1
+            elif (progress := self.send(folder, wait=False)) is not None:
+                done.append(progress)
+        if fault is not None:
+            raise fault
+        return done, running
+
+    def send(self, folder: RecordFolder, *, wait: bool = True) -> Progress | None:
+        """Write what the store lacks of one record; how it stands, None where there was nothing to do or another process is at it.
+
+        Raises:
+            StoreLostError: the store went away; the next mirror goes on from there.
+        """
+        with store_errors(), locked(folder.path / ".lock", wait=wait) as mine:
+            progress = folder.read_progress() if mine else None
+            if progress is None:
+                return None
+            if progress.store != self.store:
+                progress = Progress(store=self.store)
+            try:
+                return self._send(folder, progress)
+            except RunLostError:  # deleted in the store's page: once more, in a run that lives
+                return self._send(folder, self._revive(progress))
+
+    def _send(self, folder: RecordFolder, progress: Progress) -> Progress:
+        record = folder.read()
+        if record.status is None and not record.is_running():
+            record = record.model_copy(update={"status": "KILLED", "ended_ms": folder.last_sign_ms()})
+            folder.write(record)
+        if progress.run_id is None:
+            progress = self._begin(record, progress)
+            folder.write_progress(progress)
+        child = Writer(self.client, str(progress.run_id), list(progress.refused))
+        parent = Writer(self.client, str(progress.parent_id), child.refused)
+        read = {name: folder.read_points(name, progress.sent.get(name, 0)) for name in (HISTORY, LOAD)}
+        points = [point for found, _ in read.values() for point in found]
+        rows = [_metric(key, value, point.time_ms, point.step) for point in points for key, value in point.values.items()]
+        if record.status is None:
+            child.metrics(rows)
+        else:
+            self._finish(record, folder, rows, child, parent)
+        progress = progress.model_copy(update={"sent": {name: end for name, (_, end) in read.items()}, "refused": tuple(child.refused)})
+        folder.write_progress(progress, complete=record.status is not None)
+        if record.status is not None:
+            with locked(self.lock):
+                self.settle(parent.run_id, self.children_of(parent.run_id))
+            folder.remove_copies()
+        return progress
+
+    @property
+    def lock(self) -> Path:
+        """Held while runs are looked for and made."""
+        return self.layout.cache / "mlflow-runs.lock"
+
+    def _begin(self, record: RunRecord, progress: Progress) -> Progress:
+        """The runs of an attempt, found by its session or made. Its parent shows that work goes on."""
+        identity = record.identity
+        with locked(self.lock):
+            parent = self.parent_of(identity.key) or self._create_parent(identity, record.started_ms)
+            parent_id = parent.info.run_id
+            children = self.children_of(parent_id)
+            child = next((run for run in children if run.data.tags.get(SESSION) == record.session), None)
+            if child is None:
+                child = self._create_child(record, parent_id)
+                children = [child, *children]
+            if record.status is None:  # else it is settled in a moment
+                self.settle(parent_id, children)
+        Writer(self.client, child.info.run_id).params(identity.params)
+        return progress.model_copy(update={"run_id": child.info.run_id, "parent_id": parent_id})
+
+    def _create_parent(self, identity: Identity, started_ms: int) -> Run:
+        """A new parent with its tags and parameters; where two hosts were at it, the elder of both."""
+        tags = {**identity.tags, ROLE: "parent"}
+        run = self.client.create_run(self.experiment_id, start_time=started_ms, tags=tags, run_name=identity.name)
+        first = self.parent_of(identity.key) or run
+        if first.info.run_id != run.info.run_id:
+            self.client.delete_run(run.info.run_id)
+        else:
+            Writer(self.client, run.info.run_id).params(identity.params)
+        return first
+
+    def _create_child(self, record: RunRecord, parent_id: str) -> Run:
+        tags = {
+            **record.identity.tags,
+            ROLE: "stage",
+            SESSION: record.session,
+            STAGE: record.stage,
+            PROCESS: record.process.model_dump_json(),
+            "mlflow.parentRunId": parent_id,
+            **({RESTORED: "true"} if record.restored else {}),
+        }
+        return self.client.create_run(self.experiment_id, start_time=record.started_ms, tags=tags, run_name=record.stage)
+
+    def _finish(self, record: RunRecord, folder: RecordFolder, rows: list[Metric], child: Writer, parent: Writer) -> None:
+        """All that is known at a stage's end; the status comes last, so that an ended run is a whole one."""
+        ended = record.ended_ms or now_ms()
+        if folder.model.is_dir():
+            where = {"run_id": child.run_id, "experiment_id": self.experiment_id, "name": self.model}
+            model_id = upload_model(self.client, folder.model, record, **where)
+            for tag, value in ((WEIGHTS, record.weights), ("poseline.model_id", model_id)):
+                parent.call(tag, partial(self.client.set_tag, parent.run_id, tag, value))
+        scored = self.model_id(record.weights) if record.headline and record.weights else None
+        data = next(iter(record.data), None)
+        rows += [_metric(key, value, ended) for key, value in record.metrics.items() if key not in record.headline]
+        rows += [_metric(key, value, ended, 0, scored, data) for key, value in record.headline.items()]
+        child.metrics(rows)
+        parent.metrics([_metric(key, value, ended) for key, value in record.headline.items()])
+        child.inputs(record)
+        child.artifacts(folder.files / "stage")
+        parent.artifacts(folder.files / "execution")
+        child.end(str(record.status), ended)
+
+    def settle(self, parent_id: str, children: Sequence[Run]) -> None:
+        """Keep one ended child a stage: the newest. A child whose process is gone is KILLED, one that runs is let alone."""
+        newest: set[str] = set()
+        statuses: set[str] = set()
+        for run in sorted(children, key=lambda run: run.info.start_time, reverse=True):
+            stage, status = run.data.tags.get(STAGE, ""), run.info.status
+            if status == "RUNNING" and _is_gone(run):
+                status = "KILLED"
+                self.client.set_terminated(run.info.run_id, status=status)
+            if stage in newest and status != "RUNNING":
+                self.client.delete_run(run.info.run_id)
+                continue
+            newest.add(stage)
+            statuses.add(status)
+        worst = next((status for status in ("RUNNING", "FAILED", "KILLED") if status in statuses), "FINISHED")
+        parent = Writer(self.client, parent_id)
+        if worst == "RUNNING":
+            parent.call("status", lambda: self.client.update_run(parent_id, status="RUNNING"))
+        else:
+            parent.end(worst)
+
+    def _revive(self, progress: Progress) -> Progress:
+        """Bring the runs of a record back where they were deleted; begin anew where they are gone for good."""
+        for run_id in (progress.parent_id, progress.run_id):
+            state = lifecycle(self.client, str(run_id))
+            if state is None:
+                return Progress(store=self.store)
+            if state == "deleted":
+                self.client.restore_run(str(run_id))
+        return progress
+
+    def model_id(self, weights: str) -> str | None:
+        """The newest logged model with these weights, or None."""
+        if weights not in self._models:
+            order = [{"field_name": "creation_time", "ascending": False}]
+            models = self.client.search_logged_models([self.experiment_id], f"tags.`{WEIGHTS}` = '{weights}'", order_by=order)
+            ready = [model for model in models if str(model.status) == "READY"]
+            if not ready:
+                return None
+            self._models[weights] = ready[0].model_id
+        return self._models[weights]
+
+    def parent_of(self, key: str) -> Run | None:
+        """The live parent run of an execution, the eldest where there are several."""
+        found = self.search(f"tags.`{KEY}` = '{key}' AND tags.`{ROLE}` = 'parent'")
+        return min(found, key=lambda run: (run.info.start_time, run.info.run_id), default=None)
+
+    def parents_with(self, params_hash: str) -> list[Run]:
+        """Live parents with the same parameters, newest first."""
+        return self.search(f"tags.`{PARAMS_HASH}` = '{params_hash}' AND tags.`{ROLE}` = 'parent'")
+
+    def children_of(self, parent_id: str) -> list[Run]:
+        """Live children of a parent, newest first."""
+        return self.search(f"tags.`mlflow.parentRunId` = '{parent_id}'")
+
+    def search(self, text: str) -> list[Run]:
+        """Live runs of the experiment under a filter, newest first."""
+        found: list[Run] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], text, 1, 1000, ["attributes.start_time DESC"], token)
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
 
 
-def _score_owners(lock: dict[str, LockStage], workspace: Path) -> dict[Path, str]:
-    """Score files that exist, with the stage that made each."""
-    folder = Layout(workspace).metrics
-    paths = {workspace / out.path: name for name, stage in lock.items() for out in stage.outs}
-    owned = {path: name for path, name in paths.items() if path.parent == folder and path.suffix == ".json" and path.is_file()}
-    whole = [(path, name) for path, name in paths.items() if path == folder]
-    return owned | {path: name for out, name in whole for path in sorted(out.glob("*.json"))}
+@dataclass
+class Writer:
+    """One run, written in pieces that the store accepts; what it refuses is noted and left out."""
+
+    client: MlflowClient
+    run_id: str
+    refused: list[str] = field(default_factory=list)
+
+    def metrics(self, rows: Sequence[Metric]) -> None:
+        """Write values; those that have arrived before are no new ones."""
+        self._batches(rows, METRICS_PER_BATCH, lambda part: self.client.log_batch(self.run_id, metrics=part))
+
+    def params(self, values: dict[str, str]) -> None:
+        """Write parameters, very long ones cut."""
+        from mlflow.entities import Param
+
+        rows = [Param(key, value[:TEXT_LENGTH]) for key, value in values.items()]
+        self._batches(rows, TEXTS_PER_BATCH, lambda part: self.client.log_batch(self.run_id, params=part))
+
+    def inputs(self, record: RunRecord) -> None:
+        """Link the data sets that the stage read."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        sets = [(Dataset(data.name, data.digest, "dvc", json.dumps({"path": data.name})), data.context) for data in record.data]
+        if sets:
+            rows = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)]) for dataset, context in sets]
+            self.call("data sets", lambda: self.client.log_inputs(self.run_id, rows))
+
+    def artifacts(self, folder: Path) -> None:
+        """Upload what a folder holds."""
+        if folder.is_dir():
+            self.call("artifacts", lambda: self.client.log_artifacts(self.run_id, str(folder)))
+
+    def end(self, status: str, ended_ms: int | None = None) -> None:
+        """Set the status of a run that is over."""
+        self.call(f"status {status}", lambda: self.client.set_terminated(self.run_id, status=status, end_time=ended_ms))
+
+    def call(self, what: str, request: Callable[[], object]) -> None:
+        """Make a request and note a refusal.
+
+        Raises:
+            RunLostError: the run is not there, or deleted.
+        """
+        if reason := self._refusal(request):
+            self.refused.append(f"{what}: {reason}")
+
+    def _batches(self, rows: Sequence[Row], size: int, write: Callable[[Sequence[Row]], object]) -> None:
+        """Write in batches; one that is refused is written again name by name, so that no good neighbour is lost."""
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            if self._refusal(partial(write, part)):
+                for name in dict.fromkeys(row.key for row in part):
+                    self.call(name, partial(write, [row for row in part if row.key == name]))
+
+    def _refusal(self, request: Callable[[], object]) -> str | None:
+        """Why the store refuses a request, None where it does not."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            request()
+        except MlflowException as error:
+            if not is_refusal(error):
+                raise
+            if lifecycle(self.client, self.run_id) != "active":
+                raise RunLostError(self.run_id) from error
+            return one_line(error)
+        return None
 
 
-def _matching_parent(ledger: Ledger, identity: Identity, headline: dict[str, float]) -> Run | None:
-    """The execution's own parent, else one with the same parameters and scores.
+def lifecycle(client: MlflowClient, run_id: str) -> str | None:
+    """``active`` or ``deleted``; None where the store has no such run."""
+    from mlflow.exceptions import MlflowException
 
-    The second finds an experiment that ran under a name (``dvc exp run``), and a commit that only recorded the results.
-    """
-    found = ledger.parent_of(identity.key)
-    if found is not None:
-        return found
-    return next((run for run in ledger.parents_with(identity.tags[PARAMS_HASH]) if not _missing(run, headline, "parent")), None)
-
-
-def _joined(identity: Identity, parent: Run) -> Identity:
-    """The identity under the key of the parent that was found."""
-    key = parent.data.tags[KEY]
-    return identity.model_copy(update={"key": key, "tags": {**identity.tags, KEY: key}})
+    try:
+        return str(client.get_run(run_id).info.lifecycle_stage)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
-def _mirror_stage(ledger: Ledger, child: Run | None, begin: Begin, *, scores: dict[str, float], curve: tuple[MetricRow, ...]) -> bool:
-    """Write one stage's results; True when something was missing."""
-    if child is not None and (child.info.status == "FINISHED" or (child.info.status == "RUNNING" and MIRRORED not in child.data.tags)):
-        rows = _missing(child, scores, "child")
-        if rows:
-            ledger.log_rows(child.info.run_id, rows)
-        return bool(rows)
-    runs = ledger.begin(begin)
-    rows = _missing(ledger.client.get_run(runs.child_id), scores, "child")
-    ledger.apply(LogMetrics(rows=(*rows, *curve)), runs)
-    ledger.apply(End(status="FINISHED", ended_ms=now_ms()), runs)
-    return True
+def _is_gone(run: Run) -> bool:
+    """True when the process of a run has ended on this host; runs that name none are of a time before."""
+    process = run.data.tags.get(PROCESS)
+    return process is None or Process.model_validate_json(process).is_gone()
 
 
-def _missing(run: Run, values: dict[str, float], target: Target) -> tuple[MetricRow, ...]:
-    """Rows for the values that the run lacks or has otherwise."""
-    has, now = run.data.metrics, now_ms()
-    lacking = {
-        key: value for key, value in values.items() if key not in has or not math.isclose(has[key], value, rel_tol=SAME, abs_tol=SAME)
-    }
-    return tuple(MetricRow(key=key, value=value, time_ms=now, target=target) for key, value in lacking.items())
+def _metric(
+    key: str, value: float, time_ms: int, step: int = 0, model_id: str | None = None, data: DataSet | None = None
+) -> Metric:
+    from mlflow.entities import Metric
 
-
-def _curve(stage: LockStage, workspace: Path) -> tuple[MetricRow, ...]:
-    """Learning curves of the stage that made the model, at the file's own time so that a repeat adds no row."""
-    path = Layout(workspace).model / "history.jsonl"
-    if not path.is_file() or not any(path.is_relative_to(workspace / out.path) for out in stage.outs):
-        return ()
-    time_ms = int(path.stat().st_mtime * 1000)
-    return tuple(
-        MetricRow(key=key, value=value, time_ms=time_ms, step=step) for step, row in read_history(path) for key, value in row.items()
-    )
-
-
-def _session(identity: Identity, name: str, stage: LockStage) -> str:
-    digests = {out.path: out.md5 for out in stage.outs}
-    return "mirror-" + hashlib.sha256(json.dumps([identity.key, name, digests], sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _md5(path: Path) -> str:
-    """DVC's digest of a file."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
-def _lookup(tree: Yaml, key: str) -> Yaml:
-    """The value under ``a.b``, None where there is none."""
-    for name in key.split("."):
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(name)
-    return tree
+    name, digest = (data.name, data.digest) if data else (None, None)
+    return Metric(key, value, time_ms, step, model_id, name, digest)

@@ -1,11 +1,13 @@
-"""The experiment store: where it is, its one-time set-up, and whether it answers."""
+"""The experiment store: where it is, its one-time set-up, whether it answers, and what may go wrong with it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
+import re
+import socket
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,17 +15,20 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from poseline.artifacts import Layout, write_json
 from poseline.config import MlflowConfig
 from poseline.config.params import Yaml
 from poseline.errors import BackendError
+from poseline.experiments.record import locked
 from poseline.experiments.view import experiment_tags
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 PROBE_TIMEOUT_S = 3.0
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # MLflow's own defaults block the first call to a dead server for 247 s. A user's values win.
 SHORT_PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -33,10 +38,62 @@ SHORT_PATIENCE = {
     "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+# What a store, its database, its artifact storage and the network raise. Libraries that are not loaded have raised nothing.
+FAULTS = {
+    "mlflow.exceptions": ("MlflowException",),
+    "requests.exceptions": ("RequestException",),
+    "urllib3.exceptions": ("HTTPError",),
+    "sqlalchemy.exc": ("SQLAlchemyError",),
+    "alembic.util.exc": ("CommandError",),
+    "botocore.exceptions": ("BotoCoreError", "ClientError"),
+    "boto3.exceptions": ("Boto3Error",),
+    "azure.core.exceptions": ("AzureError",),
+    "google.api_core.exceptions": ("GoogleAPIError",),
+    "google.auth.exceptions": ("GoogleAuthError",),
+}
+REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST")
 
 
 class StoreLostError(Exception):
-    """The store does not answer; the reason is the message."""
+    """The store does not answer, or failed; the reason is the message."""
+
+
+def store_faults() -> tuple[type[BaseException], ...]:
+    """Everything that a store may raise."""
+    loaded = ((sys.modules[module], names) for module, names in FAULTS.items() if module in sys.modules)
+    return (OSError, ImportError, *(getattr(module, name) for module, names in loaded for name in names))
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn the store's faults into one.
+
+    Raises:
+        StoreLostError: in place of any of them.
+    """
+    try:
+        yield
+    except store_faults() as error:
+        raise StoreLostError(one_line(error)) from error
+
+
+def is_refusal(error: BaseException) -> bool:
+    """True when the store lives and rejects what it was given: the same request would fail for ever."""
+    return getattr(error, "error_code", None) in REFUSALS  # MlflowException; not imported for this
+
+
+def masked(text: str) -> str:
+    """The text with user and password of every address hidden.
+
+    >>> masked("no answer from http://ann:secret@host:5000")
+    'no answer from http://***@host:5000'
+    """
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's first line, or its name."""
+    return masked(next(iter(str(error).splitlines()), "") or type(error).__name__)
 
 
 def tracking_uri(config: MlflowConfig, root: Path) -> str:
@@ -44,18 +101,14 @@ def tracking_uri(config: MlflowConfig, root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or config.uri or f"sqlite:///{root.resolve() / 'mlflow.db'}"
 
 
+def shown_uri(config: MlflowConfig, root: Path) -> str:
+    """The store's address without user and password."""
+    return masked(tracking_uri(config, root))
+
+
 def artifact_location(uri: str, root: Path) -> str | None:
     """The absolute folder of a local store's artifacts; None where a server decides."""
     return None if uri.startswith(("http://", "https://", "databricks")) else (root.resolve() / "mlartifacts").as_uri()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file among processes; the kernel frees it when its holder dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def init_store(config: MlflowConfig, root: Path) -> None:
@@ -73,31 +126,20 @@ def init_store(config: MlflowConfig, root: Path) -> None:
     mark = Layout(root).cache / "mlflow-store.json"
     try:
         wanted: dict[str, Yaml] = {"uri": uri, "mlflow": version("mlflow")}
-        with locked(Layout(root).cache / "mlflow-store.lock"):
+        with store_errors(), locked(Layout(root).cache / "mlflow-store.lock"):
             if database.is_file() and database.stat().st_size and mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == wanted:
                 return
             database.parent.mkdir(parents=True, exist_ok=True)
-            _upgrade(uri)
+            from mlflow.db import upgrade
+
+            quiet()
+            assert upgrade.callback is not None  # the function behind `mlflow db upgrade`
+            upgrade.callback(uri)
             write_json(mark, wanted)
     except ModuleNotFoundError as error:
         raise BackendError(f"mlflow is not installed ({error.name}). Install it: pip install 'poseline[pipeline]'") from None
-    except Exception as error:  # whatever sqlite, alembic or the file system says, the user needs one line
-        raise BackendError(f"{database}: cannot be used as experiment store: {one_line(error)}. Move it away, or set mlflow.uri") from error
-
-
-def _upgrade(uri: str) -> None:
-    """Bring a sqlite store to the installed MLflow's schema: all its tables first, then the migrations that are missing."""
-    from mlflow.store.db import utils
-
-    quiet()
-    engine = utils.create_sqlalchemy_engine(uri)
-    try:
-        if utils._is_empty_database(engine):
-            utils._initialize_tables(engine)
-        else:
-            utils._upgrade_db(engine)
-    finally:
-        engine.dispose()
+    except StoreLostError as error:
+        raise BackendError(f"{database}: cannot be used as experiment store: {error}. Move it away, or set mlflow.uri") from error
 
 
 def connect(config: MlflowConfig, root: Path) -> MlflowClient:
@@ -109,18 +151,16 @@ def connect(config: MlflowConfig, root: Path) -> MlflowClient:
     uri = tracking_uri(config, root)
     for name, value in SHORT_PATIENCE.items():
         os.environ.setdefault(name, value)
-    if uri.startswith(("http://", "https://")):
-        probe(uri)
+    probe(uri)
     try:
         init_store(config, root)
+    except BackendError as error:
+        raise StoreLostError(str(error)) from error
+    with store_errors():
         from mlflow.tracking import MlflowClient
 
         quiet()
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:  # tracking never kills the work: any reason not to log means 'spool'
-        raise StoreLostError(f"{uri}: {one_line(error)}") from error
-    return client
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def probe_store(config: MlflowConfig, root: Path) -> None:
@@ -133,25 +173,33 @@ def probe_store(config: MlflowConfig, root: Path) -> None:
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return
     try:
-        connect(config, root)
+        client = connect(config, root)
+        with store_errors():
+            client.search_experiments(max_results=1)
     except StoreLostError as error:
         raise BackendError(str(error)) from None
 
 
 def probe(uri: str) -> None:
-    """Ask a server once whether it lives; any HTTP answer will do.
+    """Ask once whether anyone is there: a server's health page, where any HTTP answer will do; a database's port.
 
     Raises:
         StoreLostError: no answer in time.
     """
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S):
-            pass
+        address = urlsplit(uri)
+        host, port = address.hostname, address.port
+        if address.scheme in ("http", "https"):
+            place = address.netloc.rpartition("@")[2]
+            with urllib.request.urlopen(f"{address.scheme}://{place}{address.path.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S):
+                pass
+        elif host and (port := port or DATABASE_PORTS.get(address.scheme.partition("+")[0])):
+            socket.create_connection((host, port), timeout=PROBE_TIMEOUT_S).close()
     except urllib.error.HTTPError:
         return
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise StoreLostError(f"{uri}: no answer ({reason})") from None
+        raise StoreLostError(f"{masked(uri)}: no answer ({reason})") from None
 
 
 def open_experiment(client: MlflowClient, name: str, location: str | None) -> str:
@@ -174,18 +222,7 @@ def open_experiment(client: MlflowClient, name: str, location: str | None) -> st
     return found.experiment_id
 
 
-def is_refusal(error: Exception) -> bool:
-    """True when the store lives and rejects what it was given: the same request would fail for ever."""
-    code = getattr(error, "error_code", None)  # MlflowException; not imported for this
-    return code in {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS"}
-
-
 def quiet() -> None:
     """Keep MLflow's and alembic's progress notes off the user's screen; their warnings stay."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's first line, or its name."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

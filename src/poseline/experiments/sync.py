@@ -1,23 +1,31 @@
-"""What the store missed: spooled attempts, and stages that DVC restored from its cache without running them."""
+"""What the store lacks: records that wait, and stages that DVC restored from its cache without running them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from poseline.artifacts import file_hash
+import yaml
+
+from poseline.artifacts import Layout
 from poseline.config import Params
-from poseline.errors import BackendError, PoselineError
-from poseline.experiments.events import Begin, End, Event
-from poseline.experiments.ledger import WEIGHTS, Ledger
-from poseline.experiments.mirror import mirror
-from poseline.experiments.spool import EVENTS, claim, list_spools, read_spool, remove_spool, spool_root
-from poseline.experiments.store import StoreLostError, is_refusal, one_line, tracking_uri
+from poseline.config.params import Yaml
+from poseline.errors import BackendError
+from poseline.experiments.lineage import KEY, PARAMS_HASH, RESTORED, STAGE, Identity, LockStage, identify, read_lock
+from poseline.experiments.mirror import Mirror
+from poseline.experiments.outputs import headline_metrics, read_history, report_metrics, score_files
+from poseline.experiments.record import HISTORY, RecordFolder
+from poseline.experiments.run import finish
+from poseline.experiments.store import StoreLostError, store_errors
 
-CHAMPION = "champion"
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -25,128 +33,125 @@ class SyncReport:
     """What a sync did.
 
     Attributes:
-        replayed: spooled attempts that arrived.
-        in_use: spools that a live stage still writes.
-        refused: events that the store will never take; they are kept in ``.cache/mlflow-spool/refused.jsonl``.
-        mirrored: stages whose results were written, because they were missing.
+        sent: records that waited and arrived.
+        running: records that a live stage still writes.
+        refused: values that the store will never take.
+        restored: stages that DVC restored and the store lacked.
         out_of_date: stages whose lock does not belong to the present parameters or files; run ``dvc repro``.
     """
 
-    replayed: int = 0
-    in_use: int = 0
+    sent: int = 0
+    running: int = 0
     refused: int = 0
-    mirrored: tuple[str, ...] = ()
+    restored: tuple[str, ...] = ()
     out_of_date: tuple[str, ...] = ()
 
 
-def sync(params: Params, root: Path, *, workspace: Path | None = None) -> SyncReport:
-    """Replay all spools, then mirror the workspace's present results. A second sync adds nothing.
+def sync(params: Params, layout: Layout) -> SyncReport:
+    """Write all records that wait, then the workspace's present results. A second sync adds nothing.
 
     Raises:
         BackendError: the store does not answer; nothing is lost.
-        ArtifactError: dvc.lock or a score file cannot be read.
+        ArtifactError: dvc.lock, a record or a score file cannot be read.
     """
     if not params.mlflow.enabled:
         return SyncReport()
     try:
-        ledger = Ledger.open(params.mlflow, root)
-        replayed = replay(ledger, root)
-        try:
-            mirrored, out_of_date = mirror(ledger, params, workspace or root)
-        except PoselineError:
-            raise
-        except Exception as error:  # the store's own faults have no common base
-            raise StoreLostError(one_line(error)) from error
+        mirror = Mirror.open(params.mlflow, layout)
+        sent, running = mirror.catch_up()
+        with store_errors():
+            restored, out_of_date = mirror_restored(mirror, params, layout)
     except StoreLostError as error:
-        raise BackendError(f"{error}. The log waits in {spool_root(root)}; start the store and run again: poseline sync") from None
-    return SyncReport(replayed.replayed, replayed.in_use, replayed.refused, mirrored, out_of_date)
+        raise BackendError(f"{error}. The records wait in .cache/runs; start the store and run again: poseline sync") from None
+    return SyncReport(len(sent), running, sum(len(progress.refused) for progress in sent), restored, out_of_date)
 
 
-def replay(ledger: Ledger, root: Path) -> SyncReport:
-    """Send all spools and remove those that arrived. A kill in between loses nothing and doubles nothing.
+def mirror_restored(mirror: Mirror, params: Params, layout: Layout) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Write the workspace's results where no run of the store has them: (stages written, stages out of date).
+
+    Nothing is written while a stage is out of date: its results belong to other parameters.
 
     Raises:
-        StoreLostError: the store went away; what is left stays.
+        ArtifactError: dvc.lock or a score file cannot be read.
     """
-    arrived = in_use = refused = 0
-    for folder in list_spools(root):
-        with claim(folder) as mine:
-            if not mine:
-                in_use += 1
-                continue
-            refused += _send(ledger, folder, root)
-            remove_spool(folder)
-            arrived += 1
-    return SyncReport(arrived, in_use, refused)
+    lock = _present_stages(layout.root)
+    stale = tuple(name for name, stage in lock.items() if not is_current(stage, layout.root))
+    files = {name: score_files(layout, name.partition("@")[2]) for name in lock if name.startswith("score@")}
+    if stale or not any(files.values()):
+        return (), stale
+    headline = {name: {key: value for path in paths for key, value in headline_metrics(path).items()} for name, paths in files.items()}
+    identity = identify(params, layout.root.resolve())
+    parent = _matching_parent(mirror, identity, {key: value for scores in headline.values() for key, value in scores.items()})
+    children: dict[str, Run] = {}
+    if parent is not None:
+        key = parent.data.tags[KEY]
+        identity = identity.model_copy(update={"key": key, "tags": {**identity.tags, KEY: key}})
+        children = {run.data.tags.get(STAGE, ""): run for run in reversed(mirror.children_of(parent.info.run_id))}
+    written = []
+    for name in lock:
+        scores = {key: value for path in files.get(name, ()) for key, value in report_metrics(path).items()}
+        if _holds(children.get(name), scores) and parent is not None and _has(parent, headline.get(name, {})):
+            continue
+        _write_restored(mirror, name, identity, layout)
+        written.append(name)
+    return tuple(written), ()
 
 
-def _send(ledger: Ledger, folder: Path, root: Path) -> int:
-    """Apply one spool; the number of events that the store refused."""
-    events = read_spool(folder)
-    if not events or not isinstance(events[0], Begin):
-        return 0
-    if not isinstance(events[-1], End):  # its process was killed: no one else holds the spool
-        events.append(End(status="KILLED", ended_ms=int((folder / EVENTS).stat().st_mtime * 1000)))
-    refused: list[Event] = []
-    try:
-        runs = ledger.begin(events[0])
-        for event in events[1:]:
-            try:
-                ledger.apply(event, runs)
-            except Exception as error:
-                if not is_refusal(error):
-                    raise
-                refused.append(event)
-    except Exception as error:  # the store's own faults have no common base
-        raise StoreLostError(one_line(error)) from error
-    if refused:
-        with (spool_root(root) / "refused.jsonl").open("a", encoding="utf-8") as handle:
-            handle.writelines(event.model_dump_json() + "\n" for event in refused)
-    return len(refused)
+def is_current(stage: LockStage, workspace: Path) -> bool:
+    """True when a locked stage was made by the parameter files as they are, and its report files are those it made."""
+    for name, wanted in stage.params.items():
+        raw = yaml.safe_load((workspace / name).read_text(encoding="utf-8")) if (workspace / name).is_file() else {}
+        if any(_lookup(raw, key) != value for key, value in wanted.items()):
+            return False
+    reports = ((workspace / out.path, out.md5) for out in stage.outs if out.path.startswith("reports/"))
+    return all(hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == md5 for path, md5 in reports if path.is_file())
 
 
-def set_champion(params: Params, root: Path, *, weights: Path) -> str:
-    """The registry version of the logged model with these weights, now under the alias ``champion``; registered once.
+def _present_stages(workspace: Path) -> dict[str, LockStage]:
+    """Locked stages that dvc.yaml still has."""
+    pipeline = workspace / "dvc.yaml"
+    lock = read_lock(workspace)
+    if not pipeline.is_file():
+        return lock
+    names = (yaml.safe_load(pipeline.read_text(encoding="utf-8")) or {}).get("stages", {})
+    return {name: stage for name, stage in lock.items() if name.partition("@")[0] in names}
 
-    Raises:
-        BackendError: the store does not answer, or knows no such model.
+
+def _matching_parent(mirror: Mirror, identity: Identity, headline: Mapping[str, float]) -> Run | None:
+    """The execution's own parent, else one with the same parameters and scores.
+
+    The second finds an experiment that ran under a name (``dvc exp run``), and a commit that only recorded the results.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        ledger = Ledger.open(params.mlflow, root)
-    except StoreLostError as error:
-        raise BackendError(f"{error}. The alias '{CHAMPION}' was not moved.") from None
-    name, client = params.mlflow.registered_model, ledger.client
-    digest = file_hash(weights)
-    model_id = ledger.model_id(digest)
-    if model_id is None:
-        raise BackendError(f"{weights}: the experiment store knows no model with these weights. Run: poseline sync, or train it here.")
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if not is_refusal(error):  # it exists already: the usual case
-            raise
-    known = [version for version in client.search_model_versions(f"name = '{name}'") if version.tags.get(WEIGHTS) == digest]
-    if known:
-        made = known[0]
-    else:
-        run_id = client.get_logged_model(model_id).source_run_id
-        with _default_store(tracking_uri(params.mlflow, root)):
-            made = client.create_model_version(name, f"models:/{model_id}", run_id, {WEIGHTS: digest}, model_id=model_id)
-    client.set_registered_model_alias(name, CHAMPION, made.version)
-    return str(made.version)
+    own = mirror.parent_of(identity.key)
+    return own or next((run for run in mirror.parents_with(identity.tags[PARAMS_HASH]) if _has(run, headline)), None)
 
 
-@contextmanager
-def _default_store(uri: str) -> Iterator[None]:
-    """Make a store MLflow's default: a sqlite registry resolves ``models:/<id>`` there, whatever its client's own address."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = uri
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["MLFLOW_TRACKING_URI"]
-        else:
-            os.environ["MLFLOW_TRACKING_URI"] = before
+def _holds(child: Run | None, scores: Mapping[str, float]) -> bool:
+    """True when a stage's run has these results, or is at work on them."""
+    if child is None:
+        return False
+    return (child.info.status == "FINISHED" and _has(child, scores)) or (child.info.status == "RUNNING" and RESTORED not in child.data.tags)
+
+
+def _has(run: Run, values: Mapping[str, float]) -> bool:
+    has = run.data.metrics
+    return all(key in has and math.isclose(has[key], value, rel_tol=SAME, abs_tol=SAME) for key, value in values.items())
+
+
+def _write_restored(mirror: Mirror, stage: str, identity: Identity, layout: Layout) -> None:
+    """A record of a stage that did not run, made from its files, and its run in the store."""
+    folder = RecordFolder.create(layout, stage, identity)
+    if stage == "train":
+        for epoch, values in read_history(layout.model / "history.jsonl"):
+            folder.append(HISTORY, values, epoch)
+    finish(folder, layout, "FINISHED", result={}, restored=True)
+    mirror.send(folder)
+
+
+def _lookup(tree: Yaml, key: str) -> Yaml:
+    """The value under ``a.b``, None where there is none."""
+    for name in key.split("."):
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(name)
+    return tree

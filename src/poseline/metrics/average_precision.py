@@ -31,8 +31,16 @@ def curve_at_recall_points(
     true_positives: Float[np.ndarray, " H"], false_positives: Float[np.ndarray, " H"], num_people: float
 ) -> Float[np.ndarray, " 101"]:
     """Interpolated precision from the running (weighted) counts at each hit."""
-    envelope = np.empty(len(true_positives) + 1)
+    return interpolate_at_recall_points(true_positives / num_people, true_positives / (false_positives + true_positives + np.spacing(1.0)))
+
+
+def interpolate_at_recall_points(recall: Float[np.ndarray, " H"], precision: Float[np.ndarray, " H"]) -> Float[np.ndarray, " 101"]:
+    """The best precision at each of the 101 recall points or beyond; 0 beyond the highest recall.
+
+    >>> interpolate_at_recall_points(np.array([0.5, 1.0]), np.array([0.6, 0.8]))[[0, 50, 51, 100]].tolist()
+    [0.8, 0.8, 0.8, 0.8]
+    """
+    envelope = np.empty(len(precision) + 1)
     envelope[-1] = 0.0
-    np.divide(true_positives, false_positives + true_positives + np.spacing(1.0), out=envelope[:-1])
-    envelope[-2::-1] = np.maximum.accumulate(envelope[-2::-1])
-    return envelope[np.searchsorted(true_positives / num_people, RECALL_POINTS, side="left")]
+    np.maximum.accumulate(precision[::-1], out=envelope[-2::-1])
+    return envelope[np.searchsorted(recall, RECALL_POINTS, side="left")]

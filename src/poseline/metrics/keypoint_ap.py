@@ -11,14 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from poseline.core.similarity import oks_pairs
-from poseline.metrics.keypoint_types import (
-    AREA_NAMES,
-    AREA_RANGES,
-    COCO_SIGMAS,
-    OKS_THRESHOLDS,
-    GroundTruth,
-    Predictions,
-)
+from poseline.metrics.keypoint_types import AREA_NAMES, AREA_RANGES, COCO_SIGMAS, OKS_THRESHOLDS, GroundTruth, Predictions
 from poseline.metrics.match_table import MatchTable, precision_recall
 from poseline.metrics.matching import pair_up, rank_detections, tabulate_matches
 

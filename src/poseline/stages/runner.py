@@ -1,4 +1,4 @@
-"""How every stage runs: under the experiment tracker, its duration and counts logged."""
+"""How every stage runs: with a record of its run, its duration and counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from poseline.artifacts import Layout
 from poseline.config import Params, load_params
-from poseline.experiments import NullRun, open_stage
+from poseline.experiments import StageRun, open_stage
 from poseline.project import project_root, workspace_root
 
 
@@ -40,11 +40,11 @@ def make_context(params_path: Path | None, overrides: list[str], device: str) ->
     return Context(params, Layout(Path(), main), device)
 
 
-def run_stage(name: str, context: Context, work: Callable[[NullRun], Mapping[str, float]]) -> dict[str, float]:
-    """What the stage returns, logged as its metrics together with its duration in seconds."""
-    with open_stage(name, context.params, root=context.main, workspace=context.layout.root.resolve()) as tracker:
+def run_stage(name: str, context: Context, work: Callable[[StageRun], Mapping[str, float]]) -> dict[str, float]:
+    """What the stage returns, kept in its record together with its duration in seconds."""
+    with open_stage(name, context.params, context.layout) as run:
         started = time.perf_counter()
-        result = dict(work(tracker))
-        tracker.log_metrics({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})
-        tracker.log_metrics({"duration_s": time.perf_counter() - started})
+        result = dict(work(run))
+        run.result.update({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})
+        run.result["duration_s"] = time.perf_counter() - started
     return result

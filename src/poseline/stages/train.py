@@ -7,22 +7,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
 import yaml
 
 from poseline.artifacts import Layout, write_json, write_text
 from poseline.config import Params, dump_section
 from poseline.errors import BackendError
-from poseline.experiments import NullRun, StageRun
+from poseline.experiments import StageRun
 from poseline.models.device import resolve_device
-from poseline.models.saved import load_model
 from poseline.train.checkpoint import fingerprint
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.loop import fit
 from poseline.train.sources import load_training_data
 
 
-def run(params: Params, layout: Layout, device: str, tracker: StageRun | NullRun) -> dict[str, float]:
+def run(params: Params, layout: Layout, device: str, record: StageRun) -> dict[str, float]:
     """Write data/model and reports/plots/history.json; the best validation AP and the epochs trained.
 
     Raises:
@@ -30,40 +28,29 @@ def run(params: Params, layout: Layout, device: str, tracker: StageRun | NullRun
     """
     processes = count_processes(params.train, resolve_device(device))
     if processes > 1 or params.train.nodes > 1:
-        run_under_torchrun(params, layout, device, processes)
+        run_under_torchrun(params, layout, device, processes, record)
     else:
         with join_group(resolve_device(device)) as rank:
-            train_rank(params, layout, rank, tracker)
+            train_rank(params, layout, rank, record)
     return summarise(layout)
 
 
-def train_rank(params: Params, layout: Layout, rank: Rank, tracker: StageRun | NullRun) -> None:
+def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun) -> None:
     """One process's share of the run."""
     data = load_training_data(layout.processed, params)
     sections = [params.data, params.codec, params.model, params.loss, params.augment, params.train, params.preprocess]
     run_id = fingerprint([str(params.seed), str(rank.world_size), data.hash, *(str(dump_section(section)) for section in sections)])
 
     def report(figures: dict[str, float], epoch: int) -> None:
-        tracker.log_metrics({f"train.{name}": value for name, value in figures.items()}, step=epoch + 1)
+        record.log_metrics({f"train.{name}": value for name, value in figures.items()}, step=epoch + 1)
         shown = "  ".join(f"{name} {figures[name]:.4f}" for name in ("loss", "acc", "val_ap") if name in figures)
         speed = f"{figures['images_per_second']:.0f} images/s" if "images_per_second" in figures else "from the checkpoint"
         print(f"epoch {epoch + 1}/{params.train.epochs}  {shown}  {speed}", file=sys.stderr, flush=True)
 
     fit(params, data, out=layout.model, workdir=layout.cache / "checkpoints" / run_id, rank=rank, report=report)
-    if rank.is_first:
-        log_result(params, layout, tracker)
 
 
-def log_result(params: Params, layout: Layout, tracker: NullRun) -> None:
-    """Keep the finished model, what it learned from and its curves with the run."""
-    tracker.log_locked_data("data/processed", context="training")
-    tracker.log_artifact(layout.model, "model_folder")
-    module, _ = load_model(layout.model)
-    width, height = params.model.input_wh
-    tracker.log_model(module, layout.model / "model.safetensors", example=torch.zeros(2, 3, height, width))
-
-
-def run_under_torchrun(params: Params, layout: Layout, device: str, processes: int) -> None:
+def run_under_torchrun(params: Params, layout: Layout, device: str, processes: int, record: StageRun) -> None:
     """Start the processes and wait for them.
 
     Raises:
@@ -73,7 +60,7 @@ def run_under_torchrun(params: Params, layout: Layout, device: str, processes: i
         snapshot = Path(folder) / "params.yaml"
         write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
         roots = [str(layout.root.resolve()), str((layout.main or layout.root).resolve())]
-        status = launch("poseline.stages.train_worker", [str(snapshot), *roots, device], params.train, processes)
+        status = launch("poseline.stages.train_worker", [str(snapshot), *roots, device, str(record.folder or "")], params.train, processes)
     if status:
         raise BackendError(
             f"train: one of {processes} processes ended with status {status}; see its message above. Run the stage again to resume."

@@ -1,1 +1,1 @@
-"""The training run: loop, optimisation, processes, checkpoints, experiment tracking."""
+"""The training run: loop, optimisation, processes, checkpoints, validation."""

@@ -1,14 +1,15 @@
-"""Unfinished training runs: saved after an epoch, found again by a fingerprint of parameters, data and code.
+"""Checkpoints of unfinished training runs: saved after an epoch, found again by a fingerprint of parameters, data and code.
 
-They live outside the pipeline's outputs, so that neither an experiment nor a cleaned output folder can mix two runs.
+They lie outside the pipeline's outputs, so that neither an experiment nor a cleaned output folder can mix two runs.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,45 +18,54 @@ import poseline
 from poseline.artifacts import atomic_file
 from poseline.errors import ArtifactError
 
-# What a change of makes another run.
-CODE_PACKAGES = ("codecs", "core", "crops", "datasets", "models", "train", "config")
+CODE_PACKAGES = ("codecs", "config", "core", "crops", "datasets", "metrics", "models", "train")
+"""Packages that training executes: a change of their code makes another run. :func:`training_code` is the one place that reads it."""
+
+States: TypeAlias = dict[str, dict[str, Tensor]]
+"""State dictionaries by the name of their part."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands.
+    """How far a run has come.
 
     Attributes:
         epoch: finished epochs.
         best_ap: the best validation AP so far; -1 before the first.
-        history: one row an epoch.
+        history: one row per epoch.
     """
 
-    epoch: int
-    best_ap: float
-    history: list[dict[str, float]]
+    epoch: int = 0
+    best_ap: float = -1.0
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def fingerprint(parts: Iterable[str]) -> str:
-    """Twenty hex digits over these parts and the project's own code."""
+    """Twenty hex digits over these parts and the code that training executes."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode() + b"\0")
-    package = Path(poseline.__file__).parent
-    for name in CODE_PACKAGES:
-        for path in sorted((package / name).rglob("*.py")):
-            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    for name, code in training_code():
+        digest.update(name.encode() + code)
     return digest.hexdigest()[:20]
 
 
-def save_checkpoint(path: Path, progress: Progress, states: dict[str, dict[str, Tensor]]) -> None:
-    """Write a checkpoint atomically: the older one stays whole until the new one is complete."""
+def training_code() -> Iterator[tuple[str, bytes]]:
+    """Path and content of every file of code that training executes."""
+    package = Path(poseline.__file__).parent
+    for name in CODE_PACKAGES:
+        for path in sorted((package / name).rglob("*.py")):
+            yield path.relative_to(package).as_posix(), path.read_bytes()
+
+
+def save_checkpoint(path: Path, progress: Progress, states: States) -> None:
+    """Write a checkpoint atomically: the old one stays until the new one is complete."""
     with atomic_file(path) as temporary:
         torch.save({"progress": vars(progress), "states": states, "torch_rng": torch.get_rng_state()}, temporary)
 
 
-def load_checkpoint(path: Path) -> tuple[Progress, dict[str, dict[str, Tensor]]] | None:
-    """The checkpoint at ``path`` with PyTorch's random state restored, or None where there is none.
+def load_checkpoint(path: Path) -> tuple[Progress, States] | None:
+    """The checkpoint at ``path``, or None where there is none. PyTorch's random state is restored from it.
 
     Raises:
         ArtifactError: the file is there but cannot be read.

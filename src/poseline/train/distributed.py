@@ -33,7 +33,11 @@ class Rank:
 
 
 def count_processes(config: TrainConfig, device: torch.device) -> int:
-    """Processes on this machine: the number asked for; ``auto`` is one per GPU, or one on the CPU."""
+    """Processes on this machine: ``train.processes``; ``auto`` is one per GPU, or one on the CPU.
+
+    Raises:
+        BackendError: more processes than CUDA devices.
+    """
     if config.processes == "auto":
         return max(torch.cuda.device_count(), 1) if device.type == "cuda" else 1
     if device.type == "cuda" and config.processes > torch.cuda.device_count():

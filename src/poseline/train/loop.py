@@ -1,4 +1,4 @@
-"""The training run, from crops to a model folder."""
+"""The training run, from crops to a model folder: resume, train and validate each epoch, keep the best weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,99 +15,51 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from poseline.artifacts import atomic_folder, write_text
-from poseline.codecs.base import Codec
-from poseline.codecs.build import build_codec
-from poseline.config import Params, dump_section
-from poseline.core.skeletons import load_skeleton
+from poseline.config import ModelConfig, Params, TrainConfig, dump_section
+from poseline.crops.augment import CropSample
 from poseline.crops.batches import EpochSampler, PoseBatch, train_loader
-from poseline.models.losses import build_loss
 from poseline.models.normalise import normalise_images
-from poseline.models.pose_model import build_model
-from poseline.models.saved import SavedModel, load_model, save_model
+from poseline.models.saved import SavedModel, save_model
 from poseline.train.checkpoint import Progress, load_checkpoint, save_checkpoint
-from poseline.train.distributed import (
-    Rank,
-    average_gradients,
-    average_over_ranks,
-    threads_per_process,
-    wait_for_all,
-    wrap_model,
-)
-from poseline.train.optim import AveragedWeights, build_optimizer, learning_rate, set_learning_rate
+from poseline.train.distributed import Rank, average_gradients, average_over_ranks, threads_per_process, wait_for_all
+from poseline.train.optim import learning_rate, set_learning_rate
 from poseline.train.sources import TrainingData
+from poseline.train.trainer import Trainer, build_trainer
 from poseline.train.validation import Validator
 
 Report = Callable[[dict[str, float], int], None]
-
-
-@dataclass
-class Trainer:
-    """What changes while a run goes on, and what a checkpoint keeps of it."""
-
-    model: nn.Module
-    loss: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: AveragedWeights | None
-    best: dict[str, torch.Tensor]
-    progress: Progress
-
-    def states(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Everything a resumed run needs."""
-        average = self.average.state_dict() if self.average else {}
-        return {
-            "model": self.model.state_dict(),
-            "loss": self.loss.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": average,
-            "best": self.best,
-        }
-
-    def restore(self, progress: Progress, states: dict[str, dict[str, torch.Tensor]]) -> None:
-        """Continue from a checkpoint."""
-        self.progress, self.best = progress, states["best"]
-        self.model.load_state_dict(states["model"])
-        self.loss.load_state_dict(states["loss"])
-        self.optimizer.load_state_dict(states["optimizer"])
-        if self.average:
-            self.average.load_state_dict(states["average"])
-
-    def judged_state(self) -> dict[str, torch.Tensor]:
-        """The weights that are validated and kept: the averaged ones where averaging is on."""
-        state = self.average.state if self.average else self.model.state_dict()
-        return {name: value.detach().cpu().clone() for name, value in state.items()}
+TIMINGS = ("seconds", "images_per_second")
+"""Metrics of an epoch that differ between two runs of the same seed, and are not part of the history."""
 
 
 def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: Rank, report: Report) -> Progress:
-    """Train, and write the best model to ``out``; continue from ``workdir`` where an unfinished run of the same kind lies.
+    """Train, and write the best model to ``out``; an unfinished run in ``workdir`` is resumed.
 
     Args:
-        params: the whole tree; seed, codec, model, loss, augment and train are used.
+        params: the whole tree; seed, data.skeleton, preprocess, codec, model, loss, augment, train and predict.batch_size are used.
         data: training and validation crops.
         out: model folder, replaced at the end: model.safetensors, model.json, history.jsonl.
         workdir: folder of the checkpoint, removed at the end.
         rank: this process.
-        report: receives the figures of each epoch (first process only).
+        report: receives the metrics of each epoch and its index (first process only), those of a resumed run's finished epochs again.
     """
     prepare_determinism(params.seed, threads_per_process(params.train, rank.world_size))
-    trainer, codec = build_trainer(params, rank)
+    trainer = build_trainer(params, rank)
     checkpoint = workdir / "checkpoint.pt"
-    if (saved := load_checkpoint(checkpoint)) is not None:
-        trainer.restore(*saved)
-        if rank.is_first:
-            for row in trainer.progress.history:
-                report({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]) - 1)
+    resume(trainer, checkpoint, report)
     dataset = data.train_dataset(params)
     sampler = EpochSampler(len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
     loader = train_loader(dataset, sampler, params.train.workers)
-    network = wrap_model(trainer.model, rank)
-    validator = Validator(data, params, codec, rank.device)
+    validator = Validator(data, params, trainer.codec, rank.device)
 
     for epoch in range(trainer.progress.epoch, params.train.epochs):
         sampler.epoch = epoch
-        figures = train_epoch(network, trainer, loader, codec, params, epoch=epoch, rank=rank)
+        metrics = train_epoch(trainer, loader, params, epoch)
         if rank.is_first:
-            judge_epoch(trainer, validator, params, figures, epoch)
-            report(figures, epoch)
+            if epoch + 1 == params.train.epochs or (epoch + 1) % params.train.validate_every == 0:
+                metrics["val_ap"] = validate_epoch(trainer, validator)
+            record_epoch(trainer, metrics, epoch)
+            report(metrics, epoch)
             if (epoch + 1) % params.train.checkpoint_every == 0:
                 save_checkpoint(checkpoint, trainer.progress, trainer.states())
         wait_for_all(rank)
@@ -125,44 +77,28 @@ def prepare_determinism(seed: int, threads: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
 
 
-def build_trainer(params: Params, rank: Rank) -> tuple[Trainer, Codec]:
-    """The network (fresh, or from ``train.init_from``), its loss and optimiser, at epoch 0."""
-    skeleton = load_skeleton(params.data.skeleton)
-    model = build_model(params.model, params.codec, skeleton.num_keypoints)
-    if params.train.init_from is not None:
-        source, _ = load_model(params.train.init_from)
-        model.load_state_dict(source.state_dict())
-    model.to(rank.device)
-    if params.train.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    codec = build_codec(params.codec, num_keypoints=skeleton.num_keypoints, input_wh=params.model.input_wh)
-    codec.check_pairs(skeleton.flip_permutation)
-    loss = build_loss(params.loss, codec).to(rank.device)
-    optimizer = build_optimizer([model, loss], params.train)
-    average = AveragedWeights(model, params.train.ema) if params.train.ema else None
-    return Trainer(model, loss, optimizer, average, {}, Progress(0, -1.0, [])), codec
+def resume(trainer: Trainer, checkpoint: Path, report: Report) -> None:
+    """Continue from the checkpoint, where there is one, and report its epochs."""
+    saved = load_checkpoint(checkpoint)
+    if saved is None:
+        return
+    trainer.restore(*saved)
+    if trainer.rank.is_first:
+        for row in trainer.progress.history:
+            report({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]) - 1)
 
 
-def train_epoch(
-    network: nn.Module,
-    trainer: Trainer,
-    loader: DataLoader[PoseBatch],
-    codec: Codec,
-    params: Params,
-    *,
-    epoch: int,
-    rank: Rank,
-) -> dict[str, float]:
-    """One pass over the training crops; its mean loss and acc (over all ranks), rate and speed."""
-    network.train()
-    steps = len(loader)
+def train_epoch(trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], params: Params, epoch: int) -> dict[str, float]:
+    """One pass over the training crops: mean loss and acc over all ranks, the last learning rate, and the speed."""
+    trainer.network.train()
+    rank, steps = trainer.rank, len(loader)
     loss_sum = acc_sum = 0.0
     started, images = time.perf_counter(), 0
     bar = tqdm(loader, desc=f"epoch {epoch + 1}/{params.train.epochs}", unit="batch", disable=None if rank.is_first else True, leave=False)
     for step, batch in enumerate(bar):
         rate = learning_rate(epoch * steps + step, params.train, steps)
         set_learning_rate(trainer.optimizer, rate)
-        loss, acc = train_step(network, trainer, batch, codec, params, rank)
+        loss, acc = train_step(trainer, batch, params.model, params.train)
         loss_sum, acc_sum, images = loss_sum + loss, acc_sum + acc, images + len(batch.index) * rank.world_size
         speed = images / (time.perf_counter() - started)
         bar.set_postfix(loss=f"{loss_sum / (step + 1):.5f}", acc=f"{acc_sum / (step + 1):.4f}", images_per_s=f"{speed:.0f}")
@@ -171,49 +107,55 @@ def train_epoch(
     return {"loss": mean_loss, "acc": mean_acc, "learning_rate": rate, "seconds": seconds, "images_per_second": images / seconds}
 
 
-def train_step(network: nn.Module, trainer: Trainer, batch: PoseBatch, codec: Codec, params: Params, rank: Rank) -> tuple[float, float]:
+def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: TrainConfig) -> tuple[float, float]:
     """One optimiser step; its loss and training accuracy.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    images = normalise_images(batch.images.to(rank.device, non_blocking=True), params.model.normalise)
-    targets = codec.encode(batch.keypoints.to(rank.device), batch.weights.to(rank.device))
-    amp = params.train.amp and rank.device.type == "cuda"
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=amp):
-        outputs = network(images)
+    device = trainer.rank.device
+    images = normalise_images(batch.images.to(device, non_blocking=True), model.normalise)
+    targets = trainer.codec.encode(batch.keypoints.to(device), batch.weights.to(device))
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.amp and device.type == "cuda"):
+        outputs = trainer.network(images)
         loss = trainer.loss(outputs, targets)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss.item()}. Lower train.learning_rate or set train.clip_norm.")
-    trainer.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    average_gradients(trainer.loss, rank)
-    if params.train.clip_norm is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), params.train.clip_norm)
-    trainer.optimizer.step()
-    if trainer.average:
-        trainer.average.update(trainer.model)
+    update_weights(trainer, loss, config.clip_norm)
     with torch.no_grad():
-        acc = codec.accuracy(outputs, targets)
+        acc = trainer.codec.accuracy(outputs, targets)
     return loss.item(), float(acc)
 
 
-def judge_epoch(trainer: Trainer, validator: Validator, params: Params, figures: dict[str, float], epoch: int) -> None:
-    """Validate where it is due, keep the best weights, and write the epoch into the history. Adds ``val_ap`` to the figures."""
-    last = epoch + 1 == params.train.epochs
-    best_ap, history = trainer.progress.best_ap, trainer.progress.history
-    if last or (epoch + 1) % params.train.validate_every == 0:
-        state = trainer.judged_state()
-        figures["val_ap"] = validator.score(state)
-        if figures["val_ap"] >= best_ap:
-            best_ap, trainer.best = figures["val_ap"], state
-    # The history is part of the model's folder and must be the same in every run: no timings.
-    row = {"epoch": float(epoch + 1), **{k: v for k, v in figures.items() if k not in ("seconds", "images_per_second")}}
-    trainer.progress = Progress(epoch + 1, best_ap, [*history, row])
+def update_weights(trainer: Trainer, loss: torch.Tensor, clip_norm: float | None) -> None:
+    """One step of the optimiser, and of the averaged weights, down the gradient of the loss."""
+    trainer.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    average_gradients(trainer.loss, trainer.rank)
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(trainer.network.parameters(), clip_norm)
+    trainer.optimizer.step()
+    if trainer.average:
+        trainer.average.update(trainer.model)
+
+
+def validate_epoch(trainer: Trainer, validator: Validator) -> float:
+    """The validation AP of the present weights; they are kept where none before were better."""
+    state = trainer.validated_state()
+    ap = validator.score(state)
+    if ap >= trainer.progress.best_ap:
+        trainer.best, trainer.progress = state, replace(trainer.progress, best_ap=ap)
+    return ap
+
+
+def record_epoch(trainer: Trainer, metrics: dict[str, float], epoch: int) -> None:
+    """Add the epoch to the progress. The history is part of the model folder and the same in every run: it has no timings."""
+    row = {"epoch": float(epoch + 1), **{name: value for name, value in metrics.items() if name not in TIMINGS}}
+    trainer.progress = replace(trainer.progress, epoch=epoch + 1, history=[*trainer.progress.history, row])
 
 
 def write_model(out: Path, params: Params, trainer: Trainer, data: TrainingData) -> None:
-    """Write the best weights with all that prediction needs to know, and the history."""
+    """Write the best weights with all that prediction needs to know, and the history: one JSON object a line."""
     trainer.model.load_state_dict(trainer.best)
     saved = SavedModel(
         model=params.model,

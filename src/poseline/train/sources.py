@@ -10,7 +10,7 @@ import numpy as np
 from poseline.artifacts import PoseTable, file_hash, read_poses
 from poseline.config import AugmentConfig, Params
 from poseline.core.skeletons import load_skeleton
-from poseline.crops.batches import CropDataset, PoseDataset, ReferenceDataset
+from poseline.crops.batches import CropDataset, PoseDataset, PublishedDataset
 from poseline.crops.shards import stored_crop_wh
 from poseline.datasets.sets import training_sets
 from poseline.errors import ArtifactError, DataError
@@ -22,22 +22,20 @@ class TrainingData:
 
     Attributes:
         folder: where the shards lie.
-        train: rows to learn from.
-        val: rows that score the checkpoints.
+        train: rows to train on.
+        val: rows that validate the checkpoints.
         hash: of the index file.
-        padding: extent of the stored crops over the person box.
     """
 
     folder: Path
     train: PoseTable
     val: PoseTable
     hash: str
-    padding: float
 
     def train_dataset(self, params: Params) -> PoseDataset:
-        """The training people, augmented."""
-        if params.augment.kind == "reference":
-            return ReferenceDataset(
+        """The training people, with ``augment``."""
+        if params.augment.kind == "published":
+            return PublishedDataset(
                 self.train,
                 load_skeleton(params.data.skeleton),
                 input_wh=params.model.input_wh,
@@ -48,7 +46,7 @@ class TrainingData:
         return self._crops(self.train, params, augment=params.augment)
 
     def val_dataset(self, params: Params) -> CropDataset:
-        """The validation crops as prediction would cut them."""
+        """The validation crops as prediction would cut them, without augmentation."""
         return self._crops(self.val, params, augment=None)
 
     def _crops(self, rows: PoseTable, params: Params, *, augment: AugmentConfig | None) -> CropDataset:
@@ -57,18 +55,18 @@ class TrainingData:
             rows,
             load_skeleton(params.data.skeleton),
             input_wh=params.model.input_wh,
-            extent=params.model.padding / self.padding,
+            extent=params.model.padding / params.preprocess.padding,
             seed=params.seed,
             augment=augment,
         )
 
 
 def load_training_data(folder: Path, params: Params) -> TrainingData:
-    """The rows of ``train.sets``, and validation people of the first enabled set.
+    """The training rows of ``train.sets``, and validation people of the first enabled set.
 
     Raises:
         DataError: no training or validation person is left.
-        ArtifactError: crops made for another skeleton.
+        ArtifactError: crops made for another skeleton or input size.
     """
     path = folder / "crops.parquet"
     index, header = read_poses(path, kind="crops", made_by="preprocess")
@@ -91,10 +89,10 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     val = pick_validation(index.where(split="val"), params.train.validate_people)
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")
-    return TrainingData(folder, train, val, file_hash(path), params.preprocess.padding)
+    return TrainingData(folder, train, val, file_hash(path))
 
 
 def pick_validation(people: PoseTable, limit: int) -> PoseTable:
-    """At most ``limit`` people, evenly spread, of the first set in the table."""
+    """At most ``limit`` people of the first set in the table, evenly spread."""
     chosen = people.where(dataset=people.rows["dataset"].iloc[0]) if len(people) else people
     return chosen.select(np.arange(0, len(chosen), max(-(-len(chosen) // limit), 1)))

@@ -141,6 +141,5 @@ def _check_frames(ground_truth: PoseTrackSequence, predicted: PoseTrackSequence)
     for own, other in zip(ground_truth.frames, predicted.frames, strict=True):
         if own.frame_index - ground_truth.frames[0].frame_index != other.frame_index - predicted.frames[0].frame_index:
             raise DataError(
-                f"{ground_truth.name}: predicted frame {other.file_name} where the ground truth has {own.file_name}. "
-                "List the same frames."
+                f"{ground_truth.name}: predicted frame {other.file_name} where the ground truth has {own.file_name}. List the same frames."
             )

@@ -19,6 +19,9 @@ stages:
   mini:
     cmd: poseline mini
     outs: [{path: data/mini, hash: md5, md5: aa.dir, size: 3, nfiles: 2}]
+  validate@coco:
+    cmd: poseline validate coco
+    deps: [{path: data/official, md5: ff.dir}]
   preprocess:
     cmd: poseline preprocess
     deps: [{path: data/validated/manifest.json, md5: bb}, {path: src/poseline/core, md5: cc.dir}]
@@ -45,7 +48,7 @@ def test_name_is_the_short_commit(project: Path, make_params: Callable[..., Para
     assert len(identity.name) == 7
     assert identity.tags["mlflow.source.git.commit"].startswith(identity.name)
     assert identity.params["seed"] == "1"
-    assert identity.params["data.coco.train.images"] == "train"
+    assert identity.params["data.sets.coco.train.images"] == "train"
 
 
 def test_only_code_makes_dirty(project: Path) -> None:
@@ -80,7 +83,7 @@ def test_without_git_or_lock_lineage_is_unknown(tmp_path: Path, make_params: Cal
 def test_data_of_the_lock(tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_text(LOCK)
     lock = read_lock(tmp_path)
-    assert set(data_entries(lock)) == {"data/mini", "data/validated/manifest.json", "data/processed"}
+    assert set(data_entries(lock)) == {"data/mini", "data/official", "data/validated/manifest.json", "data/processed"}
     (tmp_path / "dvc.lock").write_text(LOCK.replace("cc.dir", "ee.dir"))
     assert data_hash(read_lock(tmp_path)) == data_hash(lock)
     (tmp_path / "dvc.lock").write_text(LOCK.replace("aa.dir", "ee.dir"))

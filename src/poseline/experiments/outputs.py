@@ -1,0 +1,108 @@
+"""What the files of a stage say: scores, curves, data sets, artifacts. The same for one that ran and for one that DVC restored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from poseline.artifacts import Layout, file_hash, read_json
+from poseline.config import flatten
+from poseline.config.dataset import DETECTIONS
+from poseline.config.params import Yaml
+from poseline.errors import ArtifactError
+from poseline.experiments.lineage import data_entries, read_lock
+from poseline.experiments.record import DataSet, RecordFolder, RunRecord
+
+NOT_SCORES = ("schema_version", "protocol")
+
+
+def collect(record: RunRecord, folder: RecordFolder, layout: Layout) -> RunRecord:
+    """The record with what the stage's files say, copies of the artifacts beside it.
+
+    Raises:
+        ArtifactError: a score file cannot be read.
+    """
+    kind, _, name = record.stage.partition("@")
+    stage, execution = folder.files / "stage", folder.files / "execution"
+    match kind:
+        case "score":
+            paths = score_files(layout, name)
+            for path in paths:
+                _keep(path, stage / "metrics")
+                _keep(layout.per_person / path.stem / "matches.parquet", stage / "per_person" / path.stem)
+            headline = {key: value for path in paths for key, value in headline_metrics(path).items()}
+            scores = {key: value for path in paths for key, value in report_metrics(path).items()}
+            found = {"headline": headline, "metrics": {**record.metrics, **scores}, "data": _data(layout, "evaluation")}
+        case "train":
+            _keep(layout.model, stage / "model_folder")
+            found = {"data": _data(layout, "training")}
+        case "report":
+            _keep(layout.page, execution)
+            _keep(layout.page.with_name("model_card.md"), execution)
+            return record
+        case _:
+            return record
+    weights = layout.model / "model.safetensors"
+    return record.model_copy(update={**found, "weights": file_hash(weights) if weights.is_file() else None})
+
+
+def score_files(layout: Layout, name: str) -> list[Path]:
+    """The score files that a data set has: under ground-truth boxes, and of its detections."""
+    return [path for path in (layout.metrics / f"{name}.json", layout.metrics / f"{name}{DETECTIONS}.json") if path.is_file()]
+
+
+def report_metrics(path: Path) -> dict[str, float]:
+    """Every number of a score file as ``<file>.<key>``, for example ``coco.ap``; the protocol is no score.
+
+    Raises:
+        ArtifactError: the file is missing or no JSON object.
+    """
+    raw = read_json(path, made_by="score")
+    return _numbers(flatten({key: value for key, value in raw.items() if key not in NOT_SCORES}), f"{path.stem}.")
+
+
+def headline_metrics(path: Path) -> dict[str, float]:
+    """The numbers at the top level of a score file: those by which experiments are compared.
+
+    Raises:
+        ArtifactError: the file is missing or no JSON object.
+    """
+    raw = read_json(path, made_by="score")
+    return _numbers({key: value for key, value in raw.items() if key not in NOT_SCORES}, f"{path.stem}.")
+
+
+def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """The training history as (epoch, values under the names of a running training); empty without the file.
+
+    Raises:
+        ArtifactError: a line is no JSON object.
+    """
+    history = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()):
+        try:
+            row = _numbers(flatten(json.loads(line)), "train.")
+        except (json.JSONDecodeError, AttributeError):
+            raise ArtifactError(f"{path}: line {number + 1} is no JSON object. Run the train stage again.") from None
+        history.append((int(row.pop("train.epoch", number)), row))
+    return history
+
+
+def _numbers(flat: Mapping[str, Yaml], prefix: str) -> dict[str, float]:
+    return {prefix + key: float(value) for key, value in flat.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+
+
+def _keep(path: Path, target: Path) -> None:
+    """Copy a file or folder into a folder, where it exists."""
+    if path.is_dir():
+        shutil.copytree(path, target / path.name)
+    elif path.is_file():
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+
+
+def _data(layout: Layout, context: str) -> tuple[DataSet, ...]:
+    """The preprocessed data under DVC's digest; none before DVC has locked it."""
+    entry = data_entries(read_lock(layout.root)).get("data/processed")
+    return () if entry is None or entry.md5 is None else (DataSet(name=entry.path, digest=entry.md5, context=context),)

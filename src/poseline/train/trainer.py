@@ -1,0 +1,88 @@
+"""What a training run changes: network, loss, optimiser, averaged weights, progress; built, saved and restored together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from poseline.codecs.base import Codec
+from poseline.codecs.build import build_codec
+from poseline.config import Params
+from poseline.core.skeletons import load_skeleton
+from poseline.models.losses import build_loss
+from poseline.models.pose_model import build_model
+from poseline.models.saved import load_model
+from poseline.train.checkpoint import Progress, States
+from poseline.train.distributed import Rank, wrap_model
+from poseline.train.optim import AveragedWeights, build_optimizer
+
+
+@dataclass
+class Trainer:
+    """The state of a run.
+
+    Attributes:
+        model: the network.
+        network: what the training step calls: the model, or DDP around it.
+        codec: makes targets and training accuracy.
+        loss: a module; some losses have weights of their own.
+        optimizer: of the weights of model and loss.
+        average: moving average of the model's weights, where ``train.ema`` is set.
+        rank: this process.
+        best: the model state of the best validation so far; empty before the first.
+        progress: finished epochs, best AP and history.
+    """
+
+    model: nn.Module
+    network: nn.Module
+    codec: Codec
+    loss: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedWeights | None
+    rank: Rank
+    best: dict[str, Tensor] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+
+    def states(self) -> States:
+        """Everything that a resumed run needs, for a checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+            "best": self.best,
+        }
+
+    def restore(self, progress: Progress, states: States) -> None:
+        """Continue from a checkpoint."""
+        self.progress, self.best = progress, states["best"]
+        self.model.load_state_dict(states["model"])
+        self.loss.load_state_dict(states["loss"])
+        self.optimizer.load_state_dict(states["optimizer"])
+        if self.average:
+            self.average.load_state_dict(states["average"])
+
+    def validated_state(self) -> dict[str, Tensor]:
+        """A copy of the weights that are validated and kept: the averaged ones where averaging is on."""
+        state = self.average.state if self.average else self.model.state_dict()
+        return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+def build_trainer(params: Params, rank: Rank) -> Trainer:
+    """The trainer at epoch 0, with fresh weights or those of ``train.init_from``."""
+    skeleton = load_skeleton(params.data.skeleton)
+    model = build_model(params.model, params.codec, skeleton.num_keypoints)
+    if params.train.init_from is not None:
+        source, _ = load_model(params.train.init_from)
+        model.load_state_dict(source.state_dict())
+    model.to(rank.device)
+    if params.train.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    codec = build_codec(params.codec, num_keypoints=skeleton.num_keypoints, input_wh=params.model.input_wh)
+    codec.check_pairs(skeleton.flip_permutation)
+    loss = build_loss(params.loss, codec).to(rank.device)
+    optimizer = build_optimizer([model, loss], params.train)
+    average = AveragedWeights(model, params.train.ema) if params.train.ema else None
+    return Trainer(model, wrap_model(model, rank), codec, loss, optimizer, average, rank)
