@@ -42,7 +42,7 @@ def test_the_same_person_looks_alike_and_another_does_not(scenes, coco17: Skelet
 
 
 def test_a_person_outside_the_picture_is_unknown(coco17: Skeleton) -> None:
-    poses = PoseSet(keypoints=np.full((1, 17, 2), -500.0), keypoint_scores=np.ones((1, 17)), bbox_xyxy=[[-510, -510, -490, -490]])
+    poses = PoseSet(keypoints=np.full((1, 17, 2), -500.0), keypoint_scores=np.ones((1, 17)), bbox_xyxy=np.array([[-510, -510, -490, -490]]))
     vector = LimbColour(coco17, 6).encode(np.zeros((40, 40, 3), dtype=np.uint8), poses, np.ones((1, 17), dtype=bool))
     assert not vector.any()
     assert np.isnan(appearance_similarity(vector, vector)).all()

@@ -60,7 +60,7 @@ def test_a_flow_stops_where_its_confidence_gains_too_little() -> None:
 
 def test_merged_poses_are_weighted_by_score() -> None:
     keypoints = np.array([[[0.0, 0.0]], [[10.0, 0.0]], [[50.0, 50.0]]])
-    poses = PoseSet(keypoints=keypoints, keypoint_scores=[[0.75], [0.25], [0.5]], bbox_xyxy=np.zeros((3, 4)))
+    poses = PoseSet(keypoints=keypoints, keypoint_scores=np.array([[0.75], [0.25], [0.5]]), bbox_xyxy=np.zeros((3, 4)))
     merged = merge_poses(poses, [np.array([0, 1]), np.array([2])], np.array([0, 2]))
     assert merged.keypoints.tolist() == [[[2.5, 0.0]], [[50.0, 50.0]]]
     assert merged.keypoint_scores.tolist() == [[0.5], [0.5]]
@@ -75,7 +75,7 @@ def test_pose_distance_grows_and_ends_in_infinity() -> None:
 
 
 def test_inter_frame_similarity_is_the_covered_share_of_the_joint_box() -> None:
-    poses = PoseSet(keypoints=[[[2.0, 5.0]]], keypoint_scores=[[1.0]], bbox_xyxy=[[0, 0, 100, 50]])
+    poses = PoseSet(keypoints=np.array([[[2.0, 5.0]]]), keypoint_scores=np.ones((1, 1)), bbox_xyxy=np.array([[0, 0, 100, 50]]))
     seen = np.ones((1, 1), dtype=bool)
     similarity = inter_frame_similarity(np.zeros((1, 1, 2)), seen, np.array([[0.0, 0, 100, 50]]), poses, seen, 0.1)
     assert similarity[0, 0] == pytest.approx(0.8 * 0.5)

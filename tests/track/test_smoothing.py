@@ -55,7 +55,8 @@ def test_none_changes_nothing() -> None:
 def test_savgol_keeps_a_parabola_to_the_bit_of_float32() -> None:
     time = np.arange(20.0)
     path = np.stack([100 + time**2, 50 - 2 * time], axis=1)[:, None, None]
-    frames = [PoseSet(keypoints=p, keypoint_scores=np.ones((1, 1)), bbox_xyxy=[[0, 0, 9, 9]], track_ids=np.array([1])) for p in path]
+    box = np.array([[0, 0, 9, 9]])
+    frames = [PoseSet(keypoints=p, keypoint_scores=np.ones((1, 1)), bbox_xyxy=box, track_ids=np.array([1])) for p in path]
     assert np.allclose(np.stack([poses.keypoints for poses in smooth_tracks(frames, SAVGOL)]), path, atol=1e-3)
 
 

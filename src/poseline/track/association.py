@@ -61,7 +61,7 @@ def pose_similarity(
     rows, columns = np.nonzero(_near(bbox_xyxy, poses.bbox_xyxy))
     shared = known[rows] & seen[columns]
     area = np.maximum(box_area(poses.bbox_xyxy), 1.0)
-    oks = oks_pairs(keypoints[rows], poses.keypoints[columns], shared, area[columns], sigmas)
+    oks = oks_pairs(keypoints[rows], poses.keypoints[columns], shared.astype(np.uint8), area[columns], sigmas)
     # A box alone says less than a box with a pose in it, yet a pose without keypoints must find its track.
     similarity[rows, columns] = np.where(shared.any(axis=1), similarity[rows, columns] + oks_weight * oks, iou[rows, columns])
     return similarity
