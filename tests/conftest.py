@@ -33,7 +33,7 @@ TINY = (
 
 
 # A network of one epoch scores every keypoint low: with the default thresholds no detected pose and no track would be left.
-LOW_SCORES = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.sure_score=0")
+LOW_SCORES = ("predict.score=mean", "predict.nms.kind=none", "track.min_pose_score=0", "track.bytepose.high_score=0")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def finished_project(drawn_project: Path, tmp_path_factory: pytest.TempPathFacto
     """The drawn project after train, predict, track and score. Do not write into it: take ``finished``."""
     from poseline.artifacts import Layout
     from poseline.config import load_params
-    from poseline.experiments import NullRun
+    from poseline.experiments import StageRun
     from poseline.stages import predict, score, track, train
 
     folder = tmp_path_factory.mktemp("finished") / "project"
@@ -86,7 +86,7 @@ def finished_project(drawn_project: Path, tmp_path_factory: pytest.TempPathFacto
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         params, layout = load_params(folder / "params.yaml", [*TINY, *LOW_SCORES]), Layout(Path())
-        train.run(params, layout, "cpu", NullRun())
+        train.run(params, layout, "cpu", StageRun())
         for name in params.data.sets:
             predict.run(params, layout, "cpu", name)
         for name in params.track.sets:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from poseline.datasets.mot.files import read_mot, read_mot_folder, write_mot
+from poseline.datasets.mot.files import read_mot, read_mot_folder
 from poseline.errors import DataError
 
 
@@ -20,15 +19,6 @@ def test_lines_are_sorted_by_frame_and_boxes_become_corners(tmp_path: Path) -> N
     assert tracks.confidence.tolist() == [1.0, 1.0, 0.5]
     assert tracks.frame(2).track_ids.tolist() == [1]
     assert len(tracks.frame(9).frames) == 0
-
-
-def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("1,3,1.25,2.1,3,4,0.7\n4,1,0,0,1,1,1\n")
-    tracks = read_mot(tmp_path / "a.txt")
-    write_mot(tmp_path / "out/b.txt", tracks)
-    again = read_mot(tmp_path / "out/b.txt")
-    np.testing.assert_allclose(again.bbox_xyxy, tracks.bbox_xyxy, atol=1e-12)
-    np.testing.assert_array_equal(again.track_ids, tracks.track_ids)
 
 
 @pytest.mark.parametrize(("text", "message"), [

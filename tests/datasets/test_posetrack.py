@@ -54,7 +54,6 @@ def test_rows_frames_and_ignore_regions(tmp_path: Path) -> None:
     assert images["frame_index"].tolist() == [0, 1, 0, 1]
     assert records["annotation_id"].tolist() == [1000001000000, 1000001000001, 1000002000000, 1000002000001]
     assert records["track_id"].tolist() == [0, 1, 0, 1]
-    assert annotations.labelled_images == {10000010000, 10000020000}
     assert annotations.ignore_regions[10000010001][0].tolist() == [[0, 0], [5, 0], [5, 5]]
     found = arrays(annotations)
     assert found.keypoints[1, 0].tolist() == [21, 10]

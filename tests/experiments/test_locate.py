@@ -8,7 +8,7 @@ import pytest
 
 from poseline.artifacts import Layout
 from poseline.errors import BackendError, DataError
-from poseline.experiments import locate, locate_run, open_stage
+from poseline.experiments import locate, open_stage
 from poseline.experiments.mirror import Mirror
 
 
@@ -40,32 +40,32 @@ def test_by_run_child_and_name(layout: Layout, make_params, scored: str, store) 
 def test_one_name_one_place(layout: Layout, make_params, scored: str, score, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path before a revision, a revision before a run."""
     monkeypatch.chdir(layout.root)
-    check(locate_run(scored, make_params(), layout))
+    check(locate.locate_run(scored, make_params(), layout))
     folder = score("coco", ap=0.75).parent
-    assert json.loads(locate_run(str(folder), make_params(), layout)["coco"].metrics.read_text())["ap"] == 0.75
-    assert json.loads(locate_run("reports/metrics/coco.json", make_params(), layout)["coco"].metrics.read_text())["ap"] == 0.75
+    assert json.loads(locate.locate_run(str(folder), make_params(), layout)["coco"].metrics.read_text())["ap"] == 0.75
+    assert json.loads(locate.locate_run("reports/metrics/coco.json", make_params(), layout)["coco"].metrics.read_text())["ap"] == 0.75
 
 
 def test_the_champion(layout: Layout, make_params, scored: str) -> None:
     params = make_params()
     with pytest.raises(DataError, match="champion: model 'poseline' has no version"):
-        locate_run("champion", params, layout)
+        locate.locate_run("champion", params, layout)
     client = Mirror.open(params.mlflow, layout).client
     client.create_registered_model(params.mlflow.registered_model)
     made = client.create_model_version(params.mlflow.registered_model, layout.root.as_uri(), scored)
     client.set_registered_model_alias(params.mlflow.registered_model, "champion", made.version)
-    check(locate_run("champion", params, layout))
+    check(locate.locate_run("champion", params, layout))
 
 
 def test_unknown_empty_and_off(layout: Layout, make_params, dead_uri: str, store) -> None:
     with pytest.raises(DataError, match="no file, revision, experiment or MLflow run of that name"):
-        locate_run("nobody", make_params(), layout)
+        locate.locate_run("nobody", make_params(), layout)
     with open_stage("train", make_params(), layout):
         pass
     with pytest.raises(DataError, match="kept no score files"):
-        locate_run(store.parents()[0].info.run_id, make_params(), layout)
+        locate.locate_run(store.parents()[0].info.run_id, make_params(), layout)
     with pytest.raises(BackendError, match="give a folder of scores"):
-        locate_run("any", make_params(uri=dead_uri), layout)
+        locate.locate_run("any", make_params(uri=dead_uri), layout)
     off = make_params().model_copy(update={"mlflow": make_params().mlflow.model_copy(update={"enabled": False})})
     with pytest.raises(BackendError, match=r"mlflow\.enabled is false"):
-        locate_run("any", off, layout)
+        locate.locate_run("any", off, layout)

@@ -91,7 +91,6 @@ class Annotations:
         raw: every person as the file gave it.
         has_head_boxes: whether the data set brings head boxes at all.
         loose_boxes: whether person boxes may by the format's nature reach outside the image (MPII's squares).
-        labelled_images: ids of the images on which people are labelled; all of them but for PoseTrack.
         ignore_regions: image_id -> polygons [P, 2] in pixels where detections do not count.
     """
 
@@ -104,7 +103,6 @@ class Annotations:
     raw: RawPeople
     has_head_boxes: bool = False
     loose_boxes: bool = False
-    labelled_images: frozenset[int] = frozenset()
     ignore_regions: dict[int, list[Float[np.ndarray, "P 2"]]] = field(default_factory=dict)
 
 

@@ -6,14 +6,10 @@ Columns: image_id int64, image_path str, video_id str, frame_index int32, boxes 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
 from poseline.artifacts import BBOX_COLUMNS, PoseTable
-
-BoxSource = Literal["ground_truth", "detections"]
 
 BOX_ROWS = ("image_id", "image_path", "video_id", "frame_index", "boxes", "annotation_id")
 COLUMNS = (*BOX_ROWS, *BBOX_COLUMNS, "bbox_score")

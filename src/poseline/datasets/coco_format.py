@@ -63,7 +63,6 @@ def to_annotations(
     return Annotations(
         dataset=name, split=split, source=path, skeleton=source, images=images, raw=raw,
         people=tabulate_people(raw, images, source=source, target=target),
-        labelled_images=frozenset(images["image_id"].tolist()),
     )  # fmt: skip
 
 

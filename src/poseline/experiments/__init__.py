@@ -7,7 +7,6 @@ else happens: the next mirror catches up.
 
 from poseline.experiments.champion import set_champion
 from poseline.experiments.lineage import Identity, identify
-from poseline.experiments.locate import locate_run
 from poseline.experiments.record import pending_records
 from poseline.experiments.run import StageRun, open_stage
 from poseline.experiments.store import init_store, probe_store, shown_uri, tracking_uri
@@ -19,7 +18,6 @@ __all__ = [
     "SyncReport",
     "identify",
     "init_store",
-    "locate_run",
     "open_stage",
     "pending_records",
     "probe_store",

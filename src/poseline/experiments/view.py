@@ -10,7 +10,7 @@ VIEW = "poseline"
 
 
 def experiment_tags() -> dict[str, str]:
-    """Tags that give an experiment its kind, its first score, and a shared view that opens at :func:`view_path`."""
+    """Tags that give an experiment its kind, its first score, and a shared view (``viewStateShareKey=poseline``)."""
     columns = [f"metrics.`{name}`" for name in SCORES] + [f"params.`{name}`" for name in SETTINGS]
     view = {
         "searchFilter": "",
@@ -37,12 +37,3 @@ def experiment_tags() -> dict[str, str]:
         "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
         f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
     }
-
-
-def view_path(experiment_id: str) -> str:
-    """The comparison table's address, to be put after that of ``mlflow ui``.
-
-    >>> view_path("1")
-    '#/experiments/1/runs?viewStateShareKey=poseline'
-    """
-    return f"#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW}"

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from poseline.artifacts import write_text
-from poseline.core.boxes import xywh_to_xyxy, xyxy_to_xywh
+from poseline.core.boxes import xywh_to_xyxy
 from poseline.errors import DataError
 
 MOT_PERSON = 1
@@ -89,14 +88,6 @@ def read_mot_folder(path: Path, *, ground_truth: bool = False) -> dict[str, MotT
     if not files:
         raise DataError(f"{path}: neither VIDEO/gt/gt.txt nor VIDEO.txt in it. Give a folder of MOT Challenge files.")
     return {name: read_mot(file, ground_truth=ground_truth) for name, file in files.items()}
-
-
-def write_mot(path: Path, tracks: MotTracks) -> None:
-    """Write tracks as a MOT result file (ten columns, the last three -1)."""
-    boxes = xyxy_to_xywh(tracks.bbox_xyxy)
-    rows = zip(tracks.frames.tolist(), tracks.track_ids.tolist(), boxes.tolist(), tracks.confidence.tolist(), strict=True)
-    lines = [f"{frame},{track},{','.join(repr(value) for value in box)},{confidence!r},-1,-1,-1" for frame, track, box, confidence in rows]
-    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _parse_line(line: str, where: str) -> list[float]:

@@ -53,7 +53,6 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
         dataset=name, split=split, source=path, skeleton=source, images=images, raw=raw,
         people=tabulate_people(raw, images, source=source, target=target),
         has_head_boxes=head_boxes is not None or path.suffix == ".mat", loose_boxes=True,
-        labelled_images=frozenset(ids.values()),
     )  # fmt: skip
 
 

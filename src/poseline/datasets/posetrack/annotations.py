@@ -59,7 +59,6 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
         dataset=name, split=split, source=path, skeleton=source, images=images, raw=raw,
         people=tabulate_people(raw, images, source=source, target=target),
         has_head_boxes=True,
-        labelled_images=frozenset(row.image_id for row in rows if row.frame.is_labeled),
         ignore_regions={row.image_id: list(row.frame.ignore_regions) for row in rows if row.frame.ignore_regions},
     )  # fmt: skip
 
