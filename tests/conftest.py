@@ -16,7 +16,7 @@ UNCHECKED = {
 PACKAGES = {path.parent.name for path in (Path(__file__).resolve().parents[1] / "src" / "poseline").glob("*/__init__.py")}
 jaxtyping.install_import_hook([f"poseline.{name}" for name in sorted(PACKAGES - UNCHECKED)], "checked_types.check")
 
-pytest_plugins = ["drawn_keypoints", "scored_sets"]
+pytest_plugins = ["drawn_keypoints", "scored_sets", "toy_package"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

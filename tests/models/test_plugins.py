@@ -1,8 +1,7 @@
-"""A codec, its loss, a backbone and a head of another package, found through its entry points, train and decode."""
+"""The codec, its loss, the backbone and the head of docs/adding.md, found through entry points, train and decode."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 
 from poseline.codecs.build import build_codec
 from poseline.config import CodecConfig, LossConfig, ModelConfig, load_params
-from poseline.config.network import BACKBONES, CODECS, HEADS, LOSSES
+from poseline.config.network import CODECS, HEADS
 from poseline.errors import BackendError, ConfigError
 from poseline.models.heads.base import Head
 from poseline.models.losses import build_loss
@@ -20,101 +19,11 @@ from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, load_model, save_model
 from poseline.zoo.catalogue import list_kinds
 
-PACKAGE = '''
-import torch
-from pydantic import Field
-from torch import nn
-from poseline.codecs.base import Codec, Targets, pck_accuracy, single
-from poseline.config.base import Section
-from poseline.models.backbones.base import Backbone
-from poseline.models.heads.base import Head
-from poseline.models.losses_coordinates import Loss
-
-
-class ToyCodec(Codec):
-    """Coordinates as they are, in input pixels over a divisor."""
-
-    class Config(Section):
-        divisor: float = Field(default=100.0, gt=0)
-
-    outputs = "points"
-    losses = ("toy_l1",)
-
-    def __init__(self, config, *, num_keypoints, input_wh):
-        super().__init__(config, num_keypoints=num_keypoints, input_wh=input_wh)
-        self.output_shapes = ((num_keypoints, 2),)
-
-    def encode(self, keypoints, weights):
-        return Targets(keypoints / self.config.toy.divisor, weights)
-
-    def decode(self, outputs):
-        return outputs * self.config.toy.divisor, torch.ones(outputs.shape[:2])
-
-    def flip(self, outputs, flip_permutation):
-        last = (self.input_wh[0] - 1) / self.config.toy.divisor
-        return torch.stack([last - outputs[..., 0], outputs[..., 1]], dim=-1)[:, flip_permutation]
-
-    def accuracy(self, outputs, targets):
-        return pck_accuracy(outputs, targets.values, self.input_wh)
-
-
-class ToyLoss(Loss):
-    def forward(self, outputs, targets):
-        return ((single(outputs) - targets.values).abs().sum(-1) * targets.weights * self.keypoint_weights).mean()
-
-
-class ToyBackbone(Backbone):
-    out_channels, strides = (8,), (4,)
-
-    def __init__(self, model):
-        super().__init__(model)
-        self.conv = nn.Conv2d(3, 8, 4, stride=4)
-
-    def forward(self, images):
-        return [self.conv(images)]
-
-
-class ToyHead(Head):
-    class Config(Section):
-        bias: bool = True
-
-    outputs = "points"
-
-    def __init__(self, backbone, model, codec):
-        super().__init__(backbone, model, codec)
-        self.linear = nn.Linear(backbone.out_channels[-1], 2 * codec.num_keypoints, bias=model.toy_head.bias)
-
-    def forward(self, features):
-        return self.linear(features[-1].mean(dim=(2, 3))).unflatten(1, (-1, 2))
-'''
-ENTRY_POINTS = """
-[poseline.codecs]
-toy = toy_poses:ToyCodec
-broken = toy_poses:Missing
-[poseline.losses]
-toy_l1 = toy_poses:ToyLoss
-[poseline.backbones]
-toy_net = toy_poses:ToyBackbone
-[poseline.heads]
-toy_head = toy_poses:ToyHead
-not_a_head = toy_poses:ToyLoss
-"""
-
-
-@pytest.fixture(autouse=True)
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package, installed in a folder on the path."""
-    about = tmp_path / "toy_poses-1.0.dist-info"
-    about.mkdir()
-    (tmp_path / "toy_poses.py").write_text(PACKAGE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-poses\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(tmp_path)
-    for kinds in (CODECS, LOSSES, BACKBONES, HEADS):
-        kinds.__dict__.pop("plugins", None)
-    yield
-    for kinds in (CODECS, LOSSES, BACKBONES, HEADS):
-        kinds.__dict__.pop("plugins", None)
+pytestmark = pytest.mark.usefixtures("toy_package")
+MORE_KINDS = {
+    "poseline.codecs": {"broken": "toy_poses.codec:Missing"},
+    "poseline.heads": {"not_a_head": "toy_poses.codec:ToyLoss"},
+}
 
 
 def test_a_foreign_codec_with_its_own_loss_and_head_learns_and_decodes(tmp_path: Path) -> None:
@@ -192,7 +101,7 @@ def test_parts_that_do_not_go_together_are_refused() -> None:
 
 
 def test_a_foreign_kind_that_is_broken_says_so() -> None:
-    with pytest.raises(BackendError, match=r"poseline.codecs: kind 'broken' \(toy_poses:Missing\) cannot be loaded"):
+    with pytest.raises(BackendError, match=r"poseline.codecs: kind 'broken' \(toy_poses\.codec:Missing\) cannot be loaded"):
         CODECS.load("broken")
     with pytest.raises(BackendError, match=r"poseline.heads: kind 'not_a_head' is not a subclass of poseline.models.heads.base.Head"):
         HEADS.load_class("not_a_head", Head)

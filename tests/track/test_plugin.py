@@ -1,69 +1,27 @@
-"""A tracker of another package, offered through an entry point, run on prediction files and tuned."""
+"""The tracker of docs/adding.md, offered through an entry point, run on prediction files, resumed and tuned."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from pydantic import Field
 
-from poseline.config.base import Section
-from poseline.config.tracking import TRACKERS, TrackConfig
+from poseline.config.tracking import TrackConfig
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import read_folder, write_sequence
 from poseline.datasets.posetrack.video import PoseTrackFrame, PoseTrackSequence
 from poseline.errors import BackendError, ConfigError
-from poseline.track.base import Space, Span, State, Tracker
-from poseline.track.build import reads_images, tracker_class
+from poseline.track.build import build_tracker, reads_images, tracker_class
 from poseline.track.files import read_config, track_files
 from poseline.track.tune import search
 
 POSETRACK = load_skeleton("posetrack17")
 
 
-class NearestConfig(Section):
-    reach_px: float = Field(default=20.0, gt=0)
-
-
-class Nearest(Tracker[NearestConfig]):
-    """Links each pose to the last pose whose box centre is within reach."""
-
-    Config: ClassVar[type[Section]] = NearestConfig
-    search_space: ClassVar[Space] = {"reach_px": Span(1.0, 100.0)}
-
-    last = PoseSet.empty(17)
-
-    def link(self, poses: PoseSet, step: int, image: np.ndarray | None) -> PoseSet:
-        ids = np.full(len(poses), -1)
-        for row, centre in enumerate(poses.bbox_xyxy.reshape(-1, 2, 2).mean(axis=1)):
-            distance = np.linalg.norm(self.last.bbox_xyxy.reshape(-1, 2, 2).mean(axis=1) - centre, axis=1)
-            near = len(distance) and distance.min() <= self._config.reach_px
-            ids[row] = self.last.track_ids[distance.argmin()] if near else self.new_ids(1)[0]
-        self.last = poses.with_track_ids(ids)
-        return self.last
-
-    def state(self) -> State:
-        return super().state() | {"bbox_xyxy": self.last.bbox_xyxy, "track_ids": self.last.track_ids}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        raise NotImplementedError
-
-
-@pytest.fixture(autouse=True)
-def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a package with this entry point were installed."""
-    plugins = {name: EntryPoint(name, f"{__name__}:{name}", "poseline.trackers") for name in ("nearest", "number")}
-    monkeypatch.setitem(TRACKERS.__dict__, "plugins", plugins)
-    monkeypatch.setattr(EntryPoint, "load", lambda self: Nearest if self.name == "nearest" else ToyWithoutTracker)
-
-
-class ToyWithoutTracker:
-    Config = NearestConfig
+pytestmark = pytest.mark.usefixtures("toy_package")
+MORE_KINDS = {"poseline.trackers": {"number": "toy_poses.codec:ToyCodec"}}
 
 
 @pytest.fixture
@@ -92,9 +50,20 @@ def test_it_tracks_files_with_its_own_options(predictions: Path, tmp_path: Path,
     assert ids == [[0, 1]] * 6
 
 
+def test_it_goes_on_from_its_state(predictions: Path) -> None:
+    config = TrackConfig(kind="nearest")
+    frames = [frame.people for frame in read_folder(predictions, with_ids=False)["v"].frames]
+    first, second = build_tracker(config, POSETRACK), build_tracker(config, POSETRACK)
+    for poses in frames[:3]:
+        first.update(poses)
+    second.restore(first.state())
+    for poses in frames[3:]:
+        assert second.update(poses).track_ids.tolist() == first.update(poses).track_ids.tolist() == [1, 2]
+
+
 def test_its_options_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert TrackConfig(kind="nearest").options == NearestConfig()
+    assert TrackConfig(kind="nearest").options.model_dump() == {"reach_px": 20.0}
     with pytest.raises(ConfigError, match=r"greater than 0, got -1"):
         read_config(None, ["track.kind=nearest", "track.nearest.reach_px=-1"])
     with pytest.raises(ConfigError, match=r"unknown kind 'nearst'\. Did you mean 'nearest'\?"):

@@ -1,7 +1,17 @@
 """The frozen, typed mirror of params.yaml."""
 
 from poseline.config.base import Section
-from poseline.config.dataset import FORMATS, DataConfig, DatasetConfig, MiniConfig, PreprocessConfig, Split, SplitConfig, ValidateConfig
+from poseline.config.dataset import (
+    FORMATS,
+    PROTOCOLS,
+    DataConfig,
+    DatasetConfig,
+    MiniConfig,
+    PreprocessConfig,
+    Split,
+    SplitConfig,
+    ValidateConfig,
+)
 from poseline.config.evaluation import GateConfig, NmsConfig, PredictConfig, ReportConfig, ScoreConfig
 from poseline.config.network import CodecConfig, LossConfig, ModelConfig, NormaliseConfig
 from poseline.config.params import Params, config_hash, dump_section, flatten, load_params, parse_params
@@ -10,6 +20,7 @@ from poseline.config.training import AugmentConfig, MlflowConfig, ScheduleConfig
 
 __all__ = [
     "FORMATS",
+    "PROTOCOLS",
     "AugmentConfig",
     "CodecConfig",
     "DataConfig",

@@ -26,6 +26,20 @@ FORMATS = Kinds(
     },
 )
 """Format of a data set -> the module that reads its annotations (see ``datasets/formats.py``)."""
+PROTOCOLS = Kinds(
+    "poseline.protocols",
+    {
+        "coco": "poseline.datasets.coco.evaluate:Coco",
+        "coco-wholebody": "poseline.datasets.wholebody.evaluate:WholeBody",
+        "halpe": "poseline.datasets.halpe.evaluate:Halpe",
+        "crowdpose": "poseline.datasets.crowdpose.evaluate:CrowdPose",
+        "mpii": "poseline.datasets.mpii.evaluate:Mpii",
+        "mpii-multi": "poseline.datasets.mpii.evaluate_multi:MpiiMulti",
+        "posetrack": "poseline.datasets.posetrack.evaluate:PoseTrack",
+        "mot": "poseline.datasets.mot.evaluate:Mot",
+    },
+)
+"""Protocol -> its class (see ``datasets/protocols.py``). The format of the same name is scored by it; others score result files only."""
 DETECTIONS = "_detections"
 """What the name of a set's score under detected boxes ends in."""
 

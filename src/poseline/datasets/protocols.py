@@ -1,4 +1,4 @@
-"""The evaluation protocols by name, and what a protocol is: how one format is scored.
+"""What an evaluation protocol is: how one format is scored. They are named in ``config.PROTOCOLS``.
 
 A protocol reads the official files of its format, converts them and the pipeline's poses to arrays, and calls the measures in
 ``poseline.metrics``. What is said about a score beyond that (intervals, slices, diagnosis) is ``poseline.evaluation``'s.
@@ -18,29 +18,13 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from poseline.artifacts import PoseTable
-from poseline.config import ScoreConfig
+from poseline.config import PROTOCOLS, ScoreConfig
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.score import Metrics
 from poseline.errors import BackendError, DataError
-from poseline.kinds import Kinds
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
 from poseline.metrics.match_table import MatchTable
 from poseline.metrics.tables import ScoreTable
-
-PROTOCOLS = Kinds(
-    "poseline.protocols",
-    {
-        "coco": "poseline.datasets.coco.evaluate:Coco",
-        "coco-wholebody": "poseline.datasets.wholebody.evaluate:WholeBody",
-        "halpe": "poseline.datasets.halpe.evaluate:Halpe",
-        "crowdpose": "poseline.datasets.crowdpose.evaluate:CrowdPose",
-        "mpii": "poseline.datasets.mpii.evaluate:Mpii",
-        "mpii-multi": "poseline.datasets.mpii.evaluate_multi:MpiiMulti",
-        "posetrack": "poseline.datasets.posetrack.evaluate:PoseTrack",
-        "mot": "poseline.datasets.mot.evaluate:Mot",
-    },
-)
-"""Protocol -> its class. A format of this name is scored by it."""
 
 PlotRow = dict[str, float | str | None]
 Truth = TypeVar("Truth")
@@ -100,7 +84,7 @@ class EvaluationProtocol(ABC, Generic[Truth, Found]):
     """How one format is scored. ``Truth`` and ``Found`` are its ground truth and predictions in memory.
 
     Attributes:
-        name: as in :data:`PROTOCOLS`.
+        name: as in ``config.PROTOCOLS``.
         title: in tables and reports.
         headline: the metrics that stand for the score; the first one ranks runs.
         gateable: pattern of the metrics that the gate may check.
