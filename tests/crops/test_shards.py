@@ -26,7 +26,7 @@ def test_a_crop_shows_the_image_at_its_matrix(project: Path) -> None:
     differences = []
     for row in range(0, len(index), 7):
         entry, box = index.rows.iloc[row], index.poses.bbox_xyxy[row]
-        crop, image = store.read(entry["shard"], entry["offset"], entry["length"]), read_image(Path(entry["image_path"]))
+        crop, image = store.read(entry["shard"], int(entry["offset"]), int(entry["length"])), read_image(Path(entry["image_path"]))
         centre = box.reshape(2, 2).mean(axis=0, keepdims=True)
         x, y = warp_points(centre, matrices[row])[0].round().astype(int)
         px, py = centre[0].round().astype(int)

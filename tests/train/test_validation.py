@@ -76,6 +76,7 @@ def test_better_keypoints_score_higher(validator: Validator) -> None:
     assert scores[0] > scores[-1]
 
 
+@pytest.mark.usefixtures("unchecked")  # the checker of types draws from Python's generator
 def test_no_random_number_is_drawn_and_training_weights_are_untouched(params: Params, data: TrainingData, validator: Validator) -> None:
     state = {name: torch.full_like(value, 0.01) for name, value in validator.model.state_dict().items()}
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # type: ignore[union-attr]
