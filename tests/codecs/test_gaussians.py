@@ -9,7 +9,8 @@ WH = (48, 64)
 
 
 def draw(x: float, y: float, weight: float = 1.0, *, integer: bool = True) -> tuple[torch.Tensor, float]:
-    maps, weights = draw_heatmaps(torch.tensor([[[x, y]]]), torch.tensor([[weight]]), WH, sigma=2.0, integer_centre=integer)
+    centre = torch.tensor([[[x, y]]], dtype=torch.float32)
+    maps, weights = draw_heatmaps(centre, torch.tensor([[weight]]), WH, sigma=2.0, integer_centre=integer)
     return maps[0, 0], weights.item()
 
 

@@ -16,7 +16,7 @@ from poseline.metrics.track_frames import TrackFrame
 
 def life(found: str, track: int = 5) -> list[TrackFrame]:
     """One object, a frame a letter: x found, . missed."""
-    return [TrackFrame(np.array([1]), np.array([track] if c == "x" else []), np.ones((1, int(c == "x")))) for c in found]
+    return [TrackFrame(np.array([1]), np.array([track] if c == "x" else [], dtype=np.int64), np.ones((1, int(c == "x")))) for c in found]
 
 
 @pytest.mark.parametrize(("found", "fragmentations", "kind"), [

@@ -42,7 +42,7 @@ def test_a_false_detection_of_low_score_costs_nothing_and_of_high_score_does(dra
     base = score_coco(ground_truth, predictions).metrics["ap"]
 
     def with_stray(score: float) -> float:
-        stray = Predictions.from_arrays(ground_truth, [ground_truth.image_ids[0]], keypoints=np.full((1, 17, 2), 5000.0), scores=[score])
+        stray = Predictions.from_arrays(ground_truth, ground_truth.image_ids[:1], keypoints=np.full((1, 17, 2), 5000.0), scores=[score])
         joined = [np.concatenate([getattr(predictions, n), getattr(stray, n)]) for n in ("image_index", "keypoints", "keypoint_scores")]
         both = Predictions(*joined, np.append(predictions.scores, score), np.append(predictions.area, 1000.0))
         return score_coco(ground_truth, both).metrics["ap"]
@@ -78,9 +78,11 @@ def test_wrong_number_of_sigmas(draw_set):
 
 def test_arrays_are_checked():
     with pytest.raises(DataError, match="image_id 7"):
-        GroundTruth.from_arrays([1], [7], keypoints=np.zeros((1, 1, 2)), visibility=np.ones((1, 1)), area=[1], bbox_xywh=np.ones((1, 4)))
+        GroundTruth.from_arrays(
+            [1], [7], keypoints=np.zeros((1, 1, 2)), visibility=np.ones((1, 1), int), area=np.ones(1), bbox_xywh=np.ones((1, 4))
+        )
     ground_truth = GroundTruth.from_arrays(
-        [1], [1], keypoints=np.zeros((1, 1, 2)), visibility=np.ones((1, 1)), area=[1], bbox_xywh=np.ones((1, 4))
+        [1], [1], keypoints=np.zeros((1, 1, 2)), visibility=np.ones((1, 1), int), area=np.ones(1), bbox_xywh=np.ones((1, 4))
     )
     with pytest.raises(DataError, match="finite"):
         Predictions.from_arrays(ground_truth, [1], keypoints=np.zeros((1, 1, 2)), scores=[np.nan])

@@ -67,6 +67,7 @@ def test_metrics_are_flat_fractions(people):
     assert all(0 <= value <= 1 for value in metrics.values())
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_faults_are_named(people):
     ground_truth, missing, head = people
     bad = ground_truth.copy()

@@ -104,10 +104,10 @@ def test_parts_that_are_not_there_are_not_rated() -> None:
     people = score_pose_tracking(ground_truth, found)
     table = tabulate_videos(people=people)
     assert list_metrics(table) == ["mota", "hota", "det_a", "ass_a", "idf1"]
-    assert table.rate(np.ones((1, 6)), ["mota"])["mota"][0] == pytest.approx(people.metrics["clear_mota"])
+    assert table.rate(np.ones((1, 6), int), ["mota"])["mota"][0] == pytest.approx(people.metrics["clear_mota"])
     assert list_metrics(table_from_frame(videos_to_frame(table))) == list_metrics(table)
     with pytest.raises(DataError, match="unknown metric 'map'"):
-        table.rate(np.ones((1, 6)), ["map"])
+        table.rate(np.ones((1, 6), int), ["map"])
     with pytest.raises(ValueError, match="same videos"):
         tabulate_videos()
 

@@ -174,6 +174,7 @@ def test_no_keypoints_are_refused() -> None:
         build_model(ModelConfig(), CodecConfig(), 0)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_simcc_layers_start_by_reading_a_peaks_place() -> None:
     """A peak of the map is the highest bin before any training: the layers start as sums of columns and rows."""
     codec = build_codec(CodecConfig(kind="simcc"), num_keypoints=1, input_wh=(96, 128))

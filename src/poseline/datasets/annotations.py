@@ -103,7 +103,7 @@ class Annotations:
     raw: RawPeople
     has_head_boxes: bool = False
     loose_boxes: bool = False
-    ignore_regions: dict[int, list[Float[np.ndarray, "P 2"]]] = field(default_factory=dict)
+    ignore_regions: dict[int, list[Float[np.ndarray, "_ 2"]]] = field(default_factory=dict)
 
 
 def image_table(dataset: str, split: str, rows: list[dict[str, object]]) -> pd.DataFrame:

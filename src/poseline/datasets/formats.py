@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from poseline.config import FORMATS, DataConfig, DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
@@ -12,6 +12,7 @@ from poseline.datasets.sets import dataset_config, enabled_sets, named_skeleton,
 SPLITS: tuple[Split, ...] = ("train", "val")
 
 
+@runtime_checkable
 class AnnotationFormat(Protocol):
     """What a module that reads annotations has.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 from poseline.errors import DataError
 from poseline.metrics.tables import ScoreTable
@@ -92,7 +92,7 @@ def compare_tables(
     return results
 
 
-def draw_weights(num_images: int, resamples: int, seed: int) -> Int[np.ndarray, "B I"]:
+def draw_weights(num_images: int, resamples: int, seed: int) -> Integer[np.ndarray, "B I"]:
     """How often each image is drawn in each resample, uint16; the same for the same numbers.
 
     >>> draw_weights(5, 3, 0).sum(axis=1).tolist()

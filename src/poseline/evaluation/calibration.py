@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.score import Calibration, Reliability, ReliabilityBin
@@ -19,7 +19,7 @@ def describe_calibration(ground_truth: GroundTruth, predictions: Predictions, er
     )
 
 
-def measure_reliability(scores: Float[np.ndarray, " N"], outcomes: Float[np.ndarray, " N"], *, bins: int = 10) -> Reliability:
+def measure_reliability(scores: Float[np.ndarray, " N"], outcomes: Shaped[np.ndarray, " N"], *, bins: int = 10) -> Reliability:
     """How often what scores in 0..1 (clipped) promise comes true: outcomes in 0..1 over equal bins of the score.
 
     The expected calibration error is the mean gap between the two, weighted by the counts.

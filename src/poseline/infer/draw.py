@@ -14,7 +14,7 @@ from poseline.core.geometry import crop_matrix
 from poseline.core.skeletons import Skeleton
 
 Colour = tuple[int, int, int]
-Image = UInt8[np.ndarray, "H W 3"]
+Image = UInt8[np.ndarray, "_ _ 3"]
 
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart, without black.
 TRACK_COLOURS: tuple[Colour, ...] = (

@@ -70,7 +70,7 @@ class ClearMotCounts:
         return 1.0 - (self.misses + self.switches + self.false_positives) / self.objects if self.objects else float("nan")
 
 
-def count_clear_mot(frames: Iterable[tuple[Sequence[Hashable], Sequence[Hashable], Float[np.ndarray, "N M"]]]) -> ClearMotCounts:
+def count_clear_mot(frames: Iterable[tuple[Sequence[Hashable], Sequence[Hashable], Float[np.ndarray, "_ _"]]]) -> ClearMotCounts:
     """CLEAR MOT counts of a sequence given, per frame, object ids, track ids and their distances (NaN: must not be paired).
 
     A pair of the frame before (or of the last frame in which the object was found) stays while it is within reach; what is left

@@ -205,5 +205,5 @@ def _outside_areas(area: Float[np.ndarray, " N"]) -> Bool[np.ndarray, "3 N"]:
     return (area[None] < AREA_RANGES[:, :1]) | (area[None] > AREA_RANGES[:, 1:])
 
 
-def _mean(values: Float[np.ndarray, " ..."]) -> float | None:
+def _mean(values: Float[np.ndarray, "..."] | np.float64) -> float | None:
     return None if np.isnan(values).any() else float(np.mean(values))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 
 from poseline.errors import DataError
 
@@ -36,7 +37,7 @@ class GroundTruth:
     image_index: Int[np.ndarray, " G"]
     annotation_ids: Int[np.ndarray, " G"]
     keypoints: Float[np.ndarray, "G K 2"]
-    visibility: Int[np.ndarray, "G K"]
+    visibility: Integer[np.ndarray, "G K"]
     area: Float[np.ndarray, " G"]
     bbox_xywh: Float[np.ndarray, "G 4"]
     is_crowd: Bool[np.ndarray, " G"]
@@ -54,11 +55,11 @@ class GroundTruth:
     @classmethod
     def from_arrays(
         cls,
-        image_ids: Int[np.ndarray, " I"],
-        person_image_ids: Int[np.ndarray, " G"],
+        image_ids: Int[np.ndarray, " I"] | Sequence[int],
+        person_image_ids: Int[np.ndarray, " G"] | Sequence[int],
         *,
         keypoints: Float[np.ndarray, "G K 2"],
-        visibility: Int[np.ndarray, "G K"],
+        visibility: Integer[np.ndarray, "G K"],
         area: Float[np.ndarray, " G"],
         bbox_xywh: Float[np.ndarray, "G 4"],
         annotation_ids: Int[np.ndarray, " G"] | None = None,
@@ -120,10 +121,10 @@ class Predictions:
     def from_arrays(
         cls,
         ground_truth: GroundTruth,
-        image_ids: Int[np.ndarray, " N"],
+        image_ids: Int[np.ndarray, " N"] | Sequence[int],
         *,
         keypoints: Float[np.ndarray, "N K 2"],
-        scores: Float[np.ndarray, " N"],
+        scores: Float[np.ndarray, " N"] | Sequence[float],
         keypoint_scores: Float[np.ndarray, "N K"] | None = None,
         area: Float[np.ndarray, " N"] | None = None,
     ) -> Predictions:
@@ -147,7 +148,9 @@ class Predictions:
         )
 
 
-def locate_images(image_ids: Int[np.ndarray, " I"], wanted: Int[np.ndarray, " N"], what: str) -> Int[np.ndarray, " N"]:
+def locate_images(
+    image_ids: Int[np.ndarray, " I"], wanted: Int[np.ndarray, " N"] | Sequence[int], what: str
+) -> Int[np.ndarray, " N"]:
     """Position of each wanted id in the ascending ``image_ids``.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 
 from poseline.errors import DataError
 from poseline.metrics.average_precision import RECALL_POINTS, curve_at_recall_points, interpolate_precision
@@ -52,7 +52,7 @@ class MatchTable:
         """Whether the table can rate a metric."""
         return _read_metric(metric, self) is not None
 
-    def rate(self, weights: Int[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+    def rate(self, weights: Integer[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
         """Each metric under each row of image weights; NaN where no person is counted. Weights of one give the score itself.
 
         Raises:
@@ -106,7 +106,7 @@ def _read_metric(name: str, table: MatchTable) -> tuple[str, int, int | None] | 
 
 
 def _resample_slice(
-    table: MatchTable, index: int, levels: list[int], weights: Int[np.ndarray, "B I"]
+    table: MatchTable, index: int, levels: list[int], weights: Integer[np.ndarray, "B I"]
 ) -> list[tuple[Float[np.ndarray, "T 101"], Float[np.ndarray, " T"]]]:
     """Precision curves and recalls of one slice for each row of weights."""
     order = np.argsort(-table.scores, kind="stable")
@@ -137,7 +137,7 @@ def _resample_slice(
 class _Running:
     """A running sum over some rows, to be read off at others."""
 
-    def __init__(self, images: Int[np.ndarray, " D"], members: Int[np.ndarray, " M"], readings: list[Int[np.ndarray, " H"]]) -> None:
+    def __init__(self, images: Int[np.ndarray, " D"], members: Int[np.ndarray, " M"], readings: list[Int[np.ndarray, " _"]]) -> None:
         self.members = members
         self.images = images[members]
         self.positions = [np.searchsorted(members, rows, side="right") for rows in readings]

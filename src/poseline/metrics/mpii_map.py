@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 
 from poseline.errors import DataError
 from poseline.metrics.pckh import MPII_GROUPS, MPII_JOINTS
@@ -92,7 +92,7 @@ class LabelledGroups:
         """Whether the table can rate a metric."""
         return metric in self.metrics
 
-    def rate(self, weights: Int[np.ndarray, "B G"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+    def rate(self, weights: Integer[np.ndarray, "B G"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
         """Each metric under each row of group weights; NaN where nothing is annotated."""
         rated = [rate_groups(self, row.astype(np.int64)).metrics for row in weights]
         return {name: np.array([row[name] for row in rated], dtype=np.float64) for name in metrics}
@@ -149,7 +149,7 @@ def label_groups(ground_truth: GroupPeople, predictions: GroupPeople) -> Labelle
     )
 
 
-def rate_groups(labelled: LabelledGroups, weights: Int[np.ndarray, " G"]) -> GroupScore:
+def rate_groups(labelled: LabelledGroups, weights: Integer[np.ndarray, " G"]) -> GroupScore:
     """The score with each group counted as often as its weight says."""
     rows = np.repeat(np.arange(len(labelled.owners)), weights[labelled.owners])
     joints = _rate_joints(labelled.labels[rows], labelled.scores[rows], labelled.present[rows], weights @ labelled.num_annotated)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 from poseline.errors import DataError
 from poseline.metrics.keypoint_ap import KeypointScore, score_coco
@@ -54,7 +54,7 @@ class PartTable:
         """Whether the table can rate a metric."""
         return metric in self.metrics
 
-    def rate(self, weights: Int[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+    def rate(self, weights: Integer[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
         """Each metric under each row of image weights; NaN where no person is counted."""
         values = self.parts["whole"].rate(weights, ["ap", "ap50", "ap75", "ar"])
         for part, table in self.parts.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer, Shaped
 
 from poseline.core.similarity import pck_distances
 from poseline.errors import DataError
@@ -92,7 +92,7 @@ class DistanceTable:
         """Whether the table can rate a metric."""
         return metric in self.metrics
 
-    def rate(self, weights: Int[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+    def rate(self, weights: Integer[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
         """Each metric under each row of image weights; NaN where nothing is annotated.
 
         Raises:
@@ -198,7 +198,7 @@ def _mean(values: list[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _rate_pckh(table: DistanceTable, weights: Int[np.ndarray, "B I"], name: str) -> Float[np.ndarray, " B"]:
+def _rate_pckh(table: DistanceTable, weights: Integer[np.ndarray, "B I"], name: str) -> Float[np.ndarray, " B"]:
     if name in PCKH_LIMITS:
         chosen = table.distances[:, MPII_MEAN_JOINTS]
         return _rate_weighted(table, (chosen <= PCKH_LIMITS[name]).sum(axis=1), (~np.isnan(chosen)).sum(axis=1), weights)
@@ -215,7 +215,7 @@ def _rate_pckh(table: DistanceTable, weights: Int[np.ndarray, "B I"], name: str)
 
 
 def _rate_weighted(
-    table: DistanceTable, right: Float[np.ndarray, " N"], annotated: Float[np.ndarray, " N"], weights: Int[np.ndarray, "B I"]
+    table: DistanceTable, right: Shaped[np.ndarray, " N"], annotated: Shaped[np.ndarray, " N"], weights: Integer[np.ndarray, "B I"]
 ) -> Float[np.ndarray, " B"]:
     """Right over annotated keypoints of all people under each row of image weights; NaN where nothing is annotated."""
     num_images = len(table.image_ids)

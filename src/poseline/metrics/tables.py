@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 
+@runtime_checkable
 class ScoreTable(Protocol):
     """What a score is made of by image (or video, or group), enough to score any re-weighting of them.
 
@@ -32,7 +33,7 @@ class ScoreTable(Protocol):
         """Whether the table can rate a metric."""
         ...
 
-    def rate(self, weights: Int[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+    def rate(self, weights: Integer[np.ndarray, "B I"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
         """Each metric under each row of weights (how often each image was drawn); NaN where it is not defined.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer, Real
 
 from poseline.errors import DataError
 from poseline.metrics.posetrack import JOINTS, PoseTrackScore, rank_joint, rate_tracking, tie_order
@@ -85,7 +85,7 @@ class VideoTable:
         """Whether the table can rate a metric."""
         return metric in self.metrics
 
-    def rate(self, weights: Int[np.ndarray, "B V"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
+    def rate(self, weights: Integer[np.ndarray, "B V"], metrics: Sequence[str]) -> dict[str, Float[np.ndarray, " B"]]:
         """Each metric under each row of video weights (how often each was drawn); NaN where it is undefined.
 
         Raises:
@@ -200,7 +200,7 @@ def _envelope_area(weights: Float[np.ndarray, "B P"], label: Bool[np.ndarray, " 
     return area
 
 
-def _ratio(part: Float[np.ndarray, " B"], whole: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
+def _ratio(part: Float[np.ndarray, " B"], whole: Real[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
     """Part over whole; NaN where there is nothing."""
     ratio: Float[np.ndarray, " B"] = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return ratio

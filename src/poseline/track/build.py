@@ -50,7 +50,7 @@ def track_video(
     poses_per_frame: Sequence[PoseSet],
     *,
     frame_indices: Sequence[int],
-    images: Iterable[UInt8[np.ndarray, "H W 3"]] | None = None,
+    images: Iterable[UInt8[np.ndarray, "_ _ 3"]] | None = None,
 ) -> list[PoseSet]:
     """The tracked and, where configured, smoothed poses of one video.
 

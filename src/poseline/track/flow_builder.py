@@ -16,8 +16,8 @@ BARRED = -np.inf
 
 
 def build_flows(
-    confidence: Sequence[Float[np.ndarray, " N_w"]],
-    links: Sequence[Float[np.ndarray, "N_w N_next"]],
+    confidence: Sequence[Float[np.ndarray, " _"]],
+    links: Sequence[Float[np.ndarray, "_ _"]],
     *,
     gain_frames: int,
     min_gain: float,
@@ -60,7 +60,7 @@ def build_flows(
 
 def _gather(
     confidence: Sequence[np.ndarray], links: Sequence[np.ndarray], free: Sequence[np.ndarray]
-) -> tuple[Float[np.ndarray, " N"], list[Int[np.ndarray, " N_w"]]]:
+) -> tuple[Float[np.ndarray, " N"], list[Int[np.ndarray, " _"]]]:
     """Greatest confidence of a chain ending in each newest pose, and each pose's predecessor (-1: the chain begins)."""
     total = np.where(free[0], confidence[0], BARRED)
     before = [np.full(len(total), -1, dtype=np.int64)]
@@ -77,7 +77,7 @@ def _gather(
     return total, before
 
 
-def _trace(before: Sequence[Int[np.ndarray, " N_w"]], last: int) -> Int[np.ndarray, " W"]:
+def _trace(before: Sequence[Int[np.ndarray, " _"]], last: int) -> Int[np.ndarray, " W"]:
     path = np.full(len(before), -1, dtype=np.int64)
     pose = last
     for w in range(len(before) - 1, -1, -1):

@@ -82,7 +82,7 @@ def flow_distance(
     return median
 
 
-def merge_poses(poses: PoseSet, members: Sequence[Int[np.ndarray, " M"]], leaders: Int[np.ndarray, " L"]) -> PoseSet:
+def merge_poses(poses: PoseSet, members: Sequence[Int[np.ndarray, " _"]], leaders: Int[np.ndarray, " L"]) -> PoseSet:
     """One pose for each cluster: keypoints averaged by score, scores averaged; all else is the leader's.
 
     Args:

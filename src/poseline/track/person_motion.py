@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 
 from poseline.config.tracking import ByteposeConfig
 from poseline.core.poses import PoseSet
@@ -36,7 +36,7 @@ class PersonMotion:
         velocity_noise = np.broadcast_to(_scaled(0.1, size, measurement.shape[1]), measurement.shape)
         return kalman.start(measurement, noise, velocity_noise=velocity_noise)
 
-    def predict(self, state: MotionState, step: int, lost: Float[np.ndarray, " T"]) -> MotionState:
+    def predict(self, state: MotionState, step: int, lost: Real[np.ndarray, " T"]) -> MotionState:
         """The tracks ``step`` frames later; velocities of tracks unseen (``lost`` frames > 0) die away."""
         size = _size(state.position)
         acceleration = _scaled(self.config.acceleration, size, state.position.shape[1])

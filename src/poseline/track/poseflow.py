@@ -153,7 +153,7 @@ class PoseFlow(Tracker[PoseflowConfig]):
         if image is not None and self._config.correspondence == "orb":
             self._features = detect_orb(image, self._config.orb_features)
 
-    def _link_gains(self) -> list[Float[np.ndarray, "N_w N_next"]]:
+    def _link_gains(self) -> list[Float[np.ndarray, "_ _"]]:
         """What each step adds to a flow's objective; barred below epsilon."""
         gains = []
         for before, after in zip(self._window[:-1], self._window[1:], strict=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from poseline.config.tracking import PoseflowPublishedConfig
 from poseline.core.assignment import match
@@ -179,7 +179,7 @@ def pixel_iou(a: Float[np.ndarray, "... 4"], b: Float[np.ndarray, "... 4"]) -> n
     return np.asarray(intersection / (area_a + area_b - intersection))
 
 
-def contains(boxes: Float[np.ndarray, "N K 4"], points: Int[np.ndarray, "C 2"]) -> Bool[np.ndarray, "K N C"]:
+def contains(boxes: Real[np.ndarray, "N K 4"], points: Real[np.ndarray, "C 2"]) -> Bool[np.ndarray, "K N C"]:
     """Which points each box holds, its border included; the boxes' second axis first."""
     corners = np.swapaxes(boxes, 0, 1)[:, :, None]
     return np.asarray(((points >= corners[..., :2]) & (points <= corners[..., 2:])).all(axis=-1))

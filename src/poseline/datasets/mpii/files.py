@@ -99,7 +99,7 @@ def add_head_boxes(people: list[MpiiPerson], path: Path) -> list[MpiiPerson]:
     ]
 
 
-def load_matlab(path: Path) -> dict[str, np.ndarray]:
+def load_matlab(path: Path) -> dict[str, object]:
     """The variables of a MATLAB file up to version 7.2.
 
     Raises:
@@ -107,7 +107,7 @@ def load_matlab(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file:
-            content: dict[str, np.ndarray] = scipy.io.loadmat(file, struct_as_record=False, squeeze_me=True)
+            content: dict[str, object] = scipy.io.loadmat(file, struct_as_record=False, squeeze_me=True)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Check the paths under data in params.yaml.") from None
     except NotImplementedError:

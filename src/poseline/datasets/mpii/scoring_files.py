@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,11 +189,11 @@ def _read_json(path: Path) -> np.ndarray:
         raise DataError(f"{path}: expected numbers [people][16 joints][x, y], got lists of other lengths or kinds. Fix the file.") from None
 
 
-def _one_array(content: dict[str, np.ndarray], path: Path) -> np.ndarray:
+def _one_array(content: Mapping[str, object], path: Path) -> np.ndarray:
     names = [name for name in _PREDICTION_KEYS if name in content]
     if not names:
         raise DataError(f"{path}: expected 'preds' or 'pos_pred_src', got {sorted(k for k in content if k[0] != '_')}. Fix the file.")
-    return content[names[0]]
+    return np.asarray(content[names[0]])
 
 
 def _numeric(array: np.ndarray, path: Path) -> np.ndarray:

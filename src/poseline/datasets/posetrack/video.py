@@ -46,7 +46,7 @@ class PoseTrackFrame:
     file_name: str
     frame_index: int
     is_labeled: bool
-    ignore_regions: tuple[Float[np.ndarray, "P 2"], ...]
+    ignore_regions: tuple[Float[np.ndarray, "_ 2"], ...]
     people: PoseSet
     head_xyxy: Float[np.ndarray, "N 4"]
     exact_keypoints: Float[np.ndarray, "N 17 2"] = None  # type: ignore[assignment]

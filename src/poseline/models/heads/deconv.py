@@ -29,7 +29,7 @@ class DeconvHead(Head):
         self.deconv_layers = deconv_layers(backbone.out_channels[-1], channels)
         self.final_layer = final_conv((*backbone.out_channels, *channels)[-1], codec.num_keypoints, 1)
 
-    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K H/4 W/4"]:
+    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K h w"]:
         """One heat map a keypoint."""
         return self.final_layer(self.deconv_layers(features[-1]))
 

@@ -25,7 +25,7 @@ class HRNetHead(Head):
             if isinstance(part, nn.Conv2d):
                 nn.init.normal_(part.weight, std=0.001)
 
-    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K H/4 W/4"]:
+    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K h w"]:
         """One heat map a keypoint."""
         return self.final_layer(features[-1])
 
@@ -41,6 +41,6 @@ class HarDNetHead(Head):
             nn.Conv2d(backbone.out_channels[-1], 128, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(128, codec.num_keypoints, 1)
         )
 
-    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K H/4 W/4"]:
+    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K h w"]:
         """One heat map a keypoint."""
         return self.conv_out(features[-1])

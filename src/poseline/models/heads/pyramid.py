@@ -30,7 +30,7 @@ class PyramidHead(Head):
         self.smooth = nn.ModuleList(separable_conv(channels) for _ in backbone.out_channels)
         self.final_layer = final_conv(channels, codec.num_keypoints, 1)
 
-    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K H/4 W/4"]:
+    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K h w"]:
         """One heat map a keypoint."""
         out: Tensor | None = None
         for lateral, smooth, stage in zip(reversed(self.lateral), reversed(self.smooth), reversed(features), strict=True):

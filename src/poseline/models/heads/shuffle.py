@@ -34,7 +34,7 @@ class FastPoseHead(Head):
         self.duc2 = DenseUpsampling(channels // 2, 4 * model.conv_dim)
         self.conv_out = final_conv(model.conv_dim, codec.num_keypoints, 3)
 
-    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K H/4 W/4"]:
+    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K h w"]:
         """One heat map a keypoint."""
         return self.conv_out(self.duc2(self.duc1(self.entry(features[-1]))))
 
@@ -52,7 +52,7 @@ class FastPoseDucHead(Head):
         self.duc3 = shuffle_stage(quarter, (quarter // 2,))
         self.conv_out = final_conv(quarter // 2, codec.num_keypoints, 3)
 
-    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K H/4 W/4"]:
+    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K h w"]:
         """One heat map a keypoint."""
         return self.conv_out(self.duc3(self.duc2(self.duc1(features[-1]))))
 

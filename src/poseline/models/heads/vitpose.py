@@ -33,7 +33,7 @@ class ViTPoseHead(Head):
         self.deconv_layers = deconv_layers(channels, (256, 256)) if model.decoder == "classic" else None
         self.final_layer = final_conv(256, codec.num_keypoints, 1) if self.deconv_layers else final_conv(channels, codec.num_keypoints, 3)
 
-    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K H/4 W/4"]:
+    def forward(self, features: list[Tensor]) -> Float[Tensor, "B K h w"]:
         """One heat map a keypoint."""
         if self.deconv_layers is not None:
             return self.final_layer(self.deconv_layers(features[-1]))
