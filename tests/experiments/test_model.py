@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from poseline.models.build import build_model
 
 from poseline.artifacts import Layout, file_hash
 from poseline.config import CodecConfig, ModelConfig, Params
 from poseline.errors import BackendError
 from poseline.experiments import open_stage, set_champion, tracking_uri
 from poseline.experiments.model import save_model
+from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, load_model
 from poseline.models.saved import save_model as save_ours
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from poseline.models.build import build_model
 from typer.testing import CliRunner
 
 from poseline.cli import app
@@ -15,6 +14,7 @@ from poseline.config import CodecConfig, ModelConfig, PredictConfig
 from poseline.errors import BackendError
 from poseline.infer import export
 from poseline.infer.runtime import load_estimator
+from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, save_model
 
 pytest.importorskip("onnxscript")
