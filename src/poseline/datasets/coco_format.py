@@ -5,85 +5,114 @@ Reference: https://cocodataset.org/#format-data. Pixels from 0; bbox is x, y, wi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from poseline.artifacts import BBOX_COLUMNS
-from poseline.config import SplitConfig
+from poseline.config import DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations, RawPeople, image_table, tabulate_people
 from poseline.datasets.json_files import Json, expect_list, expect_mapping, integer, number, numbers, read_json, section, text
+from poseline.datasets.sets import split_files
 from poseline.errors import DataError
 
 Content = dict[str, Json]
 
 
-def read_file(path: Path) -> Content:
-    """The content of an annotation file.
+@dataclass(frozen=True)
+class CocoFile:
+    """The annotation file of one split in COCO's format.
 
-    Raises:
-        DataError: the file is missing, cut short, not JSON, or no object.
-    """
-    return expect_mapping(read_json(path), where=str(path))
-
-
-def to_annotations(
-    content: Content,
-    part: SplitConfig,
-    *,
-    path: Path,
-    name: str,
-    split: str,
-    source: Skeleton,
-    target: Skeleton,
-    num_given: int | None = None,
-    has_area: bool = True,
-) -> Annotations:
-    """The content of a file in COCO's format as annotations.
-
-    Args:
-        content: of the file.
-        part: names the folder of the images.
-        path: of the file, for messages.
-        name: of the data set.
+    Attributes:
+        dataset: name of the data set.
         split: train or val.
-        source: the keypoints that are read, the first of each person's list.
-        target: the keypoints of the people.
-        num_given: keypoints a person has in the file, where that is more than ``source`` has.
-        has_area: whether the data set gives areas; else 0.53 of the box.
-
-    Raises:
-        DataError: the structure is not COCO's. Errors of content are left to the checks.
+        images: folder of the images.
+        path: of the file.
+        content: of the file.
     """
-    images = image_table(name, split, _image_rows(section(content, "images", where=str(path)), part.images, path=path))
-    people = _person_entries(content, path=path)
-    raw = _raw_people(people, path=path, skeleton=source, num_given=num_given or source.num_keypoints, has_area=has_area)
-    return Annotations(
-        dataset=name, split=split, source=path, skeleton=source, images=images, raw=raw,
-        people=tabulate_people(raw, images, source=source, target=target),
-    )  # fmt: skip
 
+    dataset: str
+    split: str
+    images: Path
+    path: Path
+    content: Content
 
-def check_keypoint_names(content: Content, skeleton: Skeleton, *, path: Path) -> None:
-    """Nothing, where the file's person category names no keypoints or those of ``skeleton`` in that order.
+    @classmethod
+    def open(cls, config: DatasetConfig, split: Split, *, name: str) -> CocoFile:
+        """The file that the parameters name for a split.
 
-    Raises:
-        DataError: other names, another number or another order.
-    """
-    for category in section(content, "categories", where=str(path)) if "categories" in content else []:
-        names = expect_mapping(category, where=f"{path}: categories").get("keypoints")
-        if not isinstance(names, list) or not names:
-            continue
-        if len(names) != skeleton.num_keypoints:
-            raise DataError(
-                f"{path}: categories: {len(names)} keypoint names, skeleton '{skeleton.name}' has {skeleton.num_keypoints}. "
-                "Give a file of that skeleton or fix the category."
-            )
-        for position, (name, expected) in enumerate(zip(names, skeleton.keypoints, strict=True)):
-            if skeleton.index(str(name)) != position:
-                raise DataError(f"{path}: categories: keypoint {position} is '{name}', expected '{expected}'. Fix the order or the names.")
+        Raises:
+            DataError: it is missing, cut short, not JSON, or no object.
+        """
+        part, path = split_files(config, split, name=name)
+        return cls(name, split, part.images, path, expect_mapping(read_json(path), where=str(path)))
+
+    def entries(self, key: str) -> list[Content]:
+        """The objects listed under a key.
+
+        Raises:
+            DataError: there is no such list, or an entry is no object.
+        """
+        listed = section(self.content, key, where=str(self.path))
+        return [expect_mapping(entry, where=f"{self.path}: {key}[{i}]") for i, entry in enumerate(listed)]
+
+    def categories(self) -> list[Content]:
+        """The categories; none where the file does not list any."""
+        return self.entries("categories") if "categories" in self.content else []
+
+    def to_annotations(
+        self,
+        source: Skeleton,
+        target: Skeleton,
+        *,
+        annotations: list[Content] | None = None,
+        num_given: int | None = None,
+        has_area: bool = True,
+    ) -> Annotations:
+        """The people of the file.
+
+        Args:
+            source: the keypoints that are read, the first of each person's list.
+            target: the keypoints of the people.
+            annotations: in place of those of the file, where a format's differ from COCO's.
+            num_given: keypoints a person has in the file, where that is more than ``source`` has.
+            has_area: whether the data set gives areas; else 0.53 of the box.
+
+        Raises:
+            DataError: the structure is not COCO's. Errors of content are left to the checks.
+        """
+        images = image_table(self.dataset, self.split, _image_rows(self))
+        others = {entry.get("id") for entry in self.categories() if entry.get("name") != "person" and not entry.get("keypoints")}
+        listed = self.entries("annotations") if annotations is None else annotations
+        people = [entry for entry in listed if entry.get("category_id") not in others]
+        raw = _raw_people(people, path=self.path, skeleton=source, num_given=num_given or source.num_keypoints, has_area=has_area)
+        return Annotations(
+            dataset=self.dataset, split=self.split, source=self.path, skeleton=source, images=images, raw=raw,
+            people=tabulate_people(raw, images, source=source, target=target),
+        )  # fmt: skip
+
+    def check_keypoint_names(self, skeleton: Skeleton) -> None:
+        """Nothing, where the file's person category names no keypoints or those of ``skeleton`` in that order.
+
+        Raises:
+            DataError: other names, another number or another order.
+        """
+        for category in self.categories():
+            names = category.get("keypoints")
+            if not isinstance(names, list) or not names:
+                continue
+            where = f"{self.path}: categories"
+            if len(names) != skeleton.num_keypoints:
+                raise DataError(
+                    f"{where}: {len(names)} keypoint names, skeleton '{skeleton.name}' has {skeleton.num_keypoints}. "
+                    "Give a file of that skeleton or fix the category."
+                )
+            for position, (name, expected) in enumerate(zip(names, skeleton.keypoints, strict=True)):
+                if skeleton.index(str(name)) != position:
+                    raise DataError(f"{where}: keypoint {position} is '{name}', expected '{expected}'. Fix the order or the names.")
 
 
 def read_detections(path: Path, images: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -129,30 +158,19 @@ def _check_known(ids: np.ndarray, images: pd.DataFrame | None, *, path: Path) ->
         )
 
 
-def _image_rows(entries: list[Json], folder: Path, *, path: Path) -> list[dict[str, object]]:
+def _image_rows(file: CocoFile) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for position, value in enumerate(entries):
-        where = f"{path}: images[{position}]"
-        entry = expect_mapping(value, where=where)
+    for position, entry in enumerate(file.entries("images")):
+        where = f"{file.path}: images[{position}]"
         rows.append(
             {
                 "image_id": integer(entry, "id", where=where),
-                "image_path": (folder / text(entry, "file_name", where=where)).as_posix(),
+                "image_path": (file.images / text(entry, "file_name", where=where)).as_posix(),
                 "width": integer(entry, "width", where=where),
                 "height": integer(entry, "height", where=where),
             }
         )
     return rows
-
-
-def _person_entries(content: Content, *, path: Path) -> list[Content]:
-    """The annotations of the person category; all of them where the file lists no categories."""
-    listed = section(content, "categories", where=str(path)) if "categories" in content else []
-    categories = [expect_mapping(entry, where=f"{path}: categories") for entry in listed]
-    others = {entry.get("id") for entry in categories if entry.get("name") != "person" and not entry.get("keypoints")}
-    entries = section(content, "annotations", where=str(path))
-    people = [expect_mapping(entry, where=f"{path}: annotations[{i}]") for i, entry in enumerate(entries)]
-    return [entry for entry in people if entry.get("category_id") not in others]
 
 
 def _raw_people(people: list[Content], *, path: Path, skeleton: Skeleton, num_given: int, has_area: bool) -> RawPeople:

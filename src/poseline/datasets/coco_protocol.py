@@ -1,8 +1,10 @@
-"""What the protocols of formats like COCO's share: their files, the pipeline's poses, and box AP."""
+"""What the protocols of formats like COCO's share: their files, the pipeline's poses, box AP, and the score of a whole and its parts."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,11 +16,12 @@ from poseline.artifacts import PoseTable, write_text
 from poseline.core.boxes import xyxy_to_xywh
 from poseline.core.similarity import oks_pairs
 from poseline.datasets.coco_scoring import BODY, BODY_KEYPOINTS, read_ground_truth, read_predictions
-from poseline.datasets.protocols import EvaluationProtocol, PlotRow
+from poseline.datasets.protocols import Evaluation, EvaluationProtocol, Headline, PlotRow
 from poseline.metrics.average_precision import RECALL_POINTS
 from poseline.metrics.box_ap import score_boxes
 from poseline.metrics.keypoint_ap import KeypointScore
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
+from poseline.metrics.part_ap import PartTable, summarize_parts
 
 
 class CocoFormProtocol(EvaluationProtocol[GroundTruth, Predictions]):
@@ -74,7 +77,21 @@ class CocoFormProtocol(EvaluationProtocol[GroundTruth, Predictions]):
         return score_boxes(ground_truth, image_ids, xyxy_to_xywh(bbox_xyxy), scores)["ap"]
 
 
-def tabulate_people(
+def evaluate_keypoints(
+    score: KeypointScore, ground_truth: GroundTruth, predictions: Predictions, sigmas: Float[np.ndarray, " K"]
+) -> Evaluation:
+    """What is said of the score of one list of keypoints; ``sigmas`` are those of the table of people."""
+    return Evaluation(
+        metrics=score.metrics,
+        num_images=len(ground_truth.image_ids),
+        num_people=int((~ground_truth.ignored).sum()),
+        table=score.matches,
+        people=_tabulate_people(ground_truth, predictions, score, sigmas),
+        plot=_plot_precision(score),
+    )
+
+
+def _tabulate_people(
     ground_truth: GroundTruth, predictions: Predictions, score: KeypointScore, sigmas: Float[np.ndarray, " K"]
 ) -> pd.DataFrame:
     """One row a counted person: the pose matched to it at OKS 0.5 (position in the predictions, -1 none) and its OKS."""
@@ -101,7 +118,7 @@ def tabulate_people(
     )
 
 
-def plot_precision(score: KeypointScore) -> list[PlotRow]:
+def _plot_precision(score: KeypointScore) -> list[PlotRow]:
     """Precision over recall at OKS .50, .75 and .90."""
     curves = {"0.50": score.pr_curves[0], "0.75": score.pr_curves[5], "0.90": score.pr_curves[8]}
     return [
@@ -112,6 +129,23 @@ def plot_precision(score: KeypointScore) -> list[PlotRow]:
     ]
 
 
-def num_counted(ground_truth: GroundTruth) -> int:
-    """People who are neither crowds nor without labelled keypoints."""
-    return int((~ground_truth.ignored).sum())
+PART_HEADLINE = (
+    Headline("ap", "AP", "Mean keypoint AP over OKS .50 to .95 of the whole person, every person's true box given."),
+    Headline("ap_body", "AP body"),
+    Headline("ap_foot", "AP feet"),
+    Headline("ap_face", "AP face"),
+    Headline("ap_hand", "AP hands"),
+)
+
+
+def evaluate_parts(
+    scores: Mapping[str, KeypointScore], ground_truth: GroundTruth, predictions: Predictions, sigmas: Float[np.ndarray, " K"]
+) -> Evaluation:
+    """The metrics of the whole of full-body keypoints, and AP and AR of each part."""
+    whole = scores["whole"]
+    return replace(
+        evaluate_keypoints(whole, ground_truth, predictions, sigmas),
+        metrics={name: whole.metrics[name] for name in ("ap", "ap50", "ap75")} | summarize_parts(scores),
+        table=PartTable({part: score.matches for part, score in scores.items()}),
+        sections={"parts": {part: score.metrics for part, score in scores.items()}},
+    )

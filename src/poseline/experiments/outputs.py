@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from poseline.artifacts import Layout, file_hash, read_json
@@ -32,9 +32,8 @@ def collect(record: RunRecord, folder: RecordFolder, layout: Layout) -> RunRecor
             for path in paths:
                 _keep(path, stage / "metrics")
                 _keep(layout.per_person / path.stem / "matches.parquet", stage / "per_person" / path.stem)
-            headline = {key: value for path in paths for key, value in headline_metrics(path).items()}
-            scores = {key: value for path in paths for key, value in report_metrics(path).items()}
-            found = {"headline": headline, "metrics": {**record.metrics, **scores}, "data": _data(layout, "evaluation")}
+            scores = {**record.metrics, **read_metrics(paths)}
+            found = {"headline": read_metrics(paths, headline=True), "metrics": scores, "data": _data(layout, "evaluation")}
         case "train":
             _keep(layout.model, stage / "model_folder")
             found = {"data": _data(layout, "training")}
@@ -53,24 +52,21 @@ def score_files(layout: Layout, name: str) -> list[Path]:
     return [path for path in (layout.metrics / f"{name}.json", layout.metrics / f"{name}{DETECTIONS}.json") if path.is_file()]
 
 
-def report_metrics(path: Path) -> dict[str, float]:
-    """Every number of a score file as ``<file>.<key>``, for example ``coco.ap``; the protocol is no score.
+def read_metrics(paths: Sequence[Path], *, headline: bool = False) -> dict[str, float]:
+    """Every number of score files as ``<file>.<key>``, for example ``coco.ap``; the protocol is no score.
+
+    Args:
+        paths: of the files.
+        headline: only those at the top level, by which experiments are compared.
 
     Raises:
-        ArtifactError: the file is missing or no JSON object.
+        ArtifactError: a file is missing or no JSON object.
     """
-    raw = read_json(path, made_by="score")
-    return _numbers(flatten({key: value for key, value in raw.items() if key not in NOT_SCORES}), f"{path.stem}.")
-
-
-def headline_metrics(path: Path) -> dict[str, float]:
-    """The numbers at the top level of a score file: those by which experiments are compared.
-
-    Raises:
-        ArtifactError: the file is missing or no JSON object.
-    """
-    raw = read_json(path, made_by="score")
-    return _numbers({key: value for key, value in raw.items() if key not in NOT_SCORES}, f"{path.stem}.")
+    found: dict[str, float] = {}
+    for path in paths:
+        tree = {key: value for key, value in read_json(path, made_by="score").items() if key not in NOT_SCORES}
+        found |= _numbers(tree if headline else flatten(tree), f"{path.stem}.")
+    return found
 
 
 def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:

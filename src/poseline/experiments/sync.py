@@ -17,7 +17,7 @@ from poseline.config.params import Yaml
 from poseline.errors import BackendError
 from poseline.experiments.lineage import KEY, PARAMS_HASH, RESTORED, STAGE, Identity, LockStage, identify, read_lock
 from poseline.experiments.mirror import Mirror
-from poseline.experiments.outputs import headline_metrics, read_history, report_metrics, score_files
+from poseline.experiments.outputs import read_history, read_metrics, score_files
 from poseline.experiments.record import HISTORY, RecordFolder
 from poseline.experiments.run import finish
 from poseline.experiments.store import StoreLostError, store_errors
@@ -79,7 +79,7 @@ def mirror_restored(mirror: Mirror, params: Params, layout: Layout) -> tuple[tup
     files = {name: score_files(layout, name.partition("@")[2]) for name in lock if name.startswith("score@")}
     if stale or not any(files.values()):
         return (), stale
-    headline = {name: {key: value for path in paths for key, value in headline_metrics(path).items()} for name, paths in files.items()}
+    headline = {name: read_metrics(paths, headline=True) for name, paths in files.items()}
     identity = identify(params, layout.root.resolve())
     parent = _matching_parent(mirror, identity, {key: value for scores in headline.values() for key, value in scores.items()})
     children: dict[str, Run] = {}
@@ -89,8 +89,7 @@ def mirror_restored(mirror: Mirror, params: Params, layout: Layout) -> tuple[tup
         children = {run.data.tags.get(STAGE, ""): run for run in reversed(mirror.children_of(parent.info.run_id))}
     written = []
     for name in lock:
-        scores = {key: value for path in files.get(name, ()) for key, value in report_metrics(path).items()}
-        if _holds(children.get(name), scores) and parent is not None and _has(parent, headline.get(name, {})):
+        if _holds(children.get(name), read_metrics(files.get(name, ()))) and parent is not None and _has(parent, headline.get(name, {})):
             continue
         _write_restored(mirror, name, identity, layout)
         written.append(name)

@@ -10,7 +10,7 @@ from poseline.config.dataset import DETECTIONS
 from poseline.datasets.protocols import Headline, load_protocol
 from poseline.datasets.score import Score, Stamp, parse_score, read_score_file
 from poseline.errors import ArtifactError
-from poseline.report.lineage import git_output
+from poseline.experiments.lineage import git_output
 from poseline.report.page import render
 from poseline.report.scores import NO_VALUE, Cell, bar_cell, percent
 from poseline.report.stamps import describe, describe_boxes, differing_conditions
@@ -86,15 +86,15 @@ def read_run(run: str, root: Path) -> dict[str, Score]:
         where = f"{run}/reports/metrics"
         scores = {path.stem: read_score_file(path) for path in sorted((folder / "reports/metrics").glob("*.json"))}
     else:
-        if git_output(root, "rev-parse", "--verify", "--quiet", f"{run}^{{commit}}") is None:
+        if git_output(root, "rev-parse", "--verify", "--quiet", f"{run}^{{commit}}") == "":
             raise ArtifactError(
                 f"report --compare {run}: neither a folder nor a git revision. Name a folder with reports/metrics/*.json, a branch, "
                 "a commit, or an experiment (see `dvc exp list`)."
             )
         where = f"{run}:reports/metrics"
-        listed = git_output(root, "ls-tree", "--name-only", run, "./reports/metrics/") or ""
+        listed = git_output(root, "ls-tree", "--name-only", run, "./reports/metrics/")
         texts = {path: git_output(root, "show", f"{run}:./{path}") for path in listed.splitlines() if path.endswith(".json")}
-        scores = {Path(path).stem: parse_score(text, source=f"{run}:{path}") for path, text in texts.items() if text is not None}
+        scores = {Path(path).stem: parse_score(text, source=f"{run}:{path}") for path, text in texts.items()}
     if not scores:
         raise ArtifactError(f"{where}: no scores there. Run `dvc repro` in that tree and keep (or commit) reports/metrics.")
     return {name: score for name, score in scores.items() if score.enabled}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import pandas as pd
+from safetensors import SafetensorError, safe_open
 
 from poseline.artifacts import Layout, PoseTable, read_json, read_poses, read_table
 from poseline.config import Params
@@ -150,19 +151,10 @@ def count_weights(path: Path) -> int | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(size))
-        shapes = [cast("Sequence[int]", entry["shape"]) for name, entry in header.items() if name != "__metadata__"]
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+        with safe_open(path, framework="numpy") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{path}: not a safetensors file ({error}). Run `poseline train` again.") from None
-    total = 0
-    for shape in shapes:
-        count = 1
-        for length in shape:
-            count *= length
-        total += count
-    return total
 
 
 def read_findings(layout: Layout) -> Json:

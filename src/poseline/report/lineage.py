@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
 
 from poseline.config.params import Yaml
+from poseline.experiments.lineage import git_output
 from poseline.report.inputs import Json, ReportFiles
 
 PACKAGES = ("poseline", "torch", "torchvision", "numpy", "opencv-python-headless", "pandas", "pycocotools", "dvc", "mlflow")
-
-
-def git_output(root: Path, *arguments: str) -> str | None:
-    """What a git command prints; None where it fails or there is no git."""
-    try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def describe_origin(files: ReportFiles, tags: Mapping[str, str], *, name: str, root: Path) -> list[tuple[str, str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from poseline.config import ScoreConfig
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.coco_protocol import CocoFormProtocol, num_counted, plot_precision, tabulate_people
+from poseline.datasets.coco_protocol import CocoFormProtocol, evaluate_keypoints
 from poseline.datasets.protocols import Evaluation, Headline, KeypointMatches
 from poseline.errors import DataError
 from poseline.metrics.keypoint_ap import score_coco
@@ -37,12 +39,5 @@ class Coco(CocoFormProtocol):
         # pycocotools' own sigmas differ from the same decimals in the last bit.
         sigmas = COCO_SIGMAS if skeleton.name == "coco17" else skeleton.sigma_array
         score = score_coco(ground_truth, predictions, sigmas=sigmas, engine=options.engine)
-        return Evaluation(
-            metrics=score.metrics,
-            num_images=len(ground_truth.image_ids),
-            num_people=num_counted(ground_truth),
-            table=score.matches,
-            people=tabulate_people(ground_truth, predictions, score, skeleton.sigma_array),
-            plot=plot_precision(score),
-            keypoints=KeypointMatches(ground_truth, predictions, score.matches, skeleton, sigmas),
-        )
+        evaluation = evaluate_keypoints(score, ground_truth, predictions, skeleton.sigma_array)
+        return replace(evaluation, keypoints=KeypointMatches(ground_truth, predictions, score.matches, skeleton, sigmas))

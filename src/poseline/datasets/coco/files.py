@@ -5,8 +5,7 @@ from __future__ import annotations
 from poseline.config import DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco_format import check_keypoint_names, read_file, to_annotations
-from poseline.datasets.sets import split_files
+from poseline.datasets.coco_format import CocoFile
 
 SKELETON = "coco17"
 
@@ -17,7 +16,6 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
     Raises:
         DataError: the file is missing, cut short, not JSON, or not in COCO's format.
     """
-    part, path = split_files(config, split, name=name)
-    content = read_file(path)
-    check_keypoint_names(content, source, path=path)
-    return to_annotations(content, part, path=path, name=name, split=split, source=source, target=target)
+    file = CocoFile.open(config, split, name=name)
+    file.check_keypoint_names(source)
+    return file.to_annotations(source, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poseline.config import ScoreConfig
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.coco_protocol import CocoFormProtocol, num_counted, plot_precision, tabulate_people
+from poseline.datasets.coco_protocol import CocoFormProtocol, evaluate_keypoints
 from poseline.datasets.protocols import Evaluation, Headline
 from poseline.metrics.crowd_ap import score_crowdpose
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
@@ -26,11 +26,4 @@ class CrowdPose(CocoFormProtocol):
     def evaluate(self, ground_truth: GroundTruth, predictions: Predictions, options: ScoreConfig) -> Evaluation:
         """AP and AR, and AP of easy, medium and hard images."""
         score = score_crowdpose(ground_truth, predictions)
-        return Evaluation(
-            metrics=score.metrics,
-            num_images=len(ground_truth.image_ids),
-            num_people=num_counted(ground_truth),
-            table=score.matches,
-            people=tabulate_people(ground_truth, predictions, score, load_skeleton("crowdpose14").sigma_array),
-            plot=plot_precision(score),
-        )
+        return evaluate_keypoints(score, ground_truth, predictions, load_skeleton("crowdpose14").sigma_array)

@@ -9,9 +9,8 @@ import numpy as np
 from poseline.config import DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco_format import check_keypoint_names, read_file, to_annotations
-from poseline.datasets.json_files import expect_mapping, number, section
-from poseline.datasets.sets import split_files
+from poseline.datasets.coco_format import CocoFile
+from poseline.datasets.json_files import number
 
 SKELETON = "crowdpose14"
 
@@ -25,10 +24,8 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
     Reference:
         Li et al., CrowdPose, CVPR 2019: easy, medium and hard are crowd indices up to 0.1, up to 0.8 and above.
     """
-    part, path = split_files(config, split, name=name)
-    content = read_file(path)
-    check_keypoint_names(content, source, path=path)
-    found = to_annotations(content, part, path=path, name=name, split=split, source=source, target=target, has_area=False)
-    entries = [expect_mapping(entry, where=f"{path}: images") for entry in section(content, "images", where=str(path))]
-    crowd_index = np.asarray([number(entry.get("crowdIndex")) for entry in entries], dtype=np.float32)
+    file = CocoFile.open(config, split, name=name)
+    file.check_keypoint_names(source)
+    found = file.to_annotations(source, target, has_area=False)
+    crowd_index = np.asarray([number(entry.get("crowdIndex")) for entry in file.entries("images")], dtype=np.float32)
     return replace(found, images=found.images.assign(crowd_index=crowd_index))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from poseline.artifacts import PoseTable
 from poseline.config import ScoreConfig
-from poseline.datasets.coco_protocol import CocoFormProtocol
+from poseline.datasets.coco_protocol import PART_HEADLINE, CocoFormProtocol, evaluate_parts
 from poseline.datasets.coco_scoring import first_keypoints, read_predictions
-from poseline.datasets.part_protocol import PART_HEADLINE, evaluate_parts
 from poseline.datasets.protocols import Evaluation
 from poseline.errors import DataError
 from poseline.metrics.keypoint_types import GroundTruth, Predictions

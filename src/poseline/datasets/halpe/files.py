@@ -7,9 +7,8 @@ import numpy as np
 from poseline.config import DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco_format import read_file, to_annotations
-from poseline.datasets.json_files import Json, expect_mapping, section
-from poseline.datasets.sets import split_files
+from poseline.datasets.coco_format import CocoFile
+from poseline.datasets.json_files import Json
 
 SKELETON = "halpe26"
 FULL_BODY = 136
@@ -24,15 +23,12 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
     Raises:
         DataError: the file is missing, cut short, not JSON, or not in Halpe's format.
     """
-    part, path = split_files(config, split, name=name)
-    content = read_file(path)
-    entries = section(content, "annotations", where=str(path))
-    people = [expect_mapping(entry, where=f"{path}: annotations[{i}]") for i, entry in enumerate(entries)]
+    file = CocoFile.open(config, split, name=name)
+    people = file.entries("annotations")
     lengths = {len(values) for entry in people if isinstance(values := entry.get("keypoints"), list)}
     num_given = FULL_BODY if 3 * FULL_BODY in lengths else source.num_keypoints
-    flagged: list[Json] = [{**entry, "keypoints": _flags(entry.get("keypoints"))} for entry in people]
-    content = {**content, "annotations": flagged}
-    return to_annotations(content, part, path=path, name=name, split=split, source=source, target=target, num_given=num_given)
+    flagged = [{**entry, "keypoints": _flags(entry.get("keypoints"))} for entry in people]
+    return file.to_annotations(source, target, annotations=flagged, num_given=num_given)
 
 
 def _flags(values: Json) -> Json:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from poseline.config import ScoreConfig
-from poseline.datasets.coco_protocol import CocoFormProtocol
+from poseline.datasets.coco_protocol import PART_HEADLINE, CocoFormProtocol, evaluate_parts
 from poseline.datasets.coco_scoring import WHOLEBODY_PARTS
-from poseline.datasets.part_protocol import PART_HEADLINE, evaluate_parts
 from poseline.datasets.protocols import Evaluation
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
 from poseline.metrics.part_ap import WHOLEBODY_SIGMAS, score_wholebody

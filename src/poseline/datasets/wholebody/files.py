@@ -7,9 +7,8 @@ from pathlib import Path
 from poseline.config import DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.coco_format import Content, read_file, to_annotations
-from poseline.datasets.json_files import Json, expect_list, expect_mapping, section
-from poseline.datasets.sets import split_files
+from poseline.datasets.coco_format import CocoFile, Content
+from poseline.datasets.json_files import Json, expect_list
 
 SKELETON = "wholebody133"
 PARTS = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
@@ -22,12 +21,9 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
     Raises:
         DataError: the file is missing, cut short, not JSON, or not in the format of COCO-WholeBody.
     """
-    part, path = split_files(config, split, name=name)
-    content = read_file(path)
-    entries = section(content, "annotations", where=str(path))
-    people = [_join_parts(expect_mapping(entry, where=f"{path}: annotations[{i}]"), path=path) for i, entry in enumerate(entries)]
-    joined: list[Json] = [*people]
-    return to_annotations({**content, "annotations": joined}, part, path=path, name=name, split=split, source=source, target=target)
+    file = CocoFile.open(config, split, name=name)
+    people = [_join_parts(entry, path=file.path) for entry in file.entries("annotations")]
+    return file.to_annotations(source, target, annotations=people)
 
 
 def _join_parts(entry: Content, *, path: Path) -> Content:
