@@ -30,7 +30,7 @@ class MpiiPerson:
     """One person as MPII gives it; pixels counted from 1.
 
     Attributes:
-        image: file name of the picture.
+        image: file name.
         joints: [16, 2].
         visibility: [16] of 0 not labelled, 1 occluded, 2 visible or, in the JSON lists that do not tell, labelled.
         centre: [2], rough position of the person.

@@ -26,7 +26,7 @@ SKELETON = "posetrack17"
 
 @dataclass(frozen=True)
 class _Row:
-    """One frame of the data set under its final picture id and path."""
+    """One frame of the data set under its final image id and path."""
 
     image_id: int
     path: Path

@@ -74,7 +74,7 @@ def read_folder(path: Path, *, with_ids: bool = True) -> dict[str, PoseTrackSequ
 
 
 def read_videos(path: Path, *, with_ids: bool = True) -> list[PoseTrackSequence]:
-    """Every video of one PoseTrack file, in file order, named after the folder of its pictures; ``with_ids`` as for ``read_folder``.
+    """Every video of one PoseTrack file, in file order, named after the folder of its images; ``with_ids`` as for ``read_folder``.
 
     Raises:
         DataError: missing, truncated or against the form.

@@ -128,7 +128,7 @@ def _extent(points: Float[np.ndarray, "P 2"]) -> list[float]:
 
 
 def parse_2018(content: _Json, path: Path) -> list[PoseTrackSequence]:
-    """The videos of a file of the 2018 or 2021 form, named after the folders of their pictures.
+    """The videos of a file of the 2018 or 2021 format, named after the folders of their images.
 
     Raises:
         DataError: against the form.
@@ -279,7 +279,7 @@ def _first(value: _Wrapped, default: float | None = None) -> float:
 
 
 def _folder_name(file_name: str) -> str:
-    """Name of the folder that holds a picture: the video's."""
+    """Name of the folder that holds an image: the video's."""
     return file_name.rpartition("/")[0].rpartition("/")[2]
 
 

@@ -29,8 +29,8 @@ class PoseTrackFrame:
 
     Attributes:
         image_id: the file's id.
-        file_name: picture path as the file gives it.
-        frame_index: number in the picture's name, or the position where the name has none.
+        file_name: image path as the file gives it.
+        frame_index: number in the image's name, or the position where the name has none.
         is_labeled: whether the truth says anything about this frame.
         ignore_regions: polygons [P, 2] in pixels, in which nothing is scored.
         people: poses of skeleton posetrack17; visibility 0 = not annotated.
@@ -63,7 +63,7 @@ class PoseTrackFrame:
         object.__setattr__(self, "exact_scores", np.asarray(scores, dtype=np.float64).reshape(count, slots))
 
     def with_people(self, people: PoseSet) -> PoseTrackFrame:
-        """The same picture with other poses (no head boxes), e.g. a tracker's."""
+        """The same image with other poses (no head boxes), e.g. a tracker's."""
         return PoseTrackFrame(
             self.image_id, self.file_name, self.frame_index, self.is_labeled, self.ignore_regions, people, np.full((len(people), 4), -1.0)
         )
