@@ -99,7 +99,7 @@ def test_faults_are_named(draw_set):
     with pytest.raises(DataError, match="no person is counted"):
         bootstrap_metrics(nobody, ["ap"], resamples=10, seed=0)
     with pytest.raises(DataError, match="unknown metric 'ap'"):
-        DistanceTable.from_people([1], np.zeros((1, 16))).rate(np.ones((1, 1), int), ["ap"])
+        DistanceTable.from_people(np.array([1]), np.zeros((1, 16))).rate(np.ones((1, 1), int), ["ap"])
 
 
 def test_draws_repeat_by_seed():

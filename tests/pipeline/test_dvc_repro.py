@@ -1,4 +1,4 @@
-"""The DVC graph itself, on a handful of drawn pictures: every stage through its command, then nothing left to do."""
+"""The DVC graph itself, on a handful of drawn images: every stage through its command, then nothing left to do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,17 @@ def test_the_whole_graph_runs_once_and_then_has_nothing_to_do(repository: Path) 
     assert "poseline score coco" in changed.stdout
 
 
+@contextmanager
+def changed(path: Path, added: str) -> Iterator[None]:
+    """A file with text added at its end, for as long as the block runs."""
+    before = path.read_bytes()
+    path.write_bytes(before + added.encode())
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
 SETS = ("coco", "mpii", "posetrack")
 EACH = {name: {f"{name}@{item}" for item in SETS} for name in ("validate", "predict", "score")}
 # A module that a stage executes -> every stage that executes it.
@@ -71,7 +84,7 @@ EXECUTED = {
     "mini/face.py": {"mini"},
     "stages/mini.py": {"mini"},
     "checks/tables.py": EACH["validate"],
-    "datasets/annotations.py": EACH["validate"] | {"preprocess"},
+    "datasets/annotations.py": EACH["validate"] | {"preprocess"} | EACH["predict"] | EACH["score"],
     "crops/preprocess.py": {"preprocess"},
     "stages/preprocess.py": {"preprocess"},
     "train/loop.py": {"train"},
@@ -93,19 +106,12 @@ NOT_EXECUTED = ("experiments/store.py", "cli/pipeline.py", "doctor.py", "stage_c
 @pytest.mark.timeout(600)
 def test_exactly_the_stages_that_execute_a_changed_line_are_stale(repository: Path) -> None:
     assert stale_stages(repository) == set()
-    source = repository / "src/poseline"
     for name, expected in EXECUTED.items():
-        path = source / name
-        before = path.read_bytes()
-        path.write_bytes(before + b"\nCHANGED_CONSTANT = 1\n")
-        assert stale_stages(repository) == expected, name
-        path.write_bytes(before)
+        with changed(repository / "src/poseline" / name, "\nCHANGED_CONSTANT = 1\n"):
+            assert stale_stages(repository) == expected, name
     for name in NOT_EXECUTED:
-        path = source / name
-        before = path.read_bytes()
-        path.write_bytes(before + b"\n# a comment\nCHANGED_CONSTANT = 1\n")
-        assert stale_stages(repository) == set(), name
-        path.write_bytes(before)
+        with changed(repository / "src/poseline" / name, "\n# a comment\nCHANGED_CONSTANT = 1\n"):
+            assert stale_stages(repository) == set(), name
     assert stale_stages(repository) == set()
 
 
