@@ -84,7 +84,7 @@ EXECUTED = {
     "mini/face.py": {"mini"},
     "stages/mini.py": {"mini"},
     "checks/tables.py": EACH["validate"],
-    "datasets/annotations.py": EACH["validate"] | {"preprocess"} | EACH["predict"] | EACH["score"],
+    "datasets/annotations.py": EACH["validate"] | {"preprocess"} | EACH["predict"] | {"track@posetrack"} | EACH["score"],
     "crops/preprocess.py": {"preprocess"},
     "stages/preprocess.py": {"preprocess"},
     "train/loop.py": {"train"},
@@ -94,7 +94,7 @@ EXECUTED = {
     "core/nms.py": EACH["predict"],
     "track/bytepose.py": {"track@posetrack"},
     "stages/track.py": {"track@posetrack"},
-    "metrics/pckh.py": EACH["score"],
+    "metrics/pckh.py": EACH["score"] | {"report"},   # which resamples tables of scores
     "stages/score.py": EACH["score"],
     "report/page.py": {"report"},
     "stages/report.py": {"report"},
