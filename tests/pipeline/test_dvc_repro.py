@@ -94,7 +94,7 @@ EXECUTED = {
     "core/nms.py": EACH["predict"],
     "track/bytepose.py": {"track@posetrack"},
     "stages/track.py": {"track@posetrack"},
-    "metrics/pckh.py": EACH["score"] | {"report"},   # which resamples tables of scores
+    "metrics/pckh.py": EACH["score"] | {"report"},   # the protocol says which metrics stand in tables
     "stages/score.py": EACH["score"],
     "report/page.py": {"report"},
     "stages/report.py": {"report"},
