@@ -34,7 +34,7 @@ def restore(project: Path, coco_ap: float = 0.5, seed: int = 1) -> None:
     stages = {
         "train": {"cmd": "x", "params": {"params.yaml": {"seed": seed}}, "outs": [{"path": "data/model", "md5": "ab.dir"}]},
         "score@coco": {"cmd": "x", "outs": [{"path": "reports/metrics/coco.json", "md5": digest}]},
-        "removed": {"cmd": "x", "params": {"params.yaml": {"seed": 99}}},
+        **{name: {"cmd": "x", "params": {"params.yaml": {"seed": 99}}} for name in ("removed", "score", "score@removed")},
     }
     (project / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False))
 

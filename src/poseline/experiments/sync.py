@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,13 +107,26 @@ def is_current(stage: LockStage, workspace: Path) -> bool:
 
 
 def _present_stages(workspace: Path) -> dict[str, LockStage]:
-    """Locked stages that dvc.yaml still has."""
-    pipeline = workspace / "dvc.yaml"
+    """Locked stages that dvc.yaml still has; dvc.lock keeps those of a data set that is no longer listed."""
     lock = read_lock(workspace)
-    if not pipeline.is_file():
+    if not (workspace / "dvc.yaml").is_file():
         return lock
-    names = (yaml.safe_load(pipeline.read_text(encoding="utf-8")) or {}).get("stages", {})
-    return {name: stage for name, stage in lock.items() if name.partition("@")[0] in names}
+    present = set(_stage_names(workspace))
+    return {name: stage for name, stage in lock.items() if name in present}
+
+
+def _stage_names(workspace: Path) -> Iterator[str]:
+    """The stages of dvc.yaml as dvc.lock names them: ``NAME``, or ``NAME@ITEM`` for each item of a ``foreach``."""
+    stages = (yaml.safe_load((workspace / "dvc.yaml").read_text(encoding="utf-8")) or {}).get("stages", {})
+    params = yaml.safe_load((workspace / "params.yaml").read_text(encoding="utf-8"))
+    for name, entry in stages.items():
+        items = entry.get("foreach")
+        if items is None:
+            yield name
+            continue
+        listed = _lookup(params, items.strip("${}")) if isinstance(items, str) else items
+        if isinstance(listed, dict | list):
+            yield from (f"{name}@{item}" for item in listed)
 
 
 def _matching_parent(mirror: Mirror, identity: Identity, headline: Mapping[str, float]) -> Run | None:
