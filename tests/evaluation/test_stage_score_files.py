@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,8 +104,7 @@ def test_mpii_multi_and_mot(tmp_path: Path) -> None:
 
 
 def test_posetrack_tables_and_modes(tmp_path: Path) -> None:
-    with tarfile.open(GOLDEN / "poseval.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(GOLDEN / "poseval.tar.gz", tmp_path)
     folder = next(path.parent for path in tmp_path.rglob("gt") if path.is_dir())
     metrics = score_json("posetrack", folder / "gt", folder / "pred", resamples=20)
     for key in ("map", "mota", "motp", "precision", "recall", "hota", "idf1"):
@@ -121,8 +119,7 @@ def test_posetrack_tables_and_modes(tmp_path: Path) -> None:
 
 def test_two_trackers_results_are_compared_video_by_video(tmp_path: Path) -> None:
     """The golden predictions against themselves without every second frame's people."""
-    with tarfile.open(GOLDEN / "poseval.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(GOLDEN / "poseval.tar.gz", tmp_path)
     folder = next(path.parent for path in tmp_path.rglob("gt") if path.is_dir())
     for path in [*(folder / "gt").glob("*.json"), *(folder / "pred").glob("*.json")]:
         for copy in range(3):  # two videos would be too few to tell

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tarfile
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,7 @@ TIES = np.array([1.0, 0.5, 1.0, 0.5, 1.0] * 12)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("poseval")
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(root, filter="data")
+    shutil.unpack_archive(ARCHIVE, root)
     return root / "poseval"
 
 
