@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -99,7 +99,7 @@ def mirror_restored(mirror: Mirror, params: Params, layout: Layout) -> tuple[tup
 def is_current(stage: LockStage, workspace: Path) -> bool:
     """True when a locked stage was made by the parameter files as they are, and its report files are those it made."""
     for name, wanted in stage.params.items():
-        raw = yaml.safe_load((workspace / name).read_text(encoding="utf-8")) if (workspace / name).is_file() else {}
+        raw = _read_yaml(workspace / name)
         if any(_lookup(raw, key) != value for key, value in wanted.items()):
             return False
     reports = ((workspace / out.path, out.md5) for out in stage.outs if out.path.startswith("reports/"))
@@ -117,8 +117,7 @@ def _present_stages(workspace: Path) -> dict[str, LockStage]:
 
 def _stage_names(workspace: Path) -> Iterator[str]:
     """The stages of dvc.yaml as dvc.lock names them: ``NAME``, or ``NAME@ITEM`` for each item of a ``foreach``."""
-    stages = (yaml.safe_load((workspace / "dvc.yaml").read_text(encoding="utf-8")) or {}).get("stages", {})
-    params = yaml.safe_load((workspace / "params.yaml").read_text(encoding="utf-8"))
+    stages, params = _read_yaml(workspace / "dvc.yaml").get("stages", {}), _read_yaml(workspace / "params.yaml")
     for name, entry in stages.items():
         items = entry.get("foreach")
         if items is None:
@@ -158,6 +157,11 @@ def _write_restored(mirror: Mirror, stage: str, identity: Identity, layout: Layo
             folder.append(HISTORY, values, epoch)
     finish(folder, layout, "FINISHED", result={}, restored=True)
     mirror.send(folder)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping; empty where there is no file, or nothing in it."""
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
 
 
 def _lookup(tree: Yaml, key: str) -> Yaml:
