@@ -1,0 +1,1 @@
+"""Person detectors: images to boxes, behind one protocol."""
