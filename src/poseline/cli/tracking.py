@@ -86,7 +86,12 @@ def track_predictions(
     config = read_config(params, overrides)
     if frames is None and reads_images(config):
         print(f"track: no --frames, so {config.kind} goes by the poses alone", file=sys.stderr)
-    show(track_files(config, predictions, out, frames=frames, skeleton=skeleton), as_json=as_json, title="track", started=started)
+
+    def report(line: str) -> None:
+        print(f"track: {line}", file=sys.stderr)
+
+    counts = track_files(config, predictions, out, frames=frames, skeleton=skeleton, report=report)
+    show(counts, as_json=as_json, title="track", started=started)
 
 
 @track_app.command()

@@ -1,63 +1,137 @@
 """Lists of poses in COCO's result form (AlphaPose's, MMPose's, our own) as the frames of videos.
 
-An entry is {image_id, keypoints, score, bbox or box}; keypoints are x, y, score triples. The frame's number is the entry's
-``frame_id`` (or ``frame_index``), else its ``image_id``: a whole number, or a name that holds one (``12.jpg``). Entries of several
-videos need ``video_id``. Frames that no entry names are not in the result: there was nobody, or nobody looked.
+An entry is {image_id, keypoints, score, bbox or box}; keypoints are x, y, score triples. ``image_id`` is a number or the image's name;
+``frame_id`` (or ``frame_index``) numbers the frame where it is given. Entries of several videos have a ``video_id``, image names in
+several folders, or image ids of PoseTrack's form. Frames that no entry names are not in the result: there was nobody, or nobody looked.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
+from poseline.datasets.frame_order import FrameOrder, name_videos, number_frames, split_name
 from poseline.datasets.json_files import Json, expect_list, expect_mapping, number, numbers, read_json
 from poseline.errors import DataError
 
-Frames = dict[int, PoseSet]
-_NUMBER = re.compile(r"(\d+)\D*$")
+_POSETRACK_ID = re.compile(r"1([0-9]{6})([0-9]{4})")
+"""PoseTrack's image id: 1, six digits of the video, four of the frame."""
 
 
-def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, Frames]:
-    """Video -> frame number -> poses, frames rising whatever the order in the file; a file without ``video_id`` is one video.
+@dataclass(frozen=True, eq=False)
+class ListedVideo:
+    """The frames of one video that a list names, by rising number.
+
+    Attributes:
+        frames: frame number -> its poses.
+        names: frame number -> the image's base name or number, as the list has it.
+        folder: of the images in their names; empty where there is none.
+        order: how the frames were numbered.
+    """
+
+    frames: dict[int, PoseSet]
+    names: dict[int, str]
+    folder: str
+    order: FrameOrder
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One pose: where it stands, its video (``video_id`` and folder), its image and the name that its frame goes by."""
+
+    place: str
+    video: tuple[str, str]
+    image: str
+    frame: str
+    content: dict[str, Json]
+
+
+def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, ListedVideo]:
+    """Video -> its frames, whatever the order in the file; a list of one video is named after the file.
 
     Raises:
-        DataError: not that form, another number of keypoints than the skeleton's, an entry without a frame number, numbers that are
-            not finite.
+        DataError: not that form, another number of keypoints than the skeleton's, an entry without a frame, two images in one frame,
+            boxes without any keypoint, numbers that are not finite.
     """
-    found: dict[str, dict[int, list[dict[str, Json]]]] = {}
-    for position, value in enumerate(expect_list(read_json(path), where=str(path))):
-        where = f"{path}: entry {position}"
-        entry = expect_mapping(value, where=where)
-        video = entry.get("video_id", entry.get("vid_id", path.stem))
-        found.setdefault(str(video), {}).setdefault(frame_number(entry, where=where), []).append(entry)
-    if not found:
+    content = expect_list(read_json(path), where=str(path))
+    listed = [expect_mapping(value, where=f"{path}: entry {position}") for position, value in enumerate(content)]
+    if not listed:
         raise DataError(f"{path}: expected poses, got an empty list. Run the estimator again.")
-    return {
-        name: {index: _pose_set(frames[index], skeleton, where=f"{path}: frame {index}") for index in sorted(frames)}
-        for name, frames in sorted(found.items())
-    }
+    if not any(entry.get("keypoints") for entry in listed):
+        raise DataError(f"{path}: {len(listed)} boxes without any keypoints. Track boxes with --boxes FILE in place of --predictions.")
+    videos: dict[tuple[str, str], list[_Entry]] = {}
+    for entry in _read_entries(listed, path):
+        videos.setdefault(entry.video, []).append(entry)
+    if len(videos) == 1:
+        names = {next(iter(videos)): path.stem}
+    else:
+        keys = {key: "/".join(part for part in key if part) or path.stem for key in videos}
+        short = name_videos(keys.values())
+        names = {key: short[text] for key, text in keys.items()}
+    return {names[key]: _read_video(videos[key], skeleton, path) for key in sorted(videos, key=names.__getitem__)}
 
 
-def frame_number(entry: dict[str, Json], *, where: str) -> int:
-    """The frame of an entry.
+def _read_entries(listed: list[dict[str, Json]], path: Path) -> list[_Entry]:
+    """The entries with their videos and frames, as their ids say."""
+    numbered = [next((entry[key] for key in ("frame_id", "frame_index") if entry.get(key) is not None), None) for entry in listed]
+    if None in numbered and any(value is not None for value in numbered):
+        raise DataError(f"{path}: entry {numbered.index(None)}: no 'frame_id', which other entries have. Number every entry, or none.")
+    entries = []
+    for position, (content, frame) in enumerate(zip(listed, numbered, strict=True)):
+        place = f"{path}: entry {position}"
+        image = _frame_name(content.get("image_id") if frame is None or content.get("image_id") is not None else frame, place)
+        folder, base = split_name(image)
+        video = content.get("video_id", content.get("vid_id"))
+        name = base if frame is None else _frame_name(frame, place)
+        entries.append(_Entry(place, ("" if video is None else str(video), folder), image, name, content))
+    parts = [_POSETRACK_ID.fullmatch(entry.frame) for entry in entries]
+    if not all(parts):
+        return entries
+    return [
+        _Entry(entry.place, (entry.video[0] or part[1], entry.video[1]), entry.image, str(int(part[2])), entry.content)
+        for entry, part in zip(entries, parts, strict=True)
+        if part is not None
+    ]
 
-    >>> frame_number({"image_id": "clip/000012.jpg"}, where="x"), frame_number({"image_id": 9, "frame_id": 3}, where="x")
-    (12, 3)
+
+def _frame_name(value: Json, where: str) -> str:
+    """A frame's number or name as text.
+
+    >>> _frame_name(12.0, "x"), _frame_name("clip/000012.jpg", "x")
+    ('12', 'clip/000012.jpg')
 
     Raises:
-        DataError: there is none.
+        DataError: neither a whole number from 0 on nor a name.
     """
-    value = next((entry[key] for key in ("frame_id", "frame_index", "image_id") if entry.get(key) is not None), None)
-    if isinstance(value, str):
-        inside = _NUMBER.search(Path(value).stem)
-        value = int(inside.group(1)) if inside else value
+    if isinstance(value, str) and split_name(value)[1]:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value != int(value) or value < 0:
         raise DataError(f"{where}: expected a frame number in 'frame_id' or 'image_id', got {value!r}. Number the frames from 0 on.")
-    return int(value)
+    return str(int(value))
+
+
+def _read_video(entries: list[_Entry], skeleton: Skeleton, path: Path) -> ListedVideo:
+    """The frames of one video."""
+    places, images = {entry.frame: entry.place for entry in reversed(entries)}, {entry.frame: entry.image for entry in entries}
+    for entry in entries:
+        if images[entry.frame] != entry.image:
+            raise DataError(
+                f"{entry.place}: images '{entry.image}' and '{images[entry.frame]}' would be the same frame {entry.frame}. "
+                "Give each image its own frame_id."
+            )
+    order = number_frames(list(images), where=str(path), places=places)
+    number_of = dict(zip(images, order.numbers, strict=True))
+    grouped: dict[int, list[dict[str, Json]]] = {}
+    for entry in entries:
+        grouped.setdefault(number_of[entry.frame], []).append(entry.content)
+    names = {number_of[frame]: split_name(image)[1] for frame, image in images.items()}
+    frames = {index: _pose_set(grouped[index], skeleton, where=f"{path}: frame {index}") for index in sorted(grouped)}
+    return ListedVideo(frames, names, entries[0].video[1], order)
 
 
 def _pose_set(entries: list[dict[str, Json]], skeleton: Skeleton, *, where: str) -> PoseSet:

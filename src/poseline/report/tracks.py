@@ -10,8 +10,8 @@ import pandas as pd
 
 from poseline.artifacts import PoseTable
 from poseline.core.geometry import warp_points
-from poseline.core.skeletons import load_skeleton
 from poseline.datasets.images import read_image
+from poseline.datasets.sets import named_skeleton
 from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, image_uri, track_hex, track_style
 from poseline.report.gallery import Image
 
@@ -154,7 +154,7 @@ class VideoFrames:
         return canvas
 
     def _draw_people(self, canvas: np.ndarray, matrix: np.ndarray, video_id: str, frame: int) -> None:
-        skeleton = load_skeleton(self.skeleton)
+        skeleton = named_skeleton(self.skeleton, key="skeleton of the tracks")
         poses = self.tracks.where(video_id=video_id, frame_index=frame).poses
         points, scores = poses.keypoints, poses.keypoint_scores
         corners = poses.bbox_xyxy.astype(np.float64).reshape(-1, 2, 2)

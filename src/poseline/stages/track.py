@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from poseline.artifacts import Layout, PoseTable, TableHeader, atomic_folder, read_json, read_poses, write_json, write_poses
 from poseline.config import Params, config_hash
-from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import write_sequence
-from poseline.datasets.sets import dataset_config, split_files
+from poseline.datasets.sets import dataset_config, named_skeleton, split_files
 from poseline.infer.video import write_video
 from poseline.track.build import track_video
 from poseline.track.videos import frame_poses, list_videos, pose_submission, tabulate_tracks, track_submission
@@ -25,7 +24,7 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
             write_json(folder / "about.json", {"enabled": False})
         return {}
     table, header = read_poses(layout.predictions / name / "poses.parquet", kind="predictions", made_by=f"predict {name}")
-    skeleton = load_skeleton(header.skeleton)
+    skeleton = named_skeleton(header.skeleton, key="skeleton of the predictions")
     boxes = "ground_truth" if config.detections is None else "detections"
     poses = table.where(boxes=boxes)
     part, path = split_files(config, "val", name=name)
