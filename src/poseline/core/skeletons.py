@@ -5,7 +5,7 @@ A skeleton ships with the package (see ``skeletons/*.yaml``) or is a user's own 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -20,7 +20,7 @@ class Skeleton:
     """A named set of K keypoints.
 
     Attributes:
-        name: short identifier, e.g. ``coco17``; the path of a user's own file.
+        name: short identifier, e.g. ``coco17``; a user's own file names itself, or is named by its path.
         keypoints: the K names, in file order.
         flip_pairs: (left, right) index pairs that a flip swaps.
         edges: index pairs drawn as limbs.
@@ -70,8 +70,6 @@ def list_skeletons() -> list[str]:
 def load_skeleton(name: str) -> Skeleton:
     """The skeleton of that name, or read from a YAML file where ``name`` ends in ``.yaml``.
 
-    A file's skeleton is named by its path, which loads it again, whatever ``name`` it gives itself.
-
     Raises:
         ValueError: unknown name, no such file, or a file that breaks the format (wrong counts, unknown keypoint in a pair).
 
@@ -89,7 +87,7 @@ def load_skeleton(name: str) -> Skeleton:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{name}: cannot be read ({' '.join(str(error).split())}). Give a YAML file in UTF-8.") from None
-    return replace(parse_skeleton(text, source=name), name=name)
+    return parse_skeleton(text, source=name)
 
 
 @lru_cache(maxsize=64)

@@ -62,7 +62,7 @@ def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, ListedVideo]:
     listed = [expect_mapping(value, where=f"{path}: entry {position}") for position, value in enumerate(content)]
     if not listed:
         raise DataError(f"{path}: expected poses, got an empty list. Run the estimator again.")
-    if not any(entry.get("keypoints") for entry in listed):
+    if all(isinstance(points := entry.get("keypoints") or [], list) and all(value == 0 for value in points) for entry in listed):
         raise DataError(f"{path}: {len(listed)} boxes without any keypoints. Track boxes with --boxes FILE in place of --predictions.")
     videos: dict[tuple[str, str], list[_Entry]] = {}
     for entry in _read_entries(listed, path):
@@ -117,14 +117,17 @@ def _frame_name(value: Json, where: str) -> str:
 
 def _read_video(entries: list[_Entry], skeleton: Skeleton, path: Path) -> ListedVideo:
     """The frames of one video."""
-    places, images = {entry.frame: entry.place for entry in reversed(entries)}, {entry.frame: entry.image for entry in entries}
+    first: dict[str, _Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.frame, entry)
+    images = {frame: entry.image for frame, entry in first.items()}
     for entry in entries:
         if images[entry.frame] != entry.image:
             raise DataError(
-                f"{entry.place}: images '{entry.image}' and '{images[entry.frame]}' would be the same frame {entry.frame}. "
+                f"{entry.place}: images '{images[entry.frame]}' and '{entry.image}' would be the same frame {entry.frame}. "
                 "Give each image its own frame_id."
             )
-    order = number_frames(list(images), where=str(path), places=places)
+    order = number_frames(list(images), where=str(path), places={frame: entry.place for frame, entry in first.items()})
     number_of = dict(zip(images, order.numbers, strict=True))
     grouped: dict[int, list[dict[str, Json]]] = {}
     for entry in entries:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 DESCRIPTOR_BYTES = 32
 MIN_FEATURES = 3
+ROWS_AT_ONCE = 512
+"""Descriptors that are compared in one product."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,33 @@ def match_orb(previous: OrbFeatures, current: OrbFeatures, ratio: float) -> Floa
     """
     if not len(previous) or len(current) < 2:
         return np.zeros((0, 4), dtype=np.float32)
-    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(previous.descriptors, current.descriptors, k=2)
-    kept = [(first.queryIdx, first.trainIdx) for first, second in pairs if first.distance < ratio * second.distance]
-    index = np.array(kept, dtype=np.int64).reshape(-1, 2)
-    return np.concatenate([previous.points[index[:, 0]], current.points[index[:, 1]]], axis=1)
+    nearest, first, second = nearest_two(previous.descriptors, current.descriptors)
+    kept = np.flatnonzero(first < ratio * second)
+    return np.concatenate([previous.points[kept], current.points[nearest[kept]]], axis=1)
+
+
+def nearest_two(
+    queries: UInt8[np.ndarray, "F 32"], targets: UInt8[np.ndarray, "G 32"]
+) -> tuple[Int[np.ndarray, " F"], Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
+    """The nearest of at least two targets to each query, its Hamming distance, and that of the second nearest.
+
+    The number of bits that two descriptors share is a product of matrices: several times as fast as a search one by one, and exact,
+    as 256 fits into float32.
+    """
+    bits = np.ascontiguousarray(np.unpackbits(targets, axis=1).astype(np.float32).T)
+    set_bits = bits.sum(axis=0)
+    nearest = np.empty(len(queries), dtype=np.int64)
+    first, second = np.empty(len(queries), dtype=np.float32), np.empty(len(queries), dtype=np.float32)
+    for start in range(0, len(queries), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        own = np.unpackbits(queries[rows], axis=1).astype(np.float32)
+        distance = set_bits - (2 * own) @ bits
+        place = np.arange(len(own))
+        nearest[rows] = distance.argmin(axis=1)
+        first[rows] = distance[place, nearest[rows]] + own.sum(axis=1)
+        distance[place, nearest[rows]] = np.inf
+        second[rows] = distance.min(axis=1) + own.sum(axis=1)
+    return nearest, first.astype(np.float64), second.astype(np.float64)
 
 
 def person_displacement(boxes: Float[np.ndarray, "N 4"], correspondences: Float[np.ndarray, "C 4"]) -> Float[np.ndarray, "N 2"]:

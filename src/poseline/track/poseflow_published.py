@@ -181,8 +181,9 @@ def pixel_iou(a: Float[np.ndarray, "... 4"], b: Float[np.ndarray, "... 4"]) -> n
 
 def contains(boxes: Real[np.ndarray, "N K 4"], points: Real[np.ndarray, "C 2"]) -> Bool[np.ndarray, "K N C"]:
     """Which points each box holds, its border included; the boxes' second axis first."""
-    corners = np.swapaxes(boxes, 0, 1)[:, :, None]
-    return np.asarray(((points >= corners[..., :2]) & (points <= corners[..., 2:])).all(axis=-1))
+    x, y = np.ascontiguousarray(points.T, dtype=np.float64)
+    x1, y1, x2, y2 = (np.swapaxes(boxes, 0, 1)[..., place, None] for place in range(4))
+    return np.asarray((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2))
 
 
 def set_iou(a: Bool[np.ndarray, "K T C"], b: Bool[np.ndarray, "K N C"]) -> Float[np.ndarray, "T N K"]:

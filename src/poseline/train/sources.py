@@ -69,7 +69,7 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     """
     path = folder / "crops.parquet"
     index, header = read_poses(path, kind="crops", made_by="preprocess")
-    if header.skeleton != target_skeleton(params.data).name:
+    if header.skeleton != params.data.skeleton:
         raise ArtifactError(
             f"{path}: crops have skeleton '{header.skeleton}', data.skeleton is '{params.data.skeleton}'. Run `poseline preprocess` again."
         )
