@@ -28,9 +28,6 @@ class _Image(TypedDict, total=False):
     id: int
     file_name: str
     is_labeled: bool
-    vid_id: str | int
-    video_id: str | int
-    frame_id: int
     ignore_regions_x: list[list[float]]
     ignore_regions_y: list[list[float]]
 
@@ -147,8 +144,8 @@ def parse_2018(content: _Json, path: Path) -> list[PoseTrackSequence]:
         rows_of[annotation["image_id"]].append(row)
     people = _people_2018(annotations, _slot_order(content, path), path)
     form: PoseTrackForm = "2021" if any("person_id" in annotation for annotation in annotations) else "2018"
-    marks = [image.get("vid_id", image.get("video_id")) for image in images]
-    frame_ids = [image.get("frame_id") for image in images]
+    listed = cast("list[_Json]", content["images"])
+    marks, frame_ids = [image.get("vid_id", image.get("video_id")) for image in listed], [image.get("frame_id") for image in listed]
     videos = []
     for video in _split_videos([image["file_name"] for image in images], marks, frame_ids, path):
         frames = []
