@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from poseline.artifacts import Layout
+from poseline.artifacts import Layout, read_poses, write_poses
 from poseline.config import Params, load_params
 from poseline.core.skeletons import load_skeleton
 from poseline.errors import ArtifactError, ConfigError
 from poseline.experiments import StageRun
 from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, save_model
-from poseline.stages import train
+from poseline.stages import preprocess, train
 from poseline.train.sources import check_people, load_training_data
 from poseline.train.trainer import start_model
 
@@ -121,3 +121,36 @@ def test_the_stage_says_so_before_it_starts_a_process(project: Path, tiny: tuple
     with pytest.raises(ConfigError, match=r"training people for 1000 processes; lower train\.processes\."):
         train.run(params, Layout(Path()), "cpu", StageRun())
     assert capfd.readouterr().err == ""
+
+
+def few_people(project: Path, count: int) -> None:
+    """Leave only some training people in the crop index."""
+    path = project / "data/processed/crops.parquet"
+    table, header = read_poses(path, kind="crops", made_by="preprocess")
+    rows = np.concatenate([np.flatnonzero(table.rows["split"] == "train")[:count], np.flatnonzero(table.rows["split"] == "val")])
+    write_poses(path, table.select(rows), header)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_batch_larger_than_the_data_set_trains_several_epochs(project: Path, tiny: tuple[str, ...], count: int) -> None:
+    few_people(project, count)
+    params = load_params(project / "params.yaml", [*tiny, "train.epochs=3"])
+    train.run(params, Layout(Path()), "cpu", StageRun())
+    assert len((project / "data/model/history.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.timeout(240)
+def test_three_people_train_in_two_processes(project: Path, tiny: tuple[str, ...]) -> None:
+    few_people(project, 3)
+    params = load_params(project / "params.yaml", [*tiny, "train.epochs=2", "train.processes=2"])
+    train.run(params, Layout(Path()), "cpu", StageRun())
+    assert len((project / "data/model/history.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_single_value_under_batch_norm_is_one_line(project: Path, tiny: tuple[str, ...]) -> None:
+    few_people(project, 1)
+    params, layout = load_params(project / "params.yaml", [*tiny, "model.input_wh=[32, 32]"]), Layout(Path())
+    preprocess.run(params, layout)
+    few_people(project, 1)
+    with pytest.raises(ConfigError, match=r"^a batch of one image of 32x32 [^\n]*$"):
+        train.run(params, layout, "cpu", StageRun())

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from poseline.core.boxes import xywh_to_xyxy
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
-from poseline.datasets.frame_order import MAX_NUMBER, name_videos, number_frames, split_name
+from poseline.datasets.posetrack.split import split_videos
 from poseline.datasets.posetrack.video import JOINTS, MISSING_SCORE, SLOTS, PoseTrackForm, PoseTrackFrame, PoseTrackSequence
 from poseline.errors import DataError
 
@@ -147,7 +147,7 @@ def parse_2018(content: _Json, path: Path) -> list[PoseTrackSequence]:
     listed = cast("list[_Json]", content["images"])
     marks, frame_ids = [image.get("vid_id", image.get("video_id")) for image in listed], [image.get("frame_id") for image in listed]
     videos = []
-    for video in _split_videos([image["file_name"] for image in images], marks, frame_ids, path):
+    for video in split_videos([image["file_name"] for image in images], marks, frame_ids, path):
         frames = []
         for row, number in video.rows:
             image, where = images[row], f"{path}: image {images[row]['id']}"
@@ -157,42 +157,6 @@ def parse_2018(content: _Json, path: Path) -> list[PoseTrackSequence]:
                 regions=_regions(image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or [], where),
             ))
         videos.append(PoseTrackSequence(name=video.name, frames=tuple(frames), form=form))
-    return videos
-
-
-@dataclass(frozen=True)
-class _Video:
-    """One video of a file: its name, and the position in the file and number of each of its frames."""
-
-    name: str
-    rows: list[tuple[int, int]]
-
-
-def _split_videos(names: Sequence[str], marks: Sequence[object], frame_ids: Sequence[object], path: Path) -> list[_Video]:
-    """The videos of a file in order of appearance: an image's folder is its video, together with its video id where every image has one.
-
-    Frames stay in the order of the file where their names (or, failing those, their ``frame_id``) count them; else they are sorted.
-    """
-    groups: dict[str, list[int]] = {}
-    marked = None not in marks
-    folders = [split_name(name)[0] for name in names]
-    marks_in: dict[str, set[object]] = {}
-    for folder, mark in zip(folders, marks, strict=True):
-        marks_in.setdefault(folder, set()).add(mark)
-    for row, folder in enumerate(folders):
-        several = marked and len(marks_in[folder]) > 1
-        groups.setdefault(f"{folder}/{marks[row]}".lstrip("/") if several else folder, []).append(row)
-    titles = name_videos(groups)
-    videos = []
-    for key, rows in groups.items():
-        order = number_frames([split_name(names[row])[1] for row in rows], where=f"{path}: video '{titles[key]}'")
-        given = [frame_ids[row] for row in rows]
-        if order.counted:
-            videos.append(_Video(titles[key], list(zip(rows, order.numbers, strict=True))))
-        elif all(isinstance(value, int) and 0 <= value <= MAX_NUMBER for value in given) and len(set(given)) == len(given):
-            videos.append(_Video(titles[key], list(zip(rows, cast("list[int]", given), strict=True))))
-        else:
-            videos.append(_Video(titles[key], sorted(zip(rows, order.numbers, strict=True), key=lambda pair: pair[1])))
     return videos
 
 
@@ -260,7 +224,7 @@ def parse_2017(content: _Json, path: Path) -> list[PoseTrackSequence]:
     entries = cast("list[_Entry]", content["annolist"])
     names, none = [entry["image"][0]["name"] for entry in entries], [None] * len(entries)
     videos = []
-    for video in _split_videos(names, none, none, path):
+    for video in split_videos(names, none, none, path):
         frames: list[PoseTrackFrame] = []
         for row, number in video.rows:
             frames.append(_frame_2017(entries[row], number, len(frames) + 1, path))
