@@ -273,3 +273,40 @@ def test_great_expectations_loads_only_when_a_check_runs() -> None:
     code = "import sys, poseline.checks.run, poseline.datasets.formats; print('great_expectations' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def turn(path: Path, orientation: int) -> None:
+    """Store the image turned, with the EXIF orientation that turns it upright again."""
+    image = cv2.imread(str(path))
+    stored = {1: image, 3: image[::-1, ::-1], 6: np.rot90(image), 8: np.rot90(image, 3)}[orientation]
+    data = cv2.imencode(".jpg", np.ascontiguousarray(stored))[1].tobytes()
+    block = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([orientation, 0, 0, 0]) + bytes(4)
+    path.write_bytes(data[:2] + b"\xff\xe1" + (2 + len(block)).to_bytes(2, "big") + block + data[2:])
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("depth", ["header", "decode"])
+def test_images_annotated_upright_pass_and_those_annotated_as_stored_are_refused(
+    orientation: int, depth: str, write_split: Callable[..., Annotations], tmp_path: Path
+) -> None:
+    split = write_split()
+    turn(tmp_path / "train/2.jpg", orientation)
+    found = failed(run_checks([split], with_depth(CONFIG, depth)))
+    assert list(found) == ["ExpectStoredUpright"]
+    assert (found["ExpectStoredUpright"].severity, found["ExpectStoredUpright"].ids) == ("warning", (2,))
+    assert "EXIF orientation" in found["ExpectStoredUpright"].description
+
+    images = split.images.copy()
+    images.loc[images["image_id"] == 2, ["width", "height"]] = (100, 120)
+    found = failed(run_checks([replace(split, images=images)], with_depth(CONFIG, depth)))
+    assert "ExpectImageSizeMatches" not in found
+    assert (found["ExpectSidesNotSwapped"].severity, found["ExpectSidesNotSwapped"].ids) == ("error", (2,))
+    assert "EXIF orientation" in found["ExpectSidesNotSwapped"].description
+
+
+def test_the_steps_between_frames_are_counted_in_the_usual_one(write_split: Callable[..., Annotations]) -> None:
+    split = write_split()
+    stamps = split.images.assign(video_id="v", frame_index=[1704412800000, 1704412800040, 1704412800080])
+    assert "ExpectFramesConsecutive" not in failed(run_checks([replace(split, images=stamps)], CONFIG))
+    gap = split.images.assign(video_id="v", frame_index=[5, 6, 9])
+    assert failed(run_checks([replace(split, images=gap)], CONFIG))["ExpectFramesConsecutive"].ids == (3,)

@@ -42,6 +42,8 @@ def test_a_users_own_file(tmp_path: Path) -> None:
     path.write_text("name: hand\nkeypoints: [wrist, left_tip, right_tip]\nflip_pairs: [[left_tip, right_tip]]\n")
     skeleton = load_skeleton(str(path))
     assert (skeleton.num_keypoints, skeleton.flip_pairs) == (3, ((1, 2),))
+    path.write_text("keypoints: [wrist]\n")
+    assert load_skeleton(str(path)).num_keypoints == 1, "a changed file is read again"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,20 @@ def test_a_users_own_file(tmp_path: Path) -> None:
         ("keypoints: [a, a]\n", "not unique"),
         ("keypoints: [a, b]\nsigmas: [0.1]\n", "1 sigmas for 2 keypoints"),
         ("keypoints: [a, b]\nedges: [[a, c]]\n", "'c' is not among"),
+        ("keypoints: [a, b\n", "not YAML"),
+        ("keypoints: a: b\n", "not YAML"),
+        ("", "expected a mapping"),
+        ("keypoints: []\n", "expected a mapping"),
+        ("keypoints: [a, b]\nflip_pairs: [[a, b, a]]\n", "flip_pairs: expected pairs"),
+        ("keypoints: [a, b]\nflip_pairs: [ab]\n", "flip_pairs: expected pairs"),
+        ("keypoints: [a, b]\nedges: {a: b}\n", "edges: expected a list"),
+        ("keypoints: [a, b]\nedges: [[0, 2]]\n", "'2' is not among"),
+        ("keypoints: [a, b]\nsigmas: [0.1, wide]\n", "sigmas: expected numbers above 0, got 'wide'"),
+        ("keypoints: [a, b]\nsigmas: [0.1, .nan]\n", "sigmas: expected numbers above 0"),
+        ("keypoints: [a, b]\nsigmas: 0.1\n", "sigmas: expected a list"),
+        ("keypoints: [a, b]\ngroups: [a]\n", "groups: expected a mapping"),
+        ("keypoints: [a, b]\ngroups: {upper: a}\n", "groups.upper: expected a list"),
+        ("keypoints: [a, b]\naliases: [a]\n", "aliases: expected a mapping"),
     ],
 )
 def test_a_broken_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
@@ -63,3 +79,13 @@ def test_a_broken_file_says_what_is_wrong(tmp_path: Path, text: str, message: st
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="coco17"):
         load_skeleton("coco18")
+
+
+@pytest.mark.parametrize("name", ["nosuch", "missing.yaml", "folder.yaml", "latin.yaml", ""])
+def test_a_name_that_leads_nowhere_is_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "latin.yaml").write_bytes("keypoints: [\xe9]".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
+        load_skeleton(name)
+    assert "UnicodeDecodeError" not in type(caught.value).__name__

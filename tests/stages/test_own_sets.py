@@ -80,6 +80,8 @@ def test_a_skeleton_without_pairs_trains_and_scores(own_params: Path, tiny: tupl
     made = score.run(params, layout, "own")
     assert 0 <= made["ap"] <= 1
     assert json.loads(Path("reports/metrics/own.json").read_text())["protocol"]["num_people"] > 0
+    report.run(params, layout)  # the skeleton's own name leads back to its file
+    assert "own" in Path("reports/index.html").read_text()
 
 
 def test_a_set_in_another_format_is_one_entry(own_params: Path, tiny: tuple[str, ...]) -> None:

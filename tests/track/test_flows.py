@@ -8,17 +8,18 @@ import cv2
 import numpy as np
 import pytest
 
-from poseline.config.tracking import PoseflowConfig
+from poseline.config.tracking import PoseflowConfig, PoseflowPublishedConfig
 from poseline.core.poses import PoseSet
-from poseline.core.skeletons import Skeleton
+from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.track.association import match_similar
 from poseline.track.camera import camera_motion, gray_image
 from poseline.track.flow_builder import BARRED, build_flows
 from poseline.track.flow_nms import merge_poses
 from poseline.track.keypoint_motion import keypoint_displacement
-from poseline.track.orb import OrbFeatures, detect_orb, match_orb, person_displacement
+from poseline.track.orb import OrbFeatures, detect_orb, match_orb, nearest_two, person_displacement
 from poseline.track.pose_distance import inter_frame_similarity, intra_frame_distance
 from poseline.track.poseflow import PoseFlow
+from poseline.track.poseflow_published import LastSeen, PublishedPoseFlow, grade_pairs, person_boxes
 
 
 def test_the_first_flow_is_the_best_of_all_chains() -> None:
@@ -163,3 +164,39 @@ def test_features_within_boxes() -> None:
     assert kept.points.tolist() == [[1, 1], [9, 1]]
     assert kept.descriptors[:, 0].tolist() == [0, 64]
     assert len(features.within(np.zeros((0, 4)))) == 0
+
+
+@pytest.mark.parametrize(("queries", "targets"), [(1, 2), (300, 700), (0, 5), (70, 3)])
+def test_the_nearest_two_descriptors_are_those_of_opencv(queries: int, targets: int) -> None:
+    rng = np.random.default_rng(queries)
+    others = rng.integers(0, 256, (targets, 32), dtype=np.uint8)
+    own = np.where(rng.uniform(size=(queries, 32)) < 0.6, others[rng.integers(0, targets, queries)], rng.integers(0, 256, (queries, 32)))
+    own = own.astype(np.uint8)
+    if queries > 1:
+        own[:2] = others[0], ~others[0]  # distances 0 and 256
+    nearest, first, second = nearest_two(own, others)
+    found = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(own, others, k=2) if queries else []
+    assert first.tolist() == [a.distance for a, _ in found]
+    assert second.tolist() == [b.distance for _, b in found]
+    assert all(row == a.trainIdx for row, (a, b) in zip(nearest.tolist(), found, strict=True) if a.distance < b.distance)
+
+
+@pytest.mark.parametrize("people", [1, 4])
+def test_correspondences_away_from_people_are_not_sought_and_change_no_grade(people: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = _shifted((30, 10))
+    rng = np.random.default_rng(people)
+    keypoints = rng.uniform(0, 50, (people, 17, 2)) + rng.uniform((80, 60), (500, 250), (people, 1, 2))
+    config = PoseflowPublishedConfig(orb_features=800)
+    seen = LastSeen(np.arange(people), np.ones(people, dtype=np.int64), person_boxes(keypoints, (640, 360)), keypoints)
+    moved = keypoints + np.array([30.0, 10])
+    boxes = person_boxes(moved, (640, 360))
+    found = []
+    for full in (False, True):
+        tracker = PublishedPoseFlow(config, load_skeleton("coco17"))
+        tracker._correspond(before, seen, boxes, keypoints)
+        if full:
+            monkeypatch.setattr("poseline.track.poseflow_published.match_orb", lambda a, b, ratio, **_: match_orb(a, b, ratio))
+        found.append(tracker._correspond(after, seen, boxes, moved))
+    few, every = found
+    assert 0 < len(few) < len(every)
+    np.testing.assert_array_equal(grade_pairs(seen, boxes, moved, few, config), grade_pairs(seen, boxes, moved, every, config))

@@ -176,6 +176,26 @@ class ExpectImageSizeMatches(ExpectColumnValuesToBeBetween):
     description: str = "images have the width and height that the annotations give (largest difference)"
 
 
+class ExpectSidesNotSwapped(ExpectColumnValuesToBeInSet):
+    """Annotations are of the upright image."""
+
+    column: str = "sides_swapped"
+    value_set: list[bool] = [False]  # noqa: RUF012 - a pydantic field
+    description: str = (
+        "width and height are not swapped against the annotations (EXIF orientation: images are read upright; annotate them upright, "
+        "or take the tag out of files that were annotated as stored)"
+    )
+
+
+class ExpectStoredUpright(ExpectColumnValuesToBeBetween):
+    """Images have no EXIF orientation that turns them."""
+
+    column: str = "orientation"
+    max_value: float = 1
+    severity: FailureSeverity = FailureSeverity.WARNING
+    description: str = "images are stored upright (EXIF orientation; the others are read upright, as most annotation tools show them)"
+
+
 class ExpectFramesConsecutive(ExpectColumnValuesToBeBetween):
     """Frames of a video follow each other without gap."""
 
@@ -263,6 +283,8 @@ def image_expectations() -> list[ColumnMapExpectation]:
         ExpectImageExists(),
         ExpectImageReadable(),
         ExpectImageSizeMatches(),
+        ExpectSidesNotSwapped(),
+        ExpectStoredUpright(),
         ExpectFramesConsecutive(),
         ExpectSplitsDisjoint(),
         ExpectDistinctImages(),

@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from poseline.datasets.annotations import Annotations, RawPeople, clean_keypoints
+from poseline.datasets.frame_order import count_steps
 from poseline.datasets.images import fingerprint_images, probe_images
 
 MIN_SAME_KEYPOINTS = 3
@@ -79,13 +80,17 @@ def image_table(
     counts = pd.Series(fingerprints, dtype="object").map(pd.Series(fingerprints, dtype="object").value_counts())
     table["same_images"] = np.where(is_video | (np.asarray(fingerprints) == ""), np.nan, counts.to_numpy(np.float64))
     if depth == "none":
-        return table.assign(image_exists=None, image_state=None, size_difference_px=np.nan)
+        return table.assign(image_exists=None, image_state=None, size_difference_px=np.nan, sides_swapped=None, orientation=np.nan)
     probes = probe_images(paths, depth=depth)
     table["image_exists"] = [probe.state != "missing" for probe in probes]
     table["image_state"] = [None if probe.state == "missing" or depth == "exists" else probe.state for probe in probes]
     found = np.asarray([(probe.width, probe.height) for probe in probes], dtype=np.float64).reshape(-1, 2)
     given = images[["width", "height"]].to_numpy(np.float64)
-    table["size_difference_px"] = _where((found > 0).all(axis=1), np.abs(found - given).max(axis=1))
+    read, square = (found > 0).all(axis=1), found[:, 0] == found[:, 1]
+    swapped = read & ~square & (found[:, ::-1] == given).all(axis=1)
+    table["size_difference_px"] = _where(read & ~swapped, np.abs(found - given).max(axis=1))
+    table["sides_swapped"] = [bool(own) if known else None for own, known in zip(swapped, read, strict=True)]
+    table["orientation"] = _where(read, np.asarray([probe.orientation for probe in probes], dtype=np.float64))
     return table
 
 
@@ -173,5 +178,10 @@ def _people_of_pose(
 
 
 def _frame_steps(images: pd.DataFrame) -> Float[np.ndarray, " N"]:
-    steps = images.groupby("video_id")["frame_index"].diff().to_numpy(np.float64)
-    return np.where(images["video_id"].to_numpy() != "", steps, np.nan)
+    """Steps from the frame before in the same video, in units of the video's usual step."""
+    steps = np.full(len(images), np.nan)
+    numbers = images["frame_index"].to_numpy(np.int64)
+    for video, rows in images.groupby("video_id").indices.items():
+        if video != "":
+            steps[rows[1:]] = np.diff(count_steps(numbers[rows].tolist()))
+    return steps

@@ -77,6 +77,7 @@ def track_predictions(
     predictions: Path, frames: Path | None, out: Path | None, skeleton: str, *, params: Path | None, overrides: list[str], as_json: bool
 ) -> None:
     """Track files outside the pipeline; nothing is logged."""
+    from poseline.datasets.sets import named_skeleton
     from poseline.track.build import reads_images
     from poseline.track.files import read_config, track_files
 
@@ -84,9 +85,15 @@ def track_predictions(
         raise ConfigError("track --predictions: needs --out DIR for the results.")
     started = time.perf_counter()
     config = read_config(params, overrides)
+    named_skeleton(skeleton, key="--skeleton")
     if frames is None and reads_images(config):
         print(f"track: no --frames, so {config.kind} goes by the poses alone", file=sys.stderr)
-    show(track_files(config, predictions, out, frames=frames, skeleton=skeleton), as_json=as_json, title="track", started=started)
+
+    def report(line: str) -> None:
+        print(f"track: {line}", file=sys.stderr)
+
+    counts = track_files(config, predictions, out, frames=frames, skeleton=skeleton, report=report)
+    show(counts, as_json=as_json, title="track", started=started)
 
 
 @track_app.command()

@@ -20,7 +20,7 @@ class Skeleton:
     """A named set of K keypoints.
 
     Attributes:
-        name: short identifier, e.g. ``coco17``.
+        name: short identifier, e.g. ``coco17``; a user's own file names itself, or is named by its path.
         keypoints: the K names, in file order.
         flip_pairs: (left, right) index pairs that a flip swaps.
         edges: index pairs drawn as limbs.
@@ -67,27 +67,35 @@ def list_skeletons() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-@lru_cache(maxsize=64)
 def load_skeleton(name: str) -> Skeleton:
     """The skeleton of that name, or read from a YAML file where ``name`` ends in ``.yaml``.
 
     Raises:
-        ValueError: unknown name, or a file that breaks the format (wrong counts, unknown keypoint in a pair).
+        ValueError: unknown name, no such file, or a file that breaks the format (wrong counts, unknown keypoint in a pair).
 
     >>> load_skeleton("coco17").num_keypoints
     17
     >>> load_skeleton("coco17").keypoints[9]
     'left_wrist'
     """
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise ValueError(f"{name}: no such skeleton file. Give a path to a YAML file or one of {list_skeletons()}.")
-        text = path.read_text(encoding="utf-8")
-    elif name in list_skeletons():
-        text = (resources.files("poseline.core") / "skeletons" / f"{name}.yaml").read_text(encoding="utf-8")
-    else:
+    if not name.endswith((".yaml", ".yml")):
+        return _load_own(name)
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(f"{name}: no such skeleton file. Give a path to a YAML file or one of {list_skeletons()}.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: cannot be read ({' '.join(str(error).split())}). Give a YAML file in UTF-8.") from None
+    return parse_skeleton(text, source=name)
+
+
+@lru_cache(maxsize=64)
+def _load_own(name: str) -> Skeleton:
+    """A skeleton that ships with the package."""
+    if name not in list_skeletons():
         raise ValueError(f"unknown skeleton '{name}'. Choose one of {list_skeletons()} or give a path to a YAML file.")
+    text = (resources.files("poseline.core") / "skeletons" / f"{name}.yaml").read_text(encoding="utf-8")
     return parse_skeleton(text, source=name)
 
 
@@ -95,34 +103,70 @@ def parse_skeleton(text: str, *, source: str) -> Skeleton:
     """A skeleton from YAML text; ``source`` names it in error messages.
 
     Raises:
-        ValueError: the text breaks the format.
+        ValueError: the text is no YAML or breaks the format.
     """
-    raw = yaml.safe_load(text)
-    if not isinstance(raw, dict) or not isinstance(raw.get("keypoints"), list):
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source}: not YAML ({' '.join(str(error).split())}). Fix the file.") from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("keypoints"), list) or not raw["keypoints"]:
         raise ValueError(f"{source}: expected a mapping with 'name' and a list 'keypoints'")
     names = tuple(str(keypoint) for keypoint in raw["keypoints"])
     if len(set(names)) != len(names):
         raise ValueError(f"{source}: keypoint names are not unique")
-    sigmas = tuple(float(sigma) for sigma in raw.get("sigmas", [0.05] * len(names)))
-    if len(sigmas) != len(names):
-        raise ValueError(f"{source}: {len(sigmas)} sigmas for {len(names)} keypoints")
-
-    def position(keypoint: str | int) -> int:
-        if isinstance(keypoint, int) and 0 <= keypoint < len(names):
-            return keypoint
-        if keypoint not in names:
-            raise ValueError(f"{source}: '{keypoint}' is not among its keypoints")
-        return names.index(str(keypoint))
-
     return Skeleton(
         name=str(raw.get("name", source)),
         keypoints=names,
-        flip_pairs=tuple((position(a), position(b)) for a, b in raw.get("flip_pairs", [])),
-        edges=tuple((position(a), position(b)) for a, b in raw.get("edges", [])),
-        sigmas=sigmas,
-        groups={key: tuple(position(k) for k in members) for key, members in raw.get("groups", {}).items()},
-        aliases={str(key): str(value) for key, value in raw.get("aliases", {}).items()},
+        flip_pairs=_pairs(raw, "flip_pairs", names, source),
+        edges=_pairs(raw, "edges", names, source),
+        sigmas=_sigmas(raw.get("sigmas"), len(names), source),
+        groups={
+            key: tuple(_position(k, names, source) for k in _list(members, f"groups.{key}", source))
+            for key, members in _mapping(raw, "groups", source).items()
+        },
+        aliases={key: str(value) for key, value in _mapping(raw, "aliases", source).items()},
     )
+
+
+def _sigmas(given: object, count: int, source: str) -> tuple[float, ...]:
+    values = [0.05] * count if given is None else _list(given, "sigmas", source)
+    if len(values) != count:
+        raise ValueError(f"{source}: {len(values)} sigmas for {count} keypoints")
+    odd = next((value for value in values if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf), None)
+    if odd is not None:
+        raise ValueError(f"{source}: sigmas: expected numbers above 0, got {odd!r}")
+    return tuple(float(value) for value in values if isinstance(value, int | float))
+
+
+def _pairs(raw: dict[str, object], key: str, names: tuple[str, ...], source: str) -> tuple[tuple[int, int], ...]:
+    """Pairs of keypoints, named or numbered."""
+    pairs = []
+    for pair in _list(raw.get(key) or [], key, source):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise ValueError(f"{source}: {key}: expected pairs of keypoints, got {pair!r}")
+        pairs.append((_position(pair[0], names, source), _position(pair[1], names, source)))
+    return tuple(pairs)
+
+
+def _position(keypoint: object, names: tuple[str, ...], source: str) -> int:
+    if isinstance(keypoint, int) and not isinstance(keypoint, bool) and 0 <= keypoint < len(names):
+        return keypoint
+    if str(keypoint) not in names:
+        raise ValueError(f"{source}: '{keypoint}' is not among its keypoints")
+    return names.index(str(keypoint))
+
+
+def _list(value: object, key: str, source: str) -> list[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"{source}: {key}: expected a list, got {value!r}")
+    return value
+
+
+def _mapping(raw: dict[str, object], key: str, source: str) -> dict[str, object]:
+    value = raw.get(key) or {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{source}: {key}: expected a mapping, got {value!r}")
+    return {str(name): item for name, item in value.items()}
 
 
 def map_keypoints(source: Skeleton, target: Skeleton) -> Int[np.ndarray, " K_target"]:

@@ -25,7 +25,7 @@ from poseline.config.dataset import PreprocessConfig
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix
 from poseline.datasets.images import read_image
-from poseline.errors import ArtifactError
+from poseline.errors import ArtifactError, DataError
 
 MATRIX_COLUMNS = tuple(f"crop_m{i}" for i in range(6))
 
@@ -53,6 +53,7 @@ def cut_crops(
 @dataclass(frozen=True)
 class _ImageJob:
     path: str
+    image_wh: tuple[int, int]
     bbox_xyxy: np.ndarray
     crop_wh: tuple[int, int]
     padding: float
@@ -61,7 +62,13 @@ class _ImageJob:
 
 def _encode_image(job: _ImageJob) -> tuple[list[bytes], np.ndarray]:
     cv2.setNumThreads(1)
-    crops, matrices = cut_crops(read_image(Path(job.path)), job.bbox_xyxy, job.crop_wh, job.padding)
+    image = read_image(Path(job.path))
+    if image.shape[0] != image.shape[1] and image.shape[:2] == job.image_wh:
+        raise DataError(
+            f"{job.path}: {image.shape[1]}x{image.shape[0]} upright, annotated as {job.image_wh[0]}x{job.image_wh[1]}: an EXIF orientation "
+            "that the annotations leave aside. Annotate the image upright, or take the tag out."
+        )
+    crops, matrices = cut_crops(image, job.bbox_xyxy, job.crop_wh, job.padding)
     options = [cv2.IMWRITE_JPEG_QUALITY, job.jpeg_quality]
     return [cv2.imencode(".jpg", crop[..., ::-1], options)[1].tobytes() for crop in crops], matrices
 
@@ -76,9 +83,11 @@ def write_crops(people: PoseTable, folder: Path, config: PreprocessConfig, *, cr
     positions: list[np.ndarray] = []
     jobs: list[_ImageJob] = []
     boxes = people.poses.bbox_xyxy
+    sizes = people.rows.reindex(columns=["image_width", "image_height"], fill_value=0).to_numpy(np.int64)
     for path, rows in people.rows.groupby("image_path", sort=False).indices.items():
         positions.append(np.asarray(rows))
-        jobs.append(_ImageJob(str(path), boxes[rows], crop_wh, config.padding, config.jpeg_quality))
+        image_wh = (int(sizes[rows[0], 0]), int(sizes[rows[0], 1]))
+        jobs.append(_ImageJob(str(path), image_wh, boxes[rows], crop_wh, config.padding, config.jpeg_quality))
     order = np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64)
     writer = _ShardWriter(folder, config.shard_crops)
     matrices: list[np.ndarray] = []

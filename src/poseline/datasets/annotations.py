@@ -27,7 +27,7 @@ PERSON_TYPES = {
     "num_keypoints": "int32",
     **dict.fromkeys(HEAD_COLUMNS, "float32"),
     "video_id": "str",
-    "frame_index": "int32",
+    "frame_index": "int64",
 }
 """The rows of a table of people: image_id and annotation_id are unique within (dataset, split); num_keypoints counts the labelled
 ones; head boxes are pixels, -1 where the data set has none; video_id is empty and frame_index 0 for stills."""
@@ -40,7 +40,7 @@ IMAGE_TYPES = {
     "width": "int32",
     "height": "int32",
     "video_id": "str",
-    "frame_index": "int32",
+    "frame_index": "int64",
 }
 
 

@@ -1,6 +1,6 @@
 """Person boxes to estimate poses in, one row a box.
 
-Columns: image_id int64, image_path str, video_id str, frame_index int32, boxes (ground_truth or detections), annotation_id int64
+Columns: image_id int64, image_path str, video_id str, frame_index int64, boxes (ground_truth or detections), annotation_id int64
 (-1 for a detection), bbox_x1..bbox_y2 float32 pixels, bbox_score float32.
 """
 

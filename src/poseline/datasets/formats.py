@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from poseline.config import FORMATS, DataConfig, DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations
 from poseline.datasets.sets import dataset_config, enabled_sets, named_skeleton, target_skeleton
+from poseline.errors import ArtifactError
 
 SPLITS: tuple[Split, ...] = ("train", "val")
 
@@ -42,7 +44,26 @@ def set_skeleton(config: DatasetConfig, *, name: str) -> Skeleton:
     Raises:
         ConfigError: its ``skeleton`` is unknown or broken.
     """
-    return named_skeleton(config.skeleton or load_format(config.format).SKELETON, key=f"data.sets.{name}.skeleton")
+    return named_skeleton(skeleton_name(config), key=f"data.sets.{name}.skeleton")
+
+
+def skeleton_name(config: DatasetConfig) -> str:
+    """Name or file of the keypoints of a data set's files."""
+    return config.skeleton or load_format(config.format).SKELETON
+
+
+def check_skeleton(data: DataConfig, name: str, recorded: str, *, path: Path, made_by: str) -> Skeleton:
+    """The keypoints of a data set's files, which a table of its poses names by their own name (a user's file may lie anywhere).
+
+    Raises:
+        ArtifactError: the table was made for others.
+    """
+    skeleton = set_skeleton(dataset_config(data, name), name=name)
+    if recorded != skeleton.name:
+        raise ArtifactError(
+            f"{path}: poses have skeleton '{recorded}', set '{name}' has '{skeleton.name}'. Run `poseline {made_by}` again."
+        )
+    return skeleton
 
 
 def read_split(data: DataConfig, name: str, split: Split) -> Annotations:

@@ -1,10 +1,12 @@
-"""Images on disk: decoding to RGB, sizes from the header alone, probes for validation, and folder listings."""
+"""Images on disk: decoding to upright RGB, sizes from the header alone, probes for validation, and folder listings.
+
+Pixels are upright everywhere: an EXIF orientation is applied by :func:`decode_image`, and sizes are those of the upright image.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from poseline.datasets.frame_order import natural_key
+from poseline.datasets.image_headers import JPEG, PNG, ImageHeader, parse_header
 from poseline.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -25,12 +29,10 @@ _PRINT_BYTES = 4096
 _CHUNK = 64
 
 Result = TypeVar("Result")
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """The image as RGB, in the orientation of its pixels: EXIF rotation is not applied, for annotations mean stored pixels.
+    """The image as RGB, upright: an EXIF orientation is applied, as annotation tools and OpenCV do.
 
     Raises:
         DataError: no such file, cannot be read, or no image that can be decoded.
@@ -39,7 +41,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def decode_image(data: bytes, *, name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """Encoded bytes as RGB; ``name`` stands in the error.
+    """Encoded bytes as upright RGB; ``name`` stands in the error.
 
     Raises:
         DataError: empty, or no image that can be decoded.
@@ -47,7 +49,7 @@ def decode_image(data: bytes, *, name: str) -> UInt8[np.ndarray, "H W 3"]:
     if not data:
         raise DataError(f"{name}: expected an image, got an empty file. Fetch it again.")
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is None:
@@ -56,19 +58,13 @@ def decode_image(data: bytes, *, name: str) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def read_image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the stored pixels, from the header of a JPEG or PNG, by decoding for other formats.
+    """Width and height of the upright image, from the header of a JPEG or PNG, by decoding for other formats.
 
     Raises:
         DataError: no such file, cannot be read, or no image.
     """
-    size = _header_size(_read_bytes(path, limit=_HEAD_BYTES))
-    if size is None:
-        data = _read_bytes(path)
-        size = _header_size(data)
-        if size is None:
-            height, width = decode_image(data, name=str(path)).shape[:2]
-            size = (width, height)
-    return size
+    header = _read_header(path)
+    return header.width, header.height
 
 
 @dataclass(frozen=True)
@@ -77,13 +73,15 @@ class ImageProbe:
 
     Attributes:
         state: missing; unreadable (no image, or no permission); truncated (its end is missing); or ok.
-        width: pixels; 0 where it was not read or is not known.
+        width: pixels of the upright image; 0 where it was not read or is not known.
         height: pixels; likewise.
+        orientation: EXIF's, of a JPEG or PNG: 1 for pixels that are stored upright, 2 to 8 for turned or mirrored ones.
     """
 
     state: Literal["missing", "unreadable", "truncated", "ok"]
     width: int = 0
     height: int = 0
+    orientation: int = 1
 
 
 def probe_image(path: Path, *, depth: Literal["exists", "header", "decode"] = "header") -> ImageProbe:
@@ -100,10 +98,10 @@ def probe_image(path: Path, *, depth: Literal["exists", "header", "decode"] = "h
         if depth == "decode":
             data = _read_bytes(path)
             height, width = decode_image(data, name=str(path)).shape[:2]
-            return ImageProbe("ok" if _has_end(data) else "truncated", width, height)
-        width, height = read_image_size(path)
+            return ImageProbe("ok" if _has_end(data) else "truncated", width, height, parse_header(data, data).orientation)
+        header = _read_header(path)
         whole = _has_end(_read_ends(path)) or _has_end(_read_bytes(path))
-        return ImageProbe("ok" if whole else "truncated", width, height)
+        return ImageProbe("ok" if whole else "truncated", header.width, header.height, header.orientation)
     except DataError:
         return ImageProbe("unreadable")
 
@@ -144,17 +142,17 @@ def _map_threads(function: Callable[[Path], Result], paths: Sequence[Path], *, t
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images directly in a folder, by name.
+    """The images directly in a folder, in natural order of their names.
 
     Raises:
         DataError: no such folder, or no image in it.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, got {'a file' if folder.exists() else 'nothing'}. Check the path.")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not paths:
         raise DataError(f"{folder}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none. Check the folder.")
-    return paths
+    return sorted(paths, key=lambda path: (natural_key(path.name), path.name))
 
 
 def _read_bytes(path: Path, *, limit: int = -1) -> bytes:
@@ -178,30 +176,29 @@ def _read_ends(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
 
 
-def _header_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in the header of a JPEG or PNG; None for other formats and where the bytes end before it."""
-    if data.startswith(_PNG) and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return int(width), int(height)
-    frame = _jpeg_frame(data) if data.startswith(_JPEG) else None
-    if frame is None or frame + 9 > len(data):
-        return None
-    height, width = struct.unpack(">HH", data[frame + 5 : frame + 9])
-    return (int(width), int(height)) if width and height else None
+def _read_header(path: Path) -> ImageHeader:
+    """The upright size and the orientation; from the file's ends where these will do.
+
+    Raises:
+        DataError: no such file, cannot be read, or no image.
+    """
+    head = _read_bytes(path, limit=_HEAD_BYTES)
+    header = parse_header(head, _read_tail(path) if head.startswith(PNG) and len(head) == _HEAD_BYTES else b"")
+    if header.width:
+        return header
+    data = _read_bytes(path)
+    header = parse_header(data, b"")
+    if header.width:
+        return header
+    height, width = decode_image(data, name=str(path)).shape[:2]
+    return ImageHeader(width, height)
 
 
-def _jpeg_frame(data: bytes) -> int | None:
-    """Offset of a JPEG's frame marker (SOFn), walking segment by segment: a thumbnail's own lies inside another segment."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker in _FRAME_MARKERS:
-            return position
-        if marker == 0xFF or 0xD0 <= marker <= 0xD9:
-            position += 1 if marker == 0xFF else 2
-            continue
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return None
+def _read_tail(path: Path) -> bytes:
+    """The last bytes of a PNG, where its EXIF chunk may stand."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _HEAD_BYTES))
+        return file.read()
 
 
 def _has_end(data: bytes) -> bool:
@@ -209,9 +206,9 @@ def _has_end(data: bytes) -> bool:
 
     The whole file is searched after its last thumbnail could end, since some cameras write data after the marker.
     """
-    if data.startswith(_PNG):
+    if data.startswith(PNG):
         return b"IEND" in data[-_TAIL_BYTES:]
-    if not data.startswith(_JPEG):
+    if not data.startswith(JPEG):
         return True
     scan = data.rfind(b"\xff\xda")
     return data.rfind(b"\xff\xd9") > max(scan, 0)

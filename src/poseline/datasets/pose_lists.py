@@ -1,63 +1,63 @@
 """Lists of poses in COCO's result form (AlphaPose's, MMPose's, our own) as the frames of videos.
 
-An entry is {image_id, keypoints, score, bbox or box}; keypoints are x, y, score triples. The frame's number is the entry's
-``frame_id`` (or ``frame_index``), else its ``image_id``: a whole number, or a name that holds one (``12.jpg``). Entries of several
-videos need ``video_id``. Frames that no entry names are not in the result: there was nobody, or nobody looked.
+An entry is {image_id, keypoints, score, bbox or box}; keypoints are x, y, score triples. ``image_id`` is a number or the image's name;
+``frame_id`` (or ``frame_index``) numbers the frame where it is given. Entries of several videos have a ``video_id``, image names in
+several folders, or image ids of PoseTrack's form. Frames that no entry names are not in the result: there was nobody, or nobody looked.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
+from poseline.datasets.frame_order import FrameOrder
 from poseline.datasets.json_files import Json, expect_list, expect_mapping, number, numbers, read_json
+from poseline.datasets.list_frames import ListedFrames, list_frames
 from poseline.errors import DataError
 
-Frames = dict[int, PoseSet]
-_NUMBER = re.compile(r"(\d+)\D*$")
+
+@dataclass(frozen=True, eq=False)
+class ListedVideo:
+    """The frames of one video that a list names, by rising number.
+
+    Attributes:
+        frames: frame number -> its poses.
+        names: frame number -> the image's base name or number, as the list has it.
+        folder: of the images in their names; empty where there is none.
+        order: how the frames were numbered.
+    """
+
+    frames: dict[int, PoseSet]
+    names: dict[int, str]
+    folder: str
+    order: FrameOrder
 
 
-def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, Frames]:
-    """Video -> frame number -> poses, frames rising whatever the order in the file; a file without ``video_id`` is one video.
+def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, ListedVideo]:
+    """Video -> its frames, whatever the order in the file; a list of one video is named after the file.
 
     Raises:
-        DataError: not that form, another number of keypoints than the skeleton's, an entry without a frame number, numbers that are
-            not finite.
+        DataError: not that form, another number of keypoints than the skeleton's, an entry without a frame, two images in one frame,
+            boxes without any keypoint, numbers that are not finite.
     """
-    found: dict[str, dict[int, list[dict[str, Json]]]] = {}
-    for position, value in enumerate(expect_list(read_json(path), where=str(path))):
-        where = f"{path}: entry {position}"
-        entry = expect_mapping(value, where=where)
-        video = entry.get("video_id", entry.get("vid_id", path.stem))
-        found.setdefault(str(video), {}).setdefault(frame_number(entry, where=where), []).append(entry)
-    if not found:
+    content = expect_list(read_json(path), where=str(path))
+    listed = [expect_mapping(value, where=f"{path}: entry {position}") for position, value in enumerate(content)]
+    if not listed:
         raise DataError(f"{path}: expected poses, got an empty list. Run the estimator again.")
-    return {
-        name: {index: _pose_set(frames[index], skeleton, where=f"{path}: frame {index}") for index in sorted(frames)}
-        for name, frames in sorted(found.items())
-    }
+    if all(isinstance(points := entry.get("keypoints") or [], list) and all(value == 0 for value in points) for entry in listed):
+        raise DataError(f"{path}: {len(listed)} boxes without any keypoints. Track boxes with --boxes FILE in place of --predictions.")
+    return {name: _read_video(frames, listed, skeleton, path) for name, frames in list_frames(listed, path).items()}
 
 
-def frame_number(entry: dict[str, Json], *, where: str) -> int:
-    """The frame of an entry.
-
-    >>> frame_number({"image_id": "clip/000012.jpg"}, where="x"), frame_number({"image_id": 9, "frame_id": 3}, where="x")
-    (12, 3)
-
-    Raises:
-        DataError: there is none.
-    """
-    value = next((entry[key] for key in ("frame_id", "frame_index", "image_id") if entry.get(key) is not None), None)
-    if isinstance(value, str):
-        inside = _NUMBER.search(Path(value).stem)
-        value = int(inside.group(1)) if inside else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value != int(value) or value < 0:
-        raise DataError(f"{where}: expected a frame number in 'frame_id' or 'image_id', got {value!r}. Number the frames from 0 on.")
-    return int(value)
+def _read_video(found: ListedFrames, listed: list[dict[str, Json]], skeleton: Skeleton, path: Path) -> ListedVideo:
+    """The frames of one video."""
+    grouped = {index: [listed[row] for row in rows] for index, rows in found.rows.items()}
+    frames = {index: _pose_set(entries, skeleton, where=f"{path}: frame {index}") for index, entries in grouped.items()}
+    return ListedVideo(frames, found.names, found.folder, found.order)
 
 
 def _pose_set(entries: list[dict[str, Json]], skeleton: Skeleton, *, where: str) -> PoseSet:

@@ -12,8 +12,9 @@ import pandas as pd
 from poseline.artifacts import PoseTable
 from poseline.core.geometry import warp_points
 from poseline.core.similarity import oks_pairs
-from poseline.core.skeletons import Skeleton, load_skeleton
+from poseline.core.skeletons import Skeleton
 from poseline.datasets.images import read_image
+from poseline.datasets.sets import named_skeleton
 from poseline.infer.draw import GROUND_TRUTH, PREDICTED, crop_to_box, draw_pose, image_uri
 
 TILE_WH = (264, 330)
@@ -96,7 +97,8 @@ def draw_gallery(
         count: images in all; each group gets a third, rounded up.
     """
     table, name = poses
-    cases = collect_cases(people, table, dataset=dataset, source=load_skeleton(skeleton), target=load_skeleton(name))
+    own, shown = named_skeleton(skeleton, key="data.skeleton"), named_skeleton(name, key="skeleton of the predictions")
+    cases = collect_cases(people, table, dataset=dataset, source=own, target=shown)
     return {group: [draw_case(cases, place) for place in places] for group, places in choose_cases(cases.oks, count).items()}
 
 

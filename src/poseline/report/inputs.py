@@ -13,10 +13,12 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from poseline.artifacts import Layout, PoseTable, read_json, read_poses, read_table
-from poseline.config import Params
+from poseline.config import DataConfig, Params
 from poseline.config.params import Yaml
+from poseline.datasets.formats import check_skeleton, skeleton_name
 from poseline.datasets.score import Score, read_score_file
 from poseline.datasets.scored_sets import SetScore, list_scores
+from poseline.datasets.sets import dataset_config
 from poseline.errors import ArtifactError
 
 Json = Mapping[str, Yaml]
@@ -77,8 +79,8 @@ def read_files(params: Params, layout: Layout) -> ReportFiles:
         left_out=tuple(name for name in (*known, *disabled) if name not in scores),
         people=people,
         per_person={name: read_person_scores(layout, name) for name in scores},
-        poses={name: read_predictions(layout, name) for name in datasets},
-        tracks={name: read_tracks(layout, name) for name in tracked},
+        poses={name: read_predictions(params.data, layout, name) for name in datasets},
+        tracks={name: read_tracks(params.data, layout, name) for name in tracked},
         followed={name: read_followed(layout, name) for name in tracked},
         plots={name: read_rows(layout.plots / f"{name}.json", made_by=f"score {known[name].dataset}") for name in scores},
         history=read_history(layout.model / "history.jsonl"),
@@ -95,16 +97,20 @@ def read_person_scores(layout: Layout, name: str) -> pd.DataFrame:
     return table
 
 
-def read_predictions(layout: Layout, dataset: str) -> tuple[PoseTable, str]:
-    """The predicted poses of a data set and their skeleton's name."""
-    table, header = read_poses(layout.predictions / dataset / "poses.parquet", kind="predictions", made_by=f"predict {dataset}")
-    return table, header.skeleton
+def read_predictions(data: DataConfig, layout: Layout, dataset: str) -> tuple[PoseTable, str]:
+    """The predicted poses of a data set and their skeleton's name or file."""
+    path, made_by = layout.predictions / dataset / "poses.parquet", f"predict {dataset}"
+    table, header = read_poses(path, kind="predictions", made_by=made_by)
+    check_skeleton(data, dataset, header.skeleton, path=path, made_by=made_by)
+    return table, skeleton_name(dataset_config(data, dataset))
 
 
-def read_tracks(layout: Layout, dataset: str) -> tuple[PoseTable, str]:
-    """The tracked poses and their skeleton's name."""
-    table, header = read_poses(layout.tracks / dataset / "tracks.parquet", kind="tracks", made_by=f"track {dataset}")
-    return table, header.skeleton
+def read_tracks(data: DataConfig, layout: Layout, dataset: str) -> tuple[PoseTable, str]:
+    """The tracked poses and their skeleton's name or file."""
+    path, made_by = layout.tracks / dataset / "tracks.parquet", f"track {dataset}"
+    table, header = read_poses(path, kind="tracks", made_by=made_by)
+    check_skeleton(data, dataset, header.skeleton, path=path, made_by=made_by)
+    return table, skeleton_name(dataset_config(data, dataset))
 
 
 def read_followed(layout: Layout, dataset: str) -> pd.DataFrame:

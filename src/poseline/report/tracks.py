@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import pandas as pd
 
 from poseline.artifacts import PoseTable
 from poseline.core.geometry import warp_points
-from poseline.core.skeletons import load_skeleton
+from poseline.datasets.frame_order import count_steps
 from poseline.datasets.images import read_image
+from poseline.datasets.sets import named_skeleton
 from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, image_uri, track_hex, track_style
 from poseline.report.gallery import Image
 
@@ -55,12 +56,20 @@ class Lane:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One video: its number of frames, a lane a person, and how many ids follow no person."""
+    """One video: its number of frames, a lane a person, and how many ids follow no person.
+
+    Frames in the lanes are counted in the video's usual step; ``numbers`` gives the frame number of each.
+    """
 
     video_id: str
     num_frames: int
     lanes: tuple[Lane, ...]
     stray_ids: int
+    numbers: dict[int, int] = field(default_factory=dict)
+
+    def number(self, position: int) -> int:
+        """The frame number at a position of the lanes."""
+        return self.numbers.get(position, position)
 
     @property
     def num_switches(self) -> int:
@@ -78,11 +87,14 @@ def draw_timelines(followed: pd.DataFrame, tracks: PoseTable) -> list[Timeline]:
     timelines = []
     for name, own in followed.groupby("video_id", sort=True):
         tracked = tracks.where(video_id=name)
+        shown = sorted({*own["frame_index"].tolist(), *tracked.rows["frame_index"].tolist()})
+        position = dict(zip(shown, count_steps(shown), strict=True))
+        own = own.assign(frame_index=own["frame_index"].map(position))
         persons = sorted(set(own["person"].tolist()))
         lanes = tuple(make_lane(person, own[own["person"] == person]) for person in persons)
-        last = max(int(own["frame_index"].max()), int(tracked.rows["frame_index"].max()) if len(tracked) else 0)
         stray = len(set(tracked.poses.track_ids.tolist()) - set(own["track_id"].tolist()))
-        timelines.append(Timeline(str(name), last + 1, lanes, stray))
+        numbers = {place: number for number, place in position.items()}
+        timelines.append(Timeline(str(name), max(numbers) + 1, lanes, stray, numbers))
     return timelines
 
 
@@ -154,7 +166,7 @@ class VideoFrames:
         return canvas
 
     def _draw_people(self, canvas: np.ndarray, matrix: np.ndarray, video_id: str, frame: int) -> None:
-        skeleton = load_skeleton(self.skeleton)
+        skeleton = named_skeleton(self.skeleton, key="skeleton of the tracks")
         poses = self.tracks.where(video_id=video_id, frame_index=frame).poses
         points, scores = poses.keypoints, poses.keypoint_scores
         corners = poses.bbox_xyxy.astype(np.float64).reshape(-1, 2, 2)
@@ -172,13 +184,14 @@ def draw_strip(frames: VideoFrames, timeline: Timeline, *, count: int = 6) -> li
     start = max(0, min(middle - count // 2, timeline.num_frames - count))
     images = []
     for frame in range(start, min(start + count, timeline.num_frames)):
-        if (timeline.video_id, frame) in frames.paths:
-            canvas = frames.draw(timeline.video_id, frame)
+        number = timeline.number(frame)
+        if (timeline.video_id, number) in frames.paths:
+            canvas = frames.draw(timeline.video_id, number)
             height, width = canvas.shape[:2]
-            seen = frames.tracks.where(video_id=timeline.video_id, frame_index=frame)
+            seen = frames.tracks.where(video_id=timeline.video_id, frame_index=number)
             ids = ", ".join(str(own) for own in sorted(seen.poses.track_ids.tolist())) or "none"
-            alt = f"Video {timeline.video_id}, frame {frame}: tracked ids {ids}"
-            images.append(Image(image_uri(canvas, quality=74), width, height, alt, f"frame {frame}"))
+            alt = f"Video {timeline.video_id}, frame {number}: tracked ids {ids}"
+            images.append(Image(image_uri(canvas, quality=74), width, height, alt, f"frame {number}"))
     return images
 
 
@@ -194,18 +207,20 @@ def draw_switches(
     frames: VideoFrames, people: PoseTable, timelines: list[Timeline], *, dataset: str, most: int | None = None
 ) -> list[Switch]:
     """The first ``most`` changes of id (all, where None), video by video."""
-    found = [(timeline.video_id, lane, switch) for timeline in timelines for lane in timeline.lanes for switch in lane.switches]
+    found = [(timeline, lane, switch) for timeline in timelines for lane in timeline.lanes for switch in lane.switches]
     own = people.where(dataset=dataset, split="val")
     switches = []
-    for video_id, lane, pair in found[:most]:
+    for timeline, lane, pair in found[:most]:
+        video_id = timeline.video_id
         person = int(lane.name.removeprefix("person "))
         chosen = own.select((own.rows["video_id"] == video_id).to_numpy() & (own.poses.track_ids == person))
         boxes = dict(zip(chosen.rows["frame_index"].tolist(), chosen.poses.bbox_xyxy, strict=True))
         images = []
         for frame in pair:
             followed = next(span.track_id for span in lane.spans if span.start <= frame <= span.stop)
-            canvas = frames.draw_around(video_id, frame, boxes[frame])
-            alt = f"{lane.name} of video {video_id} in frame {frame}, followed by id {followed}"
-            images.append(Image(image_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {frame}: id {followed}"))
+            number = timeline.number(frame)
+            canvas = frames.draw_around(video_id, number, boxes[number])
+            alt = f"{lane.name} of video {video_id} in frame {number}, followed by id {followed}"
+            images.append(Image(image_uri(canvas, quality=74), *SWITCH_WH, alt, f"frame {number}: id {followed}"))
         switches.append(Switch(f"Video {video_id}, {lane.name}", (images[0], images[1])))
     return switches

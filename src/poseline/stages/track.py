@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from poseline.artifacts import Layout, PoseTable, TableHeader, atomic_folder, read_json, read_poses, write_json, write_poses
 from poseline.config import Params, config_hash
-from poseline.core.skeletons import load_skeleton
+from poseline.datasets.formats import check_skeleton
+from poseline.datasets.frame_order import describe_videos
 from poseline.datasets.posetrack.files import write_sequence
 from poseline.datasets.sets import dataset_config, split_files
 from poseline.infer.video import write_video
@@ -24,12 +27,15 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
         with atomic_folder(layout.tracks / name) as folder:
             write_json(folder / "about.json", {"enabled": False})
         return {}
-    table, header = read_poses(layout.predictions / name / "poses.parquet", kind="predictions", made_by=f"predict {name}")
-    skeleton = load_skeleton(header.skeleton)
+    source = layout.predictions / name / "poses.parquet"
+    table, header = read_poses(source, kind="predictions", made_by=f"predict {name}")
+    skeleton = check_skeleton(params.data, name, header.skeleton, path=source, made_by=f"predict {name}")
     boxes = "ground_truth" if config.detections is None else "detections"
     poses = table.where(boxes=boxes)
     part, path = split_files(config, "val", name=name)
     videos = list_videos(path, part.images)
+    for line in describe_videos({video.sequence.name: video.frame_indices for video in videos}):
+        print(f"track: {name}: {line}", file=sys.stderr)
     tables: list[PoseTable] = []
     with atomic_folder(layout.tracks / name) as folder:
         for video in videos:

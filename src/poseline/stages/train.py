@@ -17,16 +17,19 @@ from poseline.models.device import resolve_device
 from poseline.train.checkpoint import fingerprint
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.loop import fit
-from poseline.train.sources import load_training_data
+from poseline.train.sources import check_people, load_training_data
+from poseline.train.trainer import start_model
 
 
 def run(params: Params, layout: Layout, device: str, record: StageRun) -> dict[str, float]:
     """Write data/model and reports/plots/history.json; the best validation AP and the epochs trained.
 
     Raises:
+        ConfigError: more processes than people to train on, or ``train.init_from`` is another network.
         BackendError: a training process died.
     """
     processes = count_processes(params.train, resolve_device(device))
+    check_people(load_training_data(layout.processed, params), processes * params.train.nodes)
     if processes > 1 or params.train.nodes > 1:
         run_under_torchrun(params, layout, device, processes, record)
     else:
@@ -56,6 +59,8 @@ def run_under_torchrun(params: Params, layout: Layout, device: str, processes: i
     Raises:
         BackendError: one of them failed.
     """
+    if params.train.init_from is not None:
+        start_model(params)  # what is wrong with it is said once, not by every process
     with tempfile.TemporaryDirectory() as folder:
         snapshot = Path(folder) / "params.yaml"
         write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from poseline.core.boxes import box_area
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import write_sequence
+from poseline.datasets.sets import named_skeleton
 from poseline.errors import ConfigError, DataError
 from poseline.infer.video import write_video
 from poseline.project import workspace_root
@@ -48,7 +49,13 @@ def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
 
 
 def track_files(
-    config: TrackConfig, predictions: Path, out: Path, *, frames: Path | None = None, skeleton: str = "coco17"
+    config: TrackConfig,
+    predictions: Path,
+    out: Path,
+    *,
+    frames: Path | None = None,
+    skeleton: str = "coco17",
+    report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, int]:
     """Counts after writing ``out/<video>.json`` in PoseTrack18 result format for every video of the predictions.
 
@@ -62,8 +69,10 @@ def track_files(
         out: folder of the results; videos go to ``out/videos`` where ``config.video`` asks for them.
         frames: folder of images (of the one video, or holding the videos' folders), or the one video's file.
         skeleton: of a list of poses; PoseTrack files name theirs.
+        report: receives a line a video: its frames and their step.
 
     Raises:
+        ConfigError: an unknown or broken skeleton.
         DataError: a file is missing or not in its format, frames are out of order, or a frame has no image.
         BackendError: mp4 cannot be written here.
     """
@@ -73,7 +82,8 @@ def track_files(
         raise DataError("track.video: no images to draw on. Give --frames DIR or --frames VIDEO.")
     counts = {"videos": 0, "frames": 0, "poses": 0, "tracks": 0, "left_out": 0}
     posetrack = load_skeleton("posetrack17")
-    for video in open_videos(predictions, frames, load_skeleton(skeleton)):
+    for video in open_videos(predictions, frames, named_skeleton(skeleton, key="--skeleton")):
+        report(video.describe())
         kept = [poses.select(np.flatnonzero(_usable(poses))) for poses in video.poses]
         indices = [frame.frame_index for frame in video.sequence.frames]
         images = None if video.open_images is None else video.open_images()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ import numpy as np
 
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
+from poseline.datasets.frame_order import FrameOrder, number_frames
 from poseline.datasets.images import list_images, read_image
 from poseline.datasets.json_files import read_json
-from poseline.datasets.pose_lists import Frames, read_pose_results
+from poseline.datasets.pose_lists import ListedVideo, read_pose_results
 from poseline.datasets.posetrack.annotations import frame_rows
 from poseline.datasets.posetrack.files import read_folder
 from poseline.datasets.posetrack.video import PoseTrackFrame, PoseTrackSequence
@@ -22,7 +22,6 @@ from poseline.errors import DataError
 from poseline.infer.draw import Image
 
 OpenImages = Callable[[], Iterator[Image]]
-_NUMBER = re.compile(r"(\d+)\D*$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +33,19 @@ class PoseVideo:
         poses: what is tracked, a set a frame.
         skeleton: of ``poses``.
         open_images: gives the frames' images from the first on, each time it is called; None without images.
+        counted: whether the frames' names number them; else they are in natural order.
     """
 
     sequence: PoseTrackSequence
     poses: list[PoseSet]
     skeleton: Skeleton
     open_images: OpenImages | None
+    counted: bool = True
+
+    def describe(self) -> str:
+        """How its frames were understood, on one line."""
+        order = FrameOrder(tuple(frame.frame_index for frame in self.sequence.frames), self.counted)
+        return f"{self.sequence.name}: {order.describe()}"
 
 
 def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> list[PoseVideo]:
@@ -52,6 +58,9 @@ def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> l
         found = read_pose_results(predictions, skeleton)
         return [_listed_video(name, poses, frames, skeleton, single=len(found) == 1) for name, poses in found.items()]
     sequences = read_folder(predictions, with_ids=False)
+    people = [frame.people for sequence in sequences.values() for frame in sequence.frames if len(frame.people)]
+    if people and not any((poses.visibility > 0).any() for poses in people):
+        raise DataError(f"{predictions}: boxes without any keypoints. Track boxes with --boxes FILE in place of --predictions.")
     images = _sequence_images(sequences, frames)
     posetrack = load_skeleton("posetrack17")
     return [
@@ -59,28 +68,58 @@ def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> l
     ]
 
 
-def _listed_video(name: str, found: Frames, frames: Path | None, skeleton: Skeleton, *, single: bool) -> PoseVideo:
+def _listed_video(name: str, listed: ListedVideo, frames: Path | None, skeleton: Skeleton, *, single: bool) -> PoseVideo:
     """A video of a list of poses: with images, every image is a frame; without, every frame named is one."""
     files: dict[int, Path] = {}
+    found, order = listed.frames, listed.order
     if frames is not None and frames.is_dir():
-        folder = frames / name if (frames / name).is_dir() or not single else frames
-        for path in list_images(folder):
-            number = _NUMBER.search(path.stem)
-            if number is None or int(number.group(1)) in files:
-                raise DataError(f"{path}: expected images numbered by frame, each number once. Rename them 000000.jpg, 000001.jpg, ...")
-            files[int(number.group(1))] = path
-        _check_images(sorted(set(found) - set(files)), folder, len(files))
+        folder = _image_folder(name, listed.folder, frames, single=single)
+        paths = list_images(folder)
+        order = number_frames([path.name for path in paths], where=str(folder))
+        files = dict(zip(order.numbers, paths, strict=True))
+        found = _poses_of_files(listed, files, folder, counted=order.counted)
     elif frames is not None and not single:
         raise DataError(f"{frames}: one video file for several videos. Give a folder that holds a folder of images for each.")
     indices = sorted(files) or sorted(found)
     empty = PoseSet.empty(skeleton.num_keypoints)
     nobody = PoseSet.empty(load_skeleton("posetrack17").num_keypoints)
+    bases = {index: files[index].name if files else _file_name(listed.names[index], index) for index in indices}
     sequence = PoseTrackSequence(name, tuple(
-        PoseTrackFrame(index, f"{name}/{files[index].name if files else f'{index:06d}.jpg'}", index, True, (), nobody, np.zeros((0, 4)))
-        for index in indices
+        PoseTrackFrame(index, f"{name}/{bases[index]}", index, True, (), nobody, np.zeros((0, 4))) for index in indices
     ))  # fmt: skip
     images = _video_images(frames, indices) if frames is not None and not files else _file_images([files[i] for i in sorted(files)])
-    return PoseVideo(sequence, [found.get(index, empty) for index in indices], skeleton, images if frames is not None else None)
+    poses = [found.get(index, empty) for index in indices]
+    return PoseVideo(sequence, poses, skeleton, images if frames is not None else None, counted=order.counted)
+
+
+def _image_folder(name: str, folder: str, frames: Path, *, single: bool) -> Path:
+    """The folder of a video's images: the longest tail of the folder in their names that is there, or the folder of its name."""
+    parts = folder.split("/") if folder else []
+    tails = ["/".join(parts[place:]) for place in range(len(parts))]
+    inside = next((frames / tail for tail in (*tails, name) if (frames / tail).is_dir()), None)
+    return inside or (frames if single else frames / name)
+
+
+def _poses_of_files(listed: ListedVideo, files: dict[int, Path], folder: Path, *, counted: bool) -> dict[int, PoseSet]:
+    """The poses by the numbers of the image files: an image belongs to the frame of its name, else to the frame of its number.
+
+    Raises:
+        DataError: a frame without its image.
+    """
+    by_name = {name: number for number, path in files.items() for name in (path.stem, path.name)}
+    numbers = {number: by_name.get(name) for number, name in listed.names.items()}
+    if None in numbers.values() and counted and listed.order.counted:
+        numbers = {number: number if number in files else None for number in listed.names}
+    missing = sorted(number for number, own in numbers.items() if own is None)
+    if missing and not counted:
+        raise DataError(f"{folder}: expected images numbered by frame or named as in the list. Rename them 000000.jpg, 000001.jpg, ...")
+    _check_images(missing, folder, len(files))
+    return {own: listed.frames[number] for number, own in numbers.items() if own is not None}
+
+
+def _file_name(name: str, index: int) -> str:
+    """The image's name in the results: as the list has it, or six digits where that is a number."""
+    return f"{index:06d}.jpg" if name.isdecimal() else name
 
 
 def _sequence_images(sequences: dict[str, PoseTrackSequence], frames: Path | None) -> dict[str, OpenImages | None]:

@@ -73,10 +73,10 @@ class PublishedPoseFlow(Tracker[PoseflowPublishedConfig]):
         """All poses, in input order, with track ids."""
         keypoints = placed_keypoints(poses)
         boxes = person_boxes(keypoints, None if image is None else (image.shape[1], image.shape[0]))
-        correspondences = self._correspond(image)
         age = self._seen.age + step
         recent = np.flatnonzero(age <= self._config.link_frames)
         seen = LastSeen(self._seen.ids, age, self._seen.boxes, self._seen.keypoints).select(recent)
+        correspondences = self._correspond(image, seen, boxes, keypoints)
         ids = np.full(len(poses), -1, dtype=np.int64)
         grade = grade_pairs(seen, boxes, keypoints, correspondences, self._config)
         rows, columns = match(-grade, 0.0)  # all pairs take part; the threshold comes after, as in the public code
@@ -93,16 +93,27 @@ class PublishedPoseFlow(Tracker[PoseflowPublishedConfig]):
         )
         return poses.with_track_ids(ids)
 
-    def _correspond(self, image: np.ndarray | None) -> Int[np.ndarray, "C 4"] | None:
-        """Whole-pixel correspondences from the previous frame, None where every pixel is taken to stand still."""
+    def _correspond(
+        self, image: np.ndarray | None, seen: LastSeen, boxes: Int[np.ndarray, "N 4"], keypoints: Float[np.ndarray, "N K 2"]
+    ) -> Int[np.ndarray, "C 4"] | None:
+        """Whole-pixel correspondences from the previous frame, None where every pixel is taken to stand still.
+
+        Those that neither start in a box or window of a track nor end in one of a pose change no grade, and are not sought.
+        """
         if self._config.correspondence == "none" or image is None:
             self._features = NO_FEATURES
             return None
         previous, self._features = self._features, detect_orb(image, self._config.orb_features)
         if len(previous) * len(self._features) < MIN_FEATURE_PRODUCT:
             return None
-        found = match_orb(previous, self._features, self._config.orb_ratio).astype(np.int64)
-        return found if len(found) else None
+        parts = (
+            _near(previous, seen.boxes, seen.keypoints, self._config.window_px),
+            _near(self._features, boxes, keypoints, self._config.window_px),
+        )
+        found = match_orb(previous, self._features, self._config.orb_ratio, parts=parts)
+        if not len(found):  # none at all is another case than none near people
+            found = match_orb(previous, self._features, self._config.orb_ratio)
+        return found.astype(np.int64) if len(found) else None
 
     def state(self) -> State:
         """Last sightings, counters and the last frame's features."""
@@ -166,6 +177,18 @@ def grade_pairs(
     return np.asarray((np.stack([shared_box, box_overlap, shared_windows, window_overlap], axis=-1) * weights).sum(axis=-1))
 
 
+def _near(
+    features: OrbFeatures, boxes: Int[np.ndarray, "N 4"], keypoints: Float[np.ndarray, "N K 2"], half_px: int
+) -> Bool[np.ndarray, " F"]:
+    """Which features lie, by their whole pixels, in a person's box or in the window around a joint."""
+    points = features.points.astype(np.int64)
+    regions = np.concatenate([boxes.astype(np.float64), joint_windows(keypoints, half_px).reshape(-1, 4)])
+    near = np.zeros(len(points), dtype=bool)
+    for region in regions:
+        near |= contains(region[None, None], points)[0, 0]
+    return near
+
+
 def joint_windows(keypoints: Float[np.ndarray, "N K 2"], half_px: int) -> Float[np.ndarray, "N K 4"]:
     """Square windows around each joint, corners in pixels."""
     return np.concatenate([keypoints - half_px, keypoints + half_px], axis=-1)
@@ -181,8 +204,9 @@ def pixel_iou(a: Float[np.ndarray, "... 4"], b: Float[np.ndarray, "... 4"]) -> n
 
 def contains(boxes: Real[np.ndarray, "N K 4"], points: Real[np.ndarray, "C 2"]) -> Bool[np.ndarray, "K N C"]:
     """Which points each box holds, its border included; the boxes' second axis first."""
-    corners = np.swapaxes(boxes, 0, 1)[:, :, None]
-    return np.asarray(((points >= corners[..., :2]) & (points <= corners[..., 2:])).all(axis=-1))
+    x, y = np.ascontiguousarray(points.T, dtype=np.float64)
+    x1, y1, x2, y2 = (np.swapaxes(boxes, 0, 1)[..., place, None] for place in range(4))
+    return np.asarray((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2))
 
 
 def set_iou(a: Bool[np.ndarray, "K T C"], b: Bool[np.ndarray, "K N C"]) -> Float[np.ndarray, "T N K"]:

@@ -68,7 +68,7 @@ def tabulate_tracks(video: Video, tracked: Sequence[PoseSet], *, num_keypoints: 
     counts = [len(poses) for poses in tracked]
     rows = {
         "video_id": [video.sequence.name] * sum(counts),
-        "frame_index": np.repeat(np.asarray(video.frame_indices, dtype=np.int32), counts),
+        "frame_index": np.repeat(np.asarray(video.frame_indices, dtype=np.int64), counts),
         "image_id": np.repeat(np.asarray(video.image_ids, dtype=np.int64), counts),
     }
     return PoseTable(pd.DataFrame(rows), PoseSet.concat([*tracked, PoseSet.empty(num_keypoints)]))

@@ -15,9 +15,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from poseline.artifacts import atomic_folder, write_text
+from poseline.codecs.base import Outputs
 from poseline.config import ModelConfig, Params, TrainConfig, dump_section
 from poseline.crops.augment import CropSample
 from poseline.crops.batches import EpochSampler, PoseBatch, train_loader
+from poseline.errors import ConfigError
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel, save_model
 from poseline.train.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -117,7 +119,7 @@ def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: T
     images = normalise_images(batch.images.to(device, non_blocking=True), model.normalise)
     targets = trainer.codec.encode(batch.keypoints.to(device), batch.weights.to(device))
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.amp and device.type == "cuda"):
-        outputs = trainer.network(images)
+        outputs = run_network(trainer, images)
         loss = trainer.loss(outputs, targets)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss.item()}. Lower train.learning_rate or set train.clip_norm.")
@@ -125,6 +127,25 @@ def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: T
     with torch.no_grad():
         acc = trainer.codec.accuracy(outputs, targets)
     return loss.item(), float(acc)
+
+
+def run_network(trainer: Trainer, images: torch.Tensor) -> Outputs:
+    """The network's outputs for a batch.
+
+    Raises:
+        ConfigError: one image whose last feature map is one cell: batch norm has nothing to take a variance of.
+    """
+    try:
+        outputs: Outputs = trainer.network(images)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        width, height = images.shape[3], images.shape[2]
+        raise ConfigError(
+            f"a batch of one image of {width}x{height} has a single value a channel in a batch norm. Raise train.batch_size or "
+            "model.input_wh, give more people, or lower train.processes."
+        ) from None
+    return outputs
 
 
 def update_weights(trainer: Trainer, loss: torch.Tensor, clip_norm: float | None) -> None:

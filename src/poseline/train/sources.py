@@ -9,11 +9,10 @@ import numpy as np
 
 from poseline.artifacts import PoseTable, file_hash, read_poses
 from poseline.config import AugmentConfig, Params
-from poseline.core.skeletons import load_skeleton
 from poseline.crops.batches import CropDataset, PoseDataset, PublishedDataset
 from poseline.crops.shards import stored_crop_wh
-from poseline.datasets.sets import training_sets
-from poseline.errors import ArtifactError, DataError
+from poseline.datasets.sets import target_skeleton, training_sets
+from poseline.errors import ArtifactError, ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class TrainingData:
         if params.augment.kind == "published":
             return PublishedDataset(
                 self.train,
-                load_skeleton(params.data.skeleton),
+                target_skeleton(params.data),
                 input_wh=params.model.input_wh,
                 padding=params.model.padding,
                 seed=params.seed,
@@ -53,7 +52,7 @@ class TrainingData:
         return CropDataset(
             self.folder,
             rows,
-            load_skeleton(params.data.skeleton),
+            target_skeleton(params.data),
             input_wh=params.model.input_wh,
             extent=params.model.padding / params.preprocess.padding,
             seed=params.seed,
@@ -90,6 +89,18 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")
     return TrainingData(folder, train, val, file_hash(path))
+
+
+def check_people(data: TrainingData, processes: int) -> None:
+    """Nothing, where every process has a person to train on.
+
+    Raises:
+        ConfigError: there are more processes than people.
+    """
+    count = len(data.train)
+    if count < processes:
+        people = "1 training person" if count == 1 else f"{count} training people"
+        raise ConfigError(f"{people} for {processes} processes; lower train.processes.")
 
 
 def pick_validation(people: PoseTable, limit: int) -> PoseTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 import torch
@@ -10,10 +11,10 @@ from torch import Tensor, nn
 from poseline.codecs.base import Codec
 from poseline.codecs.build import build_codec
 from poseline.config import Params
-from poseline.core.skeletons import load_skeleton
+from poseline.datasets.sets import target_skeleton
+from poseline.models.initial_weights import take_weights
 from poseline.models.losses import build_loss
-from poseline.models.pose_model import build_model
-from poseline.models.saved import load_model
+from poseline.models.pose_model import PoseModel, build_model
 from poseline.train.checkpoint import Progress, States
 from poseline.train.distributed import Rank, wrap_model
 from poseline.train.optim import AveragedWeights, build_optimizer
@@ -70,13 +71,24 @@ class Trainer:
         return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
+def start_model(params: Params) -> tuple[PoseModel, str]:
+    """The network at epoch 0, and a line about how the model of ``train.init_from`` differs from it.
+
+    Raises:
+        ConfigError: parts that do not go together, or weights of another network.
+        ArtifactError: ``train.init_from`` holds no readable model.
+    """
+    skeleton = target_skeleton(params.data)
+    model, folder = build_model(params.model, params.codec, skeleton.num_keypoints), params.train.init_from
+    return model, "" if folder is None else take_weights(model, folder, model=params.model, codec=params.codec, skeleton=skeleton)
+
+
 def build_trainer(params: Params, rank: Rank) -> Trainer:
     """The trainer at epoch 0, with fresh weights or those of ``train.init_from``."""
-    skeleton = load_skeleton(params.data.skeleton)
-    model = build_model(params.model, params.codec, skeleton.num_keypoints)
-    if params.train.init_from is not None:
-        source, _ = load_model(params.train.init_from)
-        model.load_state_dict(source.state_dict())
+    skeleton = target_skeleton(params.data)
+    model, line = start_model(params)
+    if line and rank.is_first:
+        print(line, file=sys.stderr, flush=True)
     model.to(rank.device)
     if params.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -10,10 +10,10 @@ from poseline.codecs.base import Codec
 from poseline.config import Params
 from poseline.core.geometry import invert_matrix, warp_points
 from poseline.core.similarity import oks_pairs
-from poseline.core.skeletons import load_skeleton
 from poseline.crops.augment import centred_matrix
 from poseline.crops.batches import iterate_batches
 from poseline.crops.shards import crop_matrices, stored_crop_wh
+from poseline.datasets.sets import target_skeleton
 from poseline.metrics.average_precision import interpolate_at_recall_points
 from poseline.metrics.keypoint_types import OKS_THRESHOLDS
 from poseline.models.normalise import normalise_images
@@ -26,7 +26,7 @@ class Validator:
 
     def __init__(self, data: TrainingData, params: Params, codec: Codec, device: torch.device) -> None:
         self.params, self.codec, self.device = params, codec, device
-        self.skeleton = load_skeleton(params.data.skeleton)
+        self.skeleton = target_skeleton(params.data)
         self.dataset = data.val_dataset(params)
         self.people = data.val.poses
         stored_wh = stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess)

@@ -112,9 +112,11 @@ def write_sequence(path: Path, sequence: PoseTrackSequence) -> None:
     """
     path = Path(path)
     images, annotations = [], []
-    for frame in sequence.frames:
+    # Official ids of annotations are image id x 100 + position; ids of nanoseconds would leave int64.
+    plain = all(0 <= frame.image_id < 2**53 // 100 for frame in sequence.frames)
+    for position, frame in enumerate(sequence.frames):
         images.append(_image_entry(frame, sequence))
-        annotations += _annotation_entries(frame, path)
+        annotations += _annotation_entries(frame, path, 100 * (frame.image_id if plain else position))
     category = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(SLOTS), "skeleton": []}
     text = json.dumps({"images": images, "annotations": annotations, "categories": [category]}, allow_nan=False)
     write_text(path, text)
@@ -152,7 +154,7 @@ def _image_entry(frame: PoseTrackFrame, sequence: PoseTrackSequence) -> dict[str
     return entry
 
 
-def _annotation_entries(frame: PoseTrackFrame, path: Path) -> list[dict[str, object]]:
+def _annotation_entries(frame: PoseTrackFrame, path: Path, first_id: int) -> list[dict[str, object]]:
     people = frame.people
     where = f"{path}: frame {frame.frame_index}"
     if not (np.isfinite(frame.exact_keypoints).all() and np.isfinite(frame.exact_scores).all() and np.isfinite(people.bbox_xyxy).all()):
@@ -167,7 +169,7 @@ def _annotation_entries(frame: PoseTrackFrame, path: Path) -> list[dict[str, obj
     for i in range(len(people)):
         x1, y1, x2, y2 = people.bbox_xyxy[i].astype(np.float64).tolist()
         entry: dict[str, object] = {
-            "id": frame.image_id * 100 + i,
+            "id": first_id + i,
             "image_id": frame.image_id,
             "category_id": 1,
             "track_id": int(people.track_ids[i]),

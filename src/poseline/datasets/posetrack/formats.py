@@ -5,7 +5,6 @@ Keypoints are placed by the names in the file's category (2017: by their ids), n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from jaxtyping import Bool, Float, Int
 from poseline.core.boxes import xywh_to_xyxy
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
+from poseline.datasets.posetrack.split import split_videos
 from poseline.datasets.posetrack.video import JOINTS, MISSING_SCORE, SLOTS, PoseTrackForm, PoseTrackFrame, PoseTrackSequence
 from poseline.errors import DataError
 
 _Json: TypeAlias = Mapping[str, object]
 _Wrapped: TypeAlias = list[float] | float | None
-_FRAME_NUMBER = re.compile(r"(?:^|[/\\])(\d+)[^/\\]*$")
 
 
 class _Image(TypedDict, total=False):
@@ -90,7 +89,7 @@ class _People:
 
 
 def _make_frame(
-    people: _People, *, where: str, image_id: int, file_name: str, position: int, is_labeled: bool, regions: tuple[np.ndarray, ...]
+    people: _People, *, where: str, image_id: int, file_name: str, frame_index: int, is_labeled: bool, regions: tuple[np.ndarray, ...]
 ) -> PoseTrackFrame:
     annotated, scores = people.annotated, people.scores
     if not (np.isfinite(people.points).all() and np.isfinite(scores).all()):
@@ -110,9 +109,8 @@ def _make_frame(
         pose_scores=np.where(np.isnan(people.pose_scores), means, people.pose_scores),
         visibility=np.where(annotated, np.where(people.points[..., 2] > 0, 2, 1), 0), track_ids=people.track_ids,
     )
-    number = _FRAME_NUMBER.search(file_name)
     return PoseTrackFrame(
-        image_id=image_id, file_name=file_name, frame_index=int(number.group(1)) if number else position, is_labeled=is_labeled,
+        image_id=image_id, file_name=file_name, frame_index=frame_index, is_labeled=is_labeled,
         ignore_regions=regions, people=poses, head_xyxy=np.nan_to_num(people.head_xyxy, nan=-1.0), exact_keypoints=keypoints,
         exact_scores=scores,
     )
@@ -145,17 +143,21 @@ def parse_2018(content: _Json, path: Path) -> list[PoseTrackSequence]:
             raise DataError(f"{path}: annotation of image {annotation['image_id']}, which 'images' lacks. Remove it or add the image.")
         rows_of[annotation["image_id"]].append(row)
     people = _people_2018(annotations, _slot_order(content, path), path)
-    videos: dict[str, list[PoseTrackFrame]] = {}
-    for image in images:
-        where = f"{path}: image {image['id']}"
-        frames = videos.setdefault(_folder_name(image["file_name"]), [])
-        frames.append(_make_frame(
-            people.select(rows_of[image["id"]]), where=where, image_id=int(image["id"]), file_name=image["file_name"],
-            position=len(frames), is_labeled=bool(image.get("is_labeled", True)),
-            regions=_regions(image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or [], where),
-        ))
     form: PoseTrackForm = "2021" if any("person_id" in annotation for annotation in annotations) else "2018"
-    return [PoseTrackSequence(name=name, frames=tuple(frames), form=form) for name, frames in videos.items()]
+    listed = cast("list[_Json]", content["images"])
+    marks, frame_ids = [image.get("vid_id", image.get("video_id")) for image in listed], [image.get("frame_id") for image in listed]
+    videos = []
+    for video in split_videos([image["file_name"] for image in images], marks, frame_ids, path):
+        frames = []
+        for row, number in video.rows:
+            image, where = images[row], f"{path}: image {images[row]['id']}"
+            frames.append(_make_frame(
+                people.select(rows_of[image["id"]]), where=where, image_id=int(image["id"]), file_name=image["file_name"],
+                frame_index=number, is_labeled=bool(image.get("is_labeled", True)),
+                regions=_regions(image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or [], where),
+            ))
+        videos.append(PoseTrackSequence(name=video.name, frames=tuple(frames), form=form))
+    return videos
 
 
 def _slot_order(content: _Json, path: Path) -> list[int]:
@@ -219,20 +221,29 @@ def parse_2017(content: _Json, path: Path) -> list[PoseTrackSequence]:
     Raises:
         DataError: against the form.
     """
-    videos: dict[str, list[PoseTrackFrame]] = {}
-    for entry in cast("list[_Entry]", content["annolist"]):
-        image = entry["image"][0]
-        where = f"{path}: frame {image['name']}"
-        frames = videos.setdefault(_folder_name(image["name"]), [])
-        polygons = [region["point"] for region in entry.get("ignore_regions") or []]
-        xs = [[_first(point["x"]) for point in polygon] for polygon in polygons]
-        ys = [[_first(point["y"]) for point in polygon] for polygon in polygons]
-        frames.append(_make_frame(
-            _people_2017(entry["annorect"] or [], where), where=where, image_id=int(_first(entry.get("imgnum"), len(frames) + 1)),
-            file_name=image["name"], position=len(frames),
-            is_labeled=bool(_first(entry.get("is_labeled"), bool(entry["annorect"]))), regions=_regions(xs, ys, where),
-        ))
-    return [PoseTrackSequence(name=name, frames=tuple(frames), form="2017") for name, frames in videos.items()]
+    entries = cast("list[_Entry]", content["annolist"])
+    names, none = [entry["image"][0]["name"] for entry in entries], [None] * len(entries)
+    videos = []
+    for video in split_videos(names, none, none, path):
+        frames: list[PoseTrackFrame] = []
+        for row, number in video.rows:
+            frames.append(_frame_2017(entries[row], number, len(frames) + 1, path))
+        videos.append(PoseTrackSequence(name=video.name, frames=tuple(frames), form="2017"))
+    return videos
+
+
+def _frame_2017(entry: _Entry, frame_index: int, image_id: int, path: Path) -> PoseTrackFrame:
+    """One entry of an annolist; ``image_id`` where it has no 'imgnum'."""
+    name = entry["image"][0]["name"]
+    where = f"{path}: frame {name}"
+    polygons = [region["point"] for region in entry.get("ignore_regions") or []]
+    xs = [[_first(point["x"]) for point in polygon] for polygon in polygons]
+    ys = [[_first(point["y"]) for point in polygon] for polygon in polygons]
+    return _make_frame(
+        _people_2017(entry["annorect"] or [], where), where=where, image_id=int(_first(entry.get("imgnum"), image_id)),
+        file_name=name, frame_index=frame_index,
+        is_labeled=bool(_first(entry.get("is_labeled"), bool(entry["annorect"]))), regions=_regions(xs, ys, where),
+    )
 
 
 def _people_2017(rects: Sequence[_Rect], where: str) -> _People:
@@ -276,11 +287,6 @@ def _first(value: _Wrapped, default: float | None = None) -> float:
     if not isinstance(number, int | float):
         raise TypeError(f"expected a number, got {value!r}")
     return number
-
-
-def _folder_name(file_name: str) -> str:
-    """Name of the folder that holds an image: the video's."""
-    return file_name.rpartition("/")[0].rpartition("/")[2]
 
 
 def _track_id(value: object, where: str) -> int:

@@ -60,6 +60,6 @@ def list_followed(ground_truth: Sequences, predicted: Sequences, people: Trackin
     ]
     rows += [(names[video], numbers[names[video]][frame], person, -1, 0.0, None) for video, frame, person in people.tracks.missed]
     table = pd.DataFrame(rows, columns=["video_id", "frame_index", "person", "track_id", "oks", "previous_id"])
-    kinds = {"frame_index": "int32", "person": "int64", "track_id": "int64", "oks": "float32", "previous_id": "int64"}
+    kinds = {"frame_index": "int64", "person": "int64", "track_id": "int64", "oks": "float32", "previous_id": "int64"}
     table = table.fillna({"previous_id": -1}).astype(kinds)
     return table.sort_values(["video_id", "frame_index", "person"], ignore_index=True)

@@ -30,7 +30,7 @@ class PoseTrackFrame:
     Attributes:
         image_id: the file's id.
         file_name: image path as the file gives it.
-        frame_index: number in the image's name, or the position where the name has none.
+        frame_index: the frame's number (see :mod:`poseline.datasets.frame_order`).
         is_labeled: whether the truth says anything about this frame.
         ignore_regions: polygons [P, 2] in pixels, in which nothing is scored.
         people: poses of skeleton posetrack17; visibility 0 = not annotated.
