@@ -63,7 +63,8 @@ class CocoFormProtocol(EvaluationProtocol[GroundTruth, Predictions]):
         poses = table.poses
         triples = np.concatenate([poses.keypoints, poses.keypoint_scores[..., None]], axis=2).astype(np.float64).reshape(len(poses), -1)
         columns = zip(table.rows["image_id"].tolist(), triples.tolist(), poses.pose_scores.tolist(), strict=True)
-        entries = [{"image_id": image, "category_id": 1, "keypoints": row, "score": score} for image, row, score in columns]
+        category = 1 if ground_truth.category_id is None else ground_truth.category_id
+        entries = [{"image_id": image, "category_id": category, "keypoints": row, "score": score} for image, row, score in columns]
         write_text(path, json.dumps(entries))
 
     def rate_boxes(

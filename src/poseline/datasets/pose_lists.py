@@ -14,7 +14,16 @@ import numpy as np
 
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.datasets.json_files import Json, expect_list, expect_mapping, number, numbers, read_json
+from poseline.datasets.categories import of_category
+from poseline.datasets.json_files import (
+    Json,
+    expect_list,
+    finite_matrix,
+    finite_numbers,
+    forward_slashes,
+    integer,
+    read_entries,
+)
 from poseline.errors import DataError
 
 Frames = dict[int, PoseSet]
@@ -26,16 +35,13 @@ def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, Frames]:
 
     Raises:
         DataError: not that form, another number of keypoints than the skeleton's, an entry without a frame number, numbers that are
-            not finite.
+            not finite, poses of several categories.
     """
     found: dict[str, dict[int, list[dict[str, Json]]]] = {}
-    for position, value in enumerate(expect_list(read_json(path), where=str(path))):
+    entries, positions = of_category(read_entries(path, expected="poses"), None, path=path, what="poses")
+    for position, entry in zip(positions, entries, strict=True):
         where = f"{path}: entry {position}"
-        entry = expect_mapping(value, where=where)
-        video = entry.get("video_id", entry.get("vid_id", path.stem))
-        found.setdefault(str(video), {}).setdefault(frame_number(entry, where=where), []).append(entry)
-    if not found:
-        raise DataError(f"{path}: expected poses, got an empty list. Run the estimator again.")
+        found.setdefault(_video_name(entry, path.stem, where=where), {}).setdefault(frame_number(entry, where=where), []).append(entry)
     return {
         name: {index: _pose_set(frames[index], skeleton, where=f"{path}: frame {index}") for index in sorted(frames)}
         for name, frames in sorted(found.items())
@@ -53,43 +59,59 @@ def frame_number(entry: dict[str, Json], *, where: str) -> int:
     """
     value = next((entry[key] for key in ("frame_id", "frame_index", "image_id") if entry.get(key) is not None), None)
     if isinstance(value, str):
-        inside = _NUMBER.search(Path(value).stem)
+        inside = _NUMBER.search(Path(forward_slashes(value)).stem)
         value = int(inside.group(1)) if inside else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value != int(value) or value < 0:
         raise DataError(f"{where}: expected a frame number in 'frame_id' or 'image_id', got {value!r}. Number the frames from 0 on.")
     return int(value)
 
 
+def _video_name(entry: dict[str, Json], default: str, *, where: str) -> str:
+    """The video of an entry: a name or a number."""
+    key = next((key for key in ("video_id", "vid_id") if entry.get(key) is not None), None)
+    if key is None:
+        return default
+    value = entry[key]
+    if isinstance(value, str) and value:
+        return forward_slashes(value)
+    return str(integer(entry, key, where=where))
+
+
 def _pose_set(entries: list[dict[str, Json]], skeleton: Skeleton, *, where: str) -> PoseSet:
     """The poses of one frame; keypoints at (0, 0) with score 0 are not annotated."""
     count = skeleton.num_keypoints
-    triples = np.zeros((len(entries), count, 3))
-    for row, entry in enumerate(entries):
-        values = expect_list(entry.get("keypoints") or [0] * (3 * count), where=f"{where}: person {row}: 'keypoints'")
-        if len(values) != 3 * count:
+    places = [f"{where}: person {row}" for row in range(len(entries))]
+    for entry, place in zip(entries, places, strict=True):
+        values = expect_list(entry.get("keypoints"), where=f"{place}: 'keypoints'")
+        if len(values) not in (0, 3 * count):
             raise DataError(
-                f"{where}: person {row} has {len(values) / 3:g} keypoints, skeleton '{skeleton.name}' has {count}. "
+                f"{place} has {len(values) / 3:g} keypoints, skeleton '{skeleton.name}' has {count}. "
                 "Name the file's skeleton with --skeleton."
             )
-        triples[row] = np.array([number(value) for value in values]).reshape(count, 3)
+    filled: list[dict[str, Json]] = [{"keypoints": entry["keypoints"] or [0] * (3 * count)} for entry in entries]
+    triples = finite_matrix(filled, "keypoints", 3 * count, where=places).reshape(len(entries), count, 3)
     annotated = np.any(triples != 0, axis=2)
-    boxes = np.stack([_box(entry, triples[row, annotated[row], :2], f"{where}: person {row}") for row, entry in enumerate(entries)])
+    boxes = np.stack([_box(entry, triples[row, annotated[row], :2], places[row]) for row, entry in enumerate(entries)])
     scores = np.clip(triples[..., 2], 0, None)
     means = scores.sum(axis=1) / np.maximum(annotated.sum(axis=1), 1)
-    given = np.array([number(entry.get("score")) for entry in entries])
-    if not (np.isfinite(triples).all() and np.isfinite(boxes).all()):
-        raise DataError(f"{where}: NaN or infinity among keypoints or boxes. Leave such a keypoint out (0, 0, 0).")
+    given = [_score(entry, place) for entry, place in zip(entries, places, strict=True)]
     return PoseSet(
-        keypoints=triples[..., :2], keypoint_scores=scores, bbox_xyxy=boxes, pose_scores=np.where(np.isnan(given), means, given),
+        keypoints=triples[..., :2], keypoint_scores=scores, bbox_xyxy=boxes,
+        pose_scores=np.array([mean if score is None else score for mean, score in zip(means, given, strict=True)]),
         visibility=np.where(annotated, 2, 0),
     )
 
 
+def _score(entry: dict[str, Json], where: str) -> float | None:
+    """The pose's score; None where the entry has none."""
+    return None if entry.get("score") is None else float(finite_numbers([entry], "score", where=[where])[0])
+
+
 def _box(entry: dict[str, Json], points: np.ndarray, where: str) -> np.ndarray:
     """Corners of the entry's box, or of its keypoints' extent grown by 15 % a side."""
-    value = entry.get("bbox", entry.get("box"))
-    if value is not None:
-        x, y, width, height = numbers(value, 4, where=f"{where}: 'bbox'")
+    key = next((key for key in ("bbox", "box") if entry.get(key) is not None), None)
+    if key is not None:
+        x, y, width, height = finite_matrix([{"bbox": entry[key]}], "bbox", 4, where=[where])[0]
         return np.array([x, y, x + width, y + height])
     if not len(points):
         return np.zeros(4)

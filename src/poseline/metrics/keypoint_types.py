@@ -31,6 +31,7 @@ class GroundTruth:
         is_crowd: bool [G].
         num_keypoints: int64 [G], as the file says; a person with 0 is ignored, ignored.
         crowd_index: float64 [I] or None: CrowdPose's fraction of other people's joints in the boxes.
+        category_id: of the people in their file; results of other categories are not theirs. None: not known.
     """
 
     image_ids: Int[np.ndarray, " I"]
@@ -43,6 +44,7 @@ class GroundTruth:
     is_crowd: Bool[np.ndarray, " G"]
     num_keypoints: Int[np.ndarray, " G"]
     crowd_index: Float[np.ndarray, " I"] | None = None
+    category_id: int | None = None
 
     def __len__(self) -> int:
         return len(self.image_index)
@@ -66,6 +68,7 @@ class GroundTruth:
         is_crowd: Bool[np.ndarray, " G"] | None = None,
         num_keypoints: Int[np.ndarray, " G"] | None = None,
         crowd_index: Float[np.ndarray, " I"] | None = None,
+        category_id: int | None = None,
     ) -> GroundTruth:
         """Ground truth from arrays in any order; ``image_ids`` names every image, also those without people.
 
@@ -93,6 +96,7 @@ class GroundTruth:
             is_crowd=(np.zeros(count, dtype=bool) if is_crowd is None else np.asarray(is_crowd, dtype=bool))[order],
             num_keypoints=labelled.astype(np.int64).reshape(count)[order],
             crowd_index=None if crowd_index is None else np.asarray(crowd_index, dtype=np.float64)[first],
+            category_id=category_id,
         )
 
 
