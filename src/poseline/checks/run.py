@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from poseline.checks.findings import MAX_IDS, CheckResult, Findings, Page, Sample
+from poseline.checks.drawings import draw_readings
+from poseline.checks.readings import read_whole
 from poseline.checks.tables import image_fingerprints, image_table, people_table, split_table
 from poseline.config import ValidateConfig
 from poseline.datasets.annotations import Annotations
@@ -53,12 +55,16 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
         from poseline.checks.expectations import image_expectations, people_expectations, split_expectations
 
         fingerprints = [image_fingerprints(split, depth=config.check_images) for split in annotations]
+        readings = [read_whole(split) for split in annotations]
         for position, split in enumerate(annotations):
             others = [i for i, other in enumerate(annotations) if other.dataset == split.dataset and i != position]
             elsewhere = {name for i in others for name in fingerprints[i]}
             people = check_table(split, "people", people_table(split), people_expectations(config), html=config.html)
             of_images = image_table(split, fingerprints[position], elsewhere, depth=config.check_images)
-            whole = split_table(split, fraction_with_warnings=len(people.warned_ids) / max(len(split.raw), 1))
+            warned = len(people.warned_ids) / max(len(split.raw), 1)
+            whole = split_table(
+                split, fraction_with_warnings=warned, own=readings[position], others=[readings[i] for i in others]
+            )
             outcomes += [
                 people,
                 check_table(split, "images", of_images, image_expectations(), html=config.html),
@@ -67,6 +73,9 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
     return Findings(
         results=tuple(result for outcome in outcomes for result in outcome.results),
         pages=tuple(page for outcome in outcomes for page in outcome.pages),
+        drawings=tuple(
+            drawing for split, own in zip(annotations, readings, strict=True) for drawing in (draw_readings(split, own) if config.html else ())
+        ),
     )
 
 

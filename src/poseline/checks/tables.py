@@ -5,6 +5,7 @@ Plain numpy: an expectation over list-valued columns costs minutes, one over a d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from poseline.checks.readings import Readings, exchanged_sides
 from poseline.datasets.annotations import Annotations, RawPeople, clean_keypoints
 from poseline.datasets.images import fingerprint_images, probe_images
 
@@ -89,8 +91,8 @@ def image_table(
     return table
 
 
-def split_table(annotations: Annotations, *, fraction_with_warnings: float) -> pd.DataFrame:
-    """One row for the split as a whole."""
+def split_table(annotations: Annotations, *, fraction_with_warnings: float, own: Readings, others: Sequence[Readings]) -> pd.DataFrame:
+    """One row for the split as a whole; ``others`` are the readings of the data set's other splits."""
     people = int((annotations.people.rows["num_keypoints"] > 0).sum())
     return pd.DataFrame(
         {
@@ -98,6 +100,10 @@ def split_table(annotations: Annotations, *, fraction_with_warnings: float) -> p
             "num_people": [len(annotations.raw)],
             "num_labelled_people": [people],
             "fraction_with_warnings": [fraction_with_warnings],
+            "box_reading": [own.boxes.verdict],
+            "keypoint_reading": [own.keypoints.verdict],
+            "sides": [exchanged_sides(own.sides, [other.sides for other in others])],
+            "first_pixel": [own.first_pixel],
         }
     )
 

@@ -53,7 +53,8 @@ def show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
 ) -> None:
     """Print a warning on stderr; one about a user's file is one line without the place in our code."""
-    told = f"warning: {message}\n" if issubclass(category, DataWarning) else warnings.formatwarning(message, category, filename, lineno, line)
+    plain = issubclass(category, DataWarning)
+    told = f"warning: {message}\n" if plain else warnings.formatwarning(message, category, filename, lineno, line)
     (file or sys.stderr).write(told)
 
 

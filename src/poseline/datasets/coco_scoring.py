@@ -30,6 +30,8 @@ from poseline.metrics.keypoint_types import GroundTruth, Predictions
 
 BODY = ("keypoints",)
 WHOLEBODY_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+PART_SCORES = {**{part: f"{part}_score" for part in ("foot", "face", "lefthand", "righthand")}, "whole": "wholebody_score"}
+"""Part of COCO-WholeBody -> key of its score in results."""
 BODY_KEYPOINTS = 17
 
 
@@ -111,9 +113,20 @@ def read_predictions(path: Path, ground_truth: GroundTruth, *, parts: tuple[str,
     else:
         # In full-body predictions the body alone sets the area, as in that benchmark's tool.
         area = np.prod(np.ptp(points[:, :BODY_KEYPOINTS] if len(parts) > 1 else points, axis=1)[:, :2], axis=1)
-    return Predictions.from_arrays(
+    found = Predictions.from_arrays(
         ground_truth, image_ids, keypoints=points[..., :2], keypoint_scores=points[..., 2], scores=scores, area=area
     )
+    return replace(found, part_scores=_part_scores(entries, where)) if len(parts) > 1 else found
+
+
+def _part_scores(entries: Entries, where: list[str]) -> dict[str, Float[np.ndarray, " N"]]:
+    """The score of each part by which its poses are ranked, where results have any; the person's where an entry has none."""
+    found = {}
+    for part, key in PART_SCORES.items():
+        if any(entry.get(key) is not None for entry in entries):
+            filled: Entries = [{key: entry["score"] if entry.get(key) is None else entry[key]} for entry in entries]
+            found[part] = finite_numbers(filled, key, where=where)
+    return found
 
 
 def first_keypoints(ground_truth: GroundTruth, count: int) -> GroundTruth:
