@@ -20,8 +20,8 @@ RED, GREEN = (220, 40, 40), (30, 170, 60)
 Image = UInt8[np.ndarray, "H W 3"]
 
 
-def draw_readings(annotations: Annotations, found: Readings) -> list[Drawing]:
-    """A drawing for each question that another reading answers better; none where the images cannot be read."""
+def draw_readings(annotations: Annotations, found: Readings, *, exchanged: bool) -> list[Drawing]:
+    """A drawing for each question that another reading answers better (``exchanged``: left and right); none without images."""
     raw = annotations.raw
     given = np.nan_to_num(np.concatenate([raw.bbox_xyxy[:, :2], raw.bbox_xyxy[:, 2:] - raw.bbox_xyxy[:, :2]], axis=1), posinf=0, neginf=0)
     points, visibility = clean_keypoints(raw.keypoints, raw.visibility)
@@ -41,7 +41,7 @@ def draw_readings(annotations: Annotations, found: Readings) -> list[Drawing]:
             for row in found.keypoints.shown
         ]
         drawings += _join(annotations, "keypoints", f"Red: x, y in pixels. Green: {found.keypoints.reading}.", panels)
-    if found.sides.exchanged > found.sides.usual:
+    if exchanged:
         left = np.array([name.startswith("left") for name in annotations.skeleton.keypoints])
         right = np.array([name.startswith("right") for name in annotations.skeleton.keypoints])
         panels = [

@@ -87,8 +87,10 @@ def _index_body(findings: Findings) -> str:
         own = [result for result in findings.results if (result.dataset, result.split) == key]
         links = ", ".join(f'<a href="{p.name}">{p.table}</a>' for p in findings.pages if (p.dataset, p.split) == key)
         parts.append(f"<h2>{escape(' '.join(key))}</h2>" + (f'<p class="note">Great Expectations pages: {links}</p>' if links else ""))
-        drawn = [drawing for drawing in findings.drawings if (drawing.dataset, drawing.split) == key]
-        parts += [f'<figure><img src="{d.name}" alt="{escape(d.topic)}"><figcaption>{escape(d.caption)}</figcaption></figure>' for d in drawn]
+        for drawing in findings.drawings:
+            if (drawing.dataset, drawing.split) == key:
+                image = f'<img src="{drawing.name}" alt="{drawing.topic}">'
+                parts.append(f"<figure>{image}<figcaption>{escape(drawing.caption)}</figcaption></figure>")
         parts.append(_result_table(sorted(own, key=_urgency)))
     return "\n".join(parts)
 

@@ -5,7 +5,6 @@ Plain numpy: an expectation over list-valued columns costs minutes, one over a d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from poseline.checks.readings import Readings, exchanged_sides
+from poseline.checks.readings import Readings
 from poseline.datasets.annotations import Annotations, RawPeople, clean_keypoints
 from poseline.datasets.images import fingerprint_images, probe_images
 
@@ -91,8 +90,8 @@ def image_table(
     return table
 
 
-def split_table(annotations: Annotations, *, fraction_with_warnings: float, own: Readings, others: Sequence[Readings]) -> pd.DataFrame:
-    """One row for the split as a whole; ``others`` are the readings of the data set's other splits."""
+def split_table(annotations: Annotations, *, fraction_with_warnings: float, own: Readings, sides: str) -> pd.DataFrame:
+    """One row for the split as a whole; ``sides`` says whether left and right are exchanged."""
     people = int((annotations.people.rows["num_keypoints"] > 0).sum())
     return pd.DataFrame(
         {
@@ -102,7 +101,7 @@ def split_table(annotations: Annotations, *, fraction_with_warnings: float, own:
             "fraction_with_warnings": [fraction_with_warnings],
             "box_reading": [own.boxes.verdict],
             "keypoint_reading": [own.keypoints.verdict],
-            "sides": [exchanged_sides(own.sides, [other.sides for other in others])],
+            "sides": [sides],
             "first_pixel": [own.first_pixel],
         }
     )
