@@ -20,7 +20,7 @@ OPTIONAL = {
     "scores": "PoseTrack: keypoints without scores",
     "bbox": "PoseTrack and lists to track: the extent of the keypoints",
     "box": "lists to track likewise",
-    "annopoints": "PoseTrack 2017: a person without keypoints",
+    "annopoints": "PoseTrack 2017: a person without keypoints", "point": "likewise",
     "is_visible": "PoseTrack 2017: visible",
     "ignore_regions": "PoseTrack: none", "ignore_regions_x": "none", "ignore_regions_y": "none",
     "is_labeled": "PoseTrack: labelled where somebody is",

@@ -96,7 +96,8 @@ def of_category(entries: Entries, category: Category | None, *, path: Path, what
     kept = [i for i, number in enumerate(ids) if number is None or number == category.id]
     others = ", ".join(f"{number} ({count})" for number, count in counts.most_common(6) if number != category.id)
     if entries and not kept:
-        raise DataError(f"{path}: none of the {len(entries)} {what} is of category {category}; they are of {others}. Fix category_id.")
+        told = f"none of the {len(entries)} {what} is of category {category}; they are of {others}"
+        raise DataError(f"{path}: {told}. Set category_id to {category.id}.")
     if others:
         left = len(entries) - len(kept)
         told = f"{path}: {left} of {len(entries)} {what} are not of category {category} and are left out: category {others}."

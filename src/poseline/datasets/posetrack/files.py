@@ -94,7 +94,7 @@ def read_videos(path: Path, *, with_ids: bool = True) -> list[PoseTrackSequence]
         sequences = parse(content, path)
     except DataError:
         raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: against the PoseTrack form ({reason}). Compare it with an official file.") from None
     for sequence in sequences:

@@ -28,6 +28,7 @@ from poseline.datasets.json_files import (
     finite_numbers,
     flag,
     forward_slashes,
+    int_or_none,
     integer,
     integers,
     kind_of,
@@ -300,9 +301,7 @@ def _first(value: Json, default: float | None = None) -> float:
 
 def _whole(value: float, what: str, where: str) -> int:
     """A number without fraction as an integer."""
-    if value != int(value):
-        raise DataError(f"{where}: {what}: expected a whole number, got {value}. Fix the file.")
-    return int(value)
+    return integer({what: value}, what, where=where)
 
 
 def _folder_name(file_name: str) -> str:
@@ -313,7 +312,7 @@ def _folder_name(file_name: str) -> str:
 def _track_id(value: object, where: str) -> int:
     if value is None:
         return -1
-    if not isinstance(value, int | float) or isinstance(value, bool) or value != int(value) or value < -1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int_or_none(value) or not -1 <= value < 2**63:
         raise DataError(f"{where}: track id {value!r}, expected a whole number from 0 on. Fix the file.")
     return int(value)
 
