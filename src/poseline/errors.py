@@ -29,3 +29,7 @@ class FindingsError(PoselineError):
     """The work was done and its verdict is no: the data has errors, or a gate refuses."""
 
     exit_code = 1
+
+
+class DataWarning(UserWarning):
+    """Something in an input file was left out or read in another way than it stands there: said in one line on stderr."""

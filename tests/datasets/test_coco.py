@@ -162,8 +162,9 @@ def test_detections_keep_file_order_and_people_only(tmp_path: Path) -> None:
     ("entries", "message"),
     [
         ([], "expected detections, got an empty list"),
-        ({"annotations": []}, "expected a list, got an object"),
-        ([detection(category_id=2)], "none of its 1 detections is a person"),
+        ({"annotations": []}, "expected detections, got an empty list"),
+        ({"images": []}, "expected a list, got an object"),
+        ([detection(category_id=2)], "none of the 1 detections is of category 1 'person'; they are of 2"),
         ([detection(), detection(score=float("nan"))], r"entry 1: expected finite box and score, got \[1, 2, 3, 4\] and nan"),
         ([detection(bbox=[1, 2, None, 4])], "entry 0: expected finite box and score"),
         ([detection(bbox=[1, 2])], "entry 0: 'bbox': expected 4 numbers, got 2"),

@@ -12,7 +12,7 @@ from poseline.core.nms import parametric_pose_nms
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("name", ["nms_17_10", "nms_17_50", "nms_26_10"])
+@pytest.mark.parametrize("name", ["nms_17_10", "nms_17_50", "nms_26_10", "nms_136_10"])
 def test_same_poses_in_the_same_order(name):
     with np.load(GOLDEN / f"{name}.npz") as golden:
         kept, keypoints, scores, pose_scores = parametric_pose_nms(

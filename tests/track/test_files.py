@@ -174,7 +174,7 @@ def test_broken_lists_say_where(tmp_path: Path) -> None:
         r"expected poses, got an empty list": [],
         r"entry 1: expected a frame number .* got 'none'": [entries[0], {**entries[1], "image_id": "none"}],
         r"person 0 has 1 keypoints, skeleton 'coco17' has 17": [{**entries[0], "keypoints": [1, 2, 3]}],
-        r"frame 0: NaN or infinity": [{**entries[0], "keypoints": [None] * 51}],
+        r"frame 0: person 0: 'keypoints' holds NaN": [{**entries[0], "keypoints": [None] * 51}],
         r"entry 0: expected an object": [3],
     }
     for message, data in cases.items():

@@ -8,6 +8,7 @@ from great_expectations.expectations.core.expect_column_values_to_be_unique impo
 from great_expectations.expectations.expectation import ColumnMapExpectation
 from great_expectations.expectations.metadata_types import FailureSeverity
 
+from poseline.checks.readings import AS_EXPECTED
 from poseline.config import ValidateConfig
 
 
@@ -253,6 +254,38 @@ class ExpectFewWarnings(ExpectColumnValuesToBeBetween):
     column: str = "fraction_with_warnings"
 
 
+class ExpectBoxesReadRight(ExpectColumnValuesToBeInSet):
+    """No other reading of the boxes' four numbers explains the whole file better."""
+
+    column: str = "box_reading"
+    value_set: list[str] = [AS_EXPECTED]  # noqa: RUF012 - a pydantic field
+    description: str = "the file's boxes are x, y, width, height in pixels"
+
+
+class ExpectKeypointsReadRight(ExpectColumnValuesToBeInSet):
+    """No other reading of the keypoints' two numbers explains the whole file better."""
+
+    column: str = "keypoint_reading"
+    value_set: list[str] = [AS_EXPECTED]  # noqa: RUF012 - a pydantic field
+    description: str = "the file's keypoints are x, y in pixels of the image"
+
+
+class ExpectSidesRight(ExpectColumnValuesToBeInSet):
+    """Left and right are the person's own in the whole file."""
+
+    column: str = "sides"
+    value_set: list[str] = [AS_EXPECTED]  # noqa: RUF012 - a pydantic field
+    description: str = "left and right are the person's own, not the image's"
+
+
+class ExpectPixelsFromZero(ExpectColumnValuesToBeInSet):
+    """Pixels count from 0 in the whole file."""
+
+    column: str = "first_pixel"
+    value_set: list[str] = [AS_EXPECTED]  # noqa: RUF012 - a pydantic field
+    description: str = "the file's pixels count from 0"
+
+
 def people_expectations(config: ValidateConfig) -> list[ColumnMapExpectation]:
     """What is expected of every person."""
     tolerance, near = config.box_tolerance_px, config.keypoint_outside_box
@@ -295,4 +328,5 @@ def split_expectations(config: ValidateConfig) -> list[ColumnMapExpectation]:
     """What is expected of a split as a whole."""
     limit = config.max_warnings
     few = ExpectFewWarnings(max_value=limit, description=f"at most {limit:.0%} of the people have warnings (validate.max_warnings)")
-    return [ExpectImages(), ExpectPeople(), ExpectLabelledKeypoints(), few]
+    whole = [ExpectBoxesReadRight(), ExpectKeypointsReadRight(), ExpectSidesRight(), ExpectPixelsFromZero()]
+    return [ExpectImages(), ExpectPeople(), ExpectLabelledKeypoints(), few, *whole]

@@ -88,16 +88,42 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """People of one split drawn by two readings of the file.
+
+    Attributes:
+        dataset: name of the data set.
+        split: train or val.
+        topic: what is drawn: boxes, keypoints or sides.
+        caption: what the colours mean.
+        jpeg: the image file.
+    """
+
+    dataset: str
+    split: str
+    topic: str
+    caption: str
+    jpeg: bytes
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return f"{self.dataset}_{self.split}_{self.topic}.jpg"
+
+
+@dataclass(frozen=True)
 class Findings:
     """Every check's result, ordered by data set, split and check.
 
     Attributes:
         results: one entry a check and split.
         pages: Great Expectations' rendering of the same results, where the configuration wants it.
+        drawings: people of splits that another reading explains better, likewise.
     """
 
     results: tuple[CheckResult, ...]
     pages: tuple[Page, ...] = field(default=(), repr=False)
+    drawings: tuple[Drawing, ...] = field(default=(), repr=False)
 
     @property
     def errors(self) -> tuple[CheckResult, ...]:

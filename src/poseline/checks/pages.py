@@ -29,6 +29,7 @@ th { background: var(--soft); font-weight: 600; } td.number { text-align: right;
 td table { width: auto; font-size: .9em; } td table th, td table td { border: 1px solid var(--line); padding: .1rem .5rem; }
 code, pre { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; }
 .failed.error, .crashed, .text-danger { color: var(--bad); } .failed.warning, .text-warning { color: var(--warn); }
+figure { margin: .6rem 0; } img { max-width: 100%; }
 .passed, .text-success { color: var(--good); } .badge { font-weight: 600; } .note { opacity: .75; }
 .fa-times::before { content: "\\2717"; } .fa-check-circle::before { content: "\\2713"; } .fa-exclamation-triangle::before { content: "!"; }
 i { font-style: normal; font-weight: 700; } .collapse { display: none; }
@@ -63,10 +64,12 @@ def _page_view() -> DefaultJinjaPageView:
 
 
 def write_html(findings: Findings, folder: Path) -> Path:
-    """The path of the written ``index.html``; beside it one page a table of each split. Older pages in the folder are removed."""
+    """The path of the written ``index.html``; beside it one page a table of each split, and drawings. Older ones are removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.html"):
+    for old in [*folder.glob("*.html"), *folder.glob("*.jpg")]:
         old.unlink()
+    for drawing in findings.drawings:
+        (folder / drawing.name).write_bytes(drawing.jpeg)
     for page in findings.pages:
         title = f"{page.dataset} {page.split}: {page.table}"
         body = f'<p><a href="index.html">All checks</a></p>\n<h1>{escape(title)}</h1>\n{page.body}'
@@ -84,6 +87,10 @@ def _index_body(findings: Findings) -> str:
         own = [result for result in findings.results if (result.dataset, result.split) == key]
         links = ", ".join(f'<a href="{p.name}">{p.table}</a>' for p in findings.pages if (p.dataset, p.split) == key)
         parts.append(f"<h2>{escape(' '.join(key))}</h2>" + (f'<p class="note">Great Expectations pages: {links}</p>' if links else ""))
+        for drawing in findings.drawings:
+            if (drawing.dataset, drawing.split) == key:
+                image = f'<img src="{drawing.name}" alt="{drawing.topic}">'
+                parts.append(f"<figure>{image}<figcaption>{escape(drawing.caption)}</figcaption></figure>")
         parts.append(_result_table(sorted(own, key=_urgency)))
     return "\n".join(parts)
 

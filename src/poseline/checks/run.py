@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from poseline.checks.findings import MAX_IDS, CheckResult, Findings, Page, Sample
+from poseline.checks.drawings import draw_readings
+from poseline.checks.findings import MAX_IDS, CheckResult, Drawing, Findings, Page, Sample
+from poseline.checks.readings import AS_EXPECTED, exchanged_sides, read_whole
 from poseline.checks.tables import image_fingerprints, image_table, people_table, split_table
 from poseline.config import ValidateConfig
 from poseline.datasets.annotations import Annotations
@@ -48,17 +50,24 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
     Nothing raises for faulty data: ``Findings.is_valid`` tells whether the pipeline may go on. A check that crashes is no
     statement on the data, but stops the pipeline as an error does.
     """
-    outcomes = []
+    outcomes: list[TableOutcome] = []
+    drawings: list[Drawing] = []
     with quiet_expectations():
         from poseline.checks.expectations import image_expectations, people_expectations, split_expectations
 
         fingerprints = [image_fingerprints(split, depth=config.check_images) for split in annotations]
+        readings = [read_whole(split) for split in annotations]
         for position, split in enumerate(annotations):
             others = [i for i, other in enumerate(annotations) if other.dataset == split.dataset and i != position]
             elsewhere = {name for i in others for name in fingerprints[i]}
             people = check_table(split, "people", people_table(split), people_expectations(config), html=config.html)
             of_images = image_table(split, fingerprints[position], elsewhere, depth=config.check_images)
-            whole = split_table(split, fraction_with_warnings=len(people.warned_ids) / max(len(split.raw), 1))
+            warned = len(people.warned_ids) / max(len(split.raw), 1)
+            own = readings[position]
+            sides = exchanged_sides(own.sides, [readings[i].sides for i in others])
+            whole = split_table(split, fraction_with_warnings=warned, own=own, sides=sides)
+            if config.html:
+                drawings += draw_readings(split, own, exchanged=sides != AS_EXPECTED)
             outcomes += [
                 people,
                 check_table(split, "images", of_images, image_expectations(), html=config.html),
@@ -67,6 +76,7 @@ def run_checks(annotations: Sequence[Annotations], config: ValidateConfig) -> Fi
     return Findings(
         results=tuple(result for outcome in outcomes for result in outcome.results),
         pages=tuple(page for outcome in outcomes for page in outcome.pages),
+        drawings=tuple(drawings),
     )
 
 

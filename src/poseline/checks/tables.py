@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from poseline.checks.readings import Readings
 from poseline.datasets.annotations import Annotations, RawPeople, clean_keypoints
 from poseline.datasets.frame_order import count_steps
 from poseline.datasets.images import fingerprint_images, probe_images
@@ -94,8 +95,8 @@ def image_table(
     return table
 
 
-def split_table(annotations: Annotations, *, fraction_with_warnings: float) -> pd.DataFrame:
-    """One row for the split as a whole."""
+def split_table(annotations: Annotations, *, fraction_with_warnings: float, own: Readings, sides: str) -> pd.DataFrame:
+    """One row for the split as a whole; ``sides`` says whether left and right are exchanged."""
     people = int((annotations.people.rows["num_keypoints"] > 0).sum())
     return pd.DataFrame(
         {
@@ -103,6 +104,10 @@ def split_table(annotations: Annotations, *, fraction_with_warnings: float) -> p
             "num_people": [len(annotations.raw)],
             "num_labelled_people": [people],
             "fraction_with_warnings": [fraction_with_warnings],
+            "box_reading": [own.boxes.verdict],
+            "keypoint_reading": [own.keypoints.verdict],
+            "sides": [sides],
+            "first_pixel": [own.first_pixel],
         }
     )
 

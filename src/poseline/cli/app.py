@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from poseline.errors import PoselineError
+from poseline.errors import DataWarning, PoselineError
 from poseline.threads import limit_spinning
 
 if TYPE_CHECKING:
@@ -40,12 +41,23 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments, prog_name="poseline")
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            app(arguments, prog_name="poseline")
     except (PoselineError, FloatingPointError) as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
+
+
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """Print a warning on stderr; one about a user's file is one line without the place in our code."""
+    plain = issubclass(category, DataWarning)
+    told = f"warning: {message}\n" if plain else warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(told)
 
 
 def show(result: Mapping[str, object], *, as_json: bool, title: str, started: float) -> None:

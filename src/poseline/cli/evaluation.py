@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
 from poseline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from poseline.stages.runner import Context
 
 RESAMPLES = 1000
 
@@ -29,6 +33,9 @@ def score(
     mode: Annotated[Literal["poseval", "strict"], typer.Option("--mode", help="posetrack: as published, or strict.")] = "poseval",
     confidence: Annotated[bool, typer.Option("--confidence", help="With 95 % intervals: 1000 resamples, seed 1.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the score into this folder, for compare and gate.")] = None,
+    require_value: Annotated[
+        bool, typer.Option("--require-value", help="Exit code 1 where a headline metric has no value, for CI.")
+    ] = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -39,13 +46,15 @@ def score(
             raise ConfigError("score --protocol: needs --ground-truth PATH and --predictions PATH, and no NAME.")
         from poseline.cli.score_table import format_scores
         from poseline.config import ScoreConfig
-        from poseline.evaluation.scoring import score_files, write_file_score
+        from poseline.evaluation.scoring import require_values, score_files, write_file_score
 
         options = ScoreConfig(engine="poseline", posetrack_mode=mode, bootstrap=RESAMPLES if confidence else 0)
         files = score_files(protocol, ground_truth, predictions, options)
         if out is not None:
             write_file_score(out, protocol, files)
         print(json.dumps(files.score.to_json(), allow_nan=False) if as_json else format_scores(files.score))
+        if require_value:
+            require_values(files.score)
         return
     if name is None:
         raise ConfigError("score: name a data set (a key of data.sets), or give --protocol, --ground-truth and --predictions.")
@@ -53,7 +62,10 @@ def score(
         raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
 
-    run(f"score@{name}", lambda context, _: stage.run(context.params, context.layout, name), params, overrides, as_json=as_json)
+    def work(context: Context) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, name, require_value=require_value)
+
+    run(f"score@{name}", lambda context, _: work(context), params, overrides, as_json=as_json)
 
 
 @app.command()

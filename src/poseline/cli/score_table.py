@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 VERDICT_COLUMNS = ("", "first", "second", "difference", "95 % interval", "verdict")
 # In the JSON, but no table for the eye.
-LEFT_OUT = ("protocol", "poses", "calibration", "score_quality")
+LEFT_OUT = ("protocol", "reasons", "poses", "calibration", "score_quality")
 LEFT_OUT_INSIDE = ("worst", "mode", "counts", "videos", "switch_events", "similarity")
 
 
@@ -19,6 +19,7 @@ def format_scores(score: Score) -> str:
     """The metrics with their intervals, then every table below them."""
     rows = [[name, _cell(value), _interval(score.intervals.get(name))] for name, value in score.metrics.items()]
     blocks = [_describe(score.protocol), format_table(["", "%", "95 % interval" if score.intervals else ""], rows)]
+    blocks.append(_reasons(score.reasons or {}))
     tree = score.to_json()
     blocks += [_section(key, value) for key, value in tree.items() if isinstance(value, Mapping) and key not in LEFT_OUT]
     return "\n\n".join(block for block in blocks if block)
@@ -44,6 +45,12 @@ def _describe(stamp: Stamp) -> str:
     counts = [f"{count} {word}" for count, word in ((stamp.num_images, "images"), (stamp.num_people, "people")) if count]
     mode = [f"mode {stamp.mode}"] if stamp.mode else []
     return ", ".join([stamp.benchmark, *mode, *counts])
+
+
+def _reasons(reasons: Mapping[str, str]) -> str:
+    """A line for each reason why metrics have no value."""
+    names = {reason: [name for name, own in reasons.items() if own == reason] for reason in reasons.values()}
+    return "\n".join(f"no value for {', '.join(own)}: {reason}" for reason, own in names.items())
 
 
 def _section(name: str, values: Mapping[str, object]) -> str:

@@ -175,7 +175,8 @@ def _group_full_body(
 ) -> list[tuple[int, Int[np.ndarray, " _"]]]:
     """(pick, its merge set) for body + face + hands, each part with its own reach and weight.
 
-    In published mode the count of matches depends on how many poses remain, so the picks are made one after another.
+    In published mode the count of matches is divided by twice the number of poses that remain: the mask of confident keypoints that
+    it is normalised by is repeated over the poses and over x and y. So the picks are made one after another.
     """
     num_body = points.shape[1] - _NUM_FACE - _NUM_HANDS
     parts = (slice(0, num_body), slice(num_body, num_body + _NUM_FACE), slice(num_body + _NUM_FACE, None))
@@ -198,7 +199,7 @@ def _group_full_body(
         )
         with np.errstate(invalid="ignore", divide="ignore"):
             close = (distance / min(float(reference_px[pick]), 7.0) <= reach) & confident[pick]
-        repeats = 1 if mode == "fixed" else len(others)
+        repeats = 1 if mode == "fixed" else 2 * len(others)
         matches = close.sum(axis=1) * points.shape[1] / (2.0 * max(int(confident[pick].sum()), 1) * repeats)
         members = others[(similarity > constants.similarity) | (matches >= constants.matches)]
         remaining[members] = False

@@ -15,11 +15,26 @@ from poseline.artifacts import BBOX_COLUMNS
 from poseline.config import DatasetConfig, Split
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.annotations import Annotations, RawPeople, image_table, tabulate_people
-from poseline.datasets.json_files import Json, expect_list, expect_mapping, integer, number, numbers, read_json, section, text
+from poseline.datasets.categories import Category, of_category, person_category
+from poseline.datasets.json_files import (
+    Json,
+    expect_list,
+    expect_mapping,
+    file_name,
+    flag,
+    integer,
+    number,
+    numbers,
+    read_entries,
+    read_json,
+    section,
+)
 from poseline.datasets.sets import split_files
 from poseline.errors import DataError
 
 Content = dict[str, Json]
+PERSON = Category(1, "person")
+"""What detectors of COCO's 80 classes call a person."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +74,13 @@ class CocoFile:
         listed = section(self.content, key, where=str(self.path))
         return [expect_mapping(entry, where=f"{self.path}: {key}[{i}]") for i, entry in enumerate(listed)]
 
-    def categories(self) -> list[Content]:
-        """The categories; none where the file does not list any."""
-        return self.entries("categories") if "categories" in self.content else []
+    def category(self) -> Category | None:
+        """The category of the people; None where the file lists none.
+
+        Raises:
+            DataError: the categories do not tell.
+        """
+        return person_category(self.content, where=str(self.path))
 
     def to_annotations(
         self,
@@ -85,9 +104,8 @@ class CocoFile:
             DataError: the structure is not COCO's. Errors of content are left to the checks.
         """
         images = image_table(self.dataset, self.split, _image_rows(self))
-        others = {entry.get("id") for entry in self.categories() if entry.get("name") != "person" and not entry.get("keypoints")}
         listed = self.entries("annotations") if annotations is None else annotations
-        people = [entry for entry in listed if entry.get("category_id") not in others]
+        people, _ = of_category(listed, self.category(), path=self.path, what="annotations")
         raw = _raw_people(people, path=self.path, skeleton=source, num_given=num_given or source.num_keypoints, has_area=has_area)
         return Annotations(
             dataset=self.dataset, split=self.split, source=self.path, skeleton=source, images=images, raw=raw,
@@ -100,37 +118,33 @@ class CocoFile:
         Raises:
             DataError: other names, another number or another order.
         """
-        for category in self.categories():
-            names = category.get("keypoints")
-            if not isinstance(names, list) or not names:
-                continue
-            where = f"{self.path}: categories"
-            if len(names) != skeleton.num_keypoints:
-                raise DataError(
-                    f"{where}: {len(names)} keypoint names, skeleton '{skeleton.name}' has {skeleton.num_keypoints}. "
-                    "Give a file of that skeleton or fix the category."
-                )
-            for position, (name, expected) in enumerate(zip(names, skeleton.keypoints, strict=True)):
-                if skeleton.index(str(name)) != position:
-                    raise DataError(f"{where}: keypoint {position} is '{name}', expected '{expected}'. Fix the order or the names.")
+        category = self.category()
+        names = category.keypoints if category else ()
+        where = f"{self.path}: categories"
+        if names and len(names) != skeleton.num_keypoints:
+            raise DataError(
+                f"{where}: {len(names)} keypoint names, skeleton '{skeleton.name}' has {skeleton.num_keypoints}. "
+                "Give a file of that skeleton or fix the category."
+            )
+        for position, name in enumerate(names):
+            if skeleton.index(name) != position:
+                expected = skeleton.keypoints[position]
+                raise DataError(f"{where}: keypoint {position} is '{name}', expected '{expected}'. Fix the order or the names.")
 
 
 def read_detections(path: Path, images: pd.DataFrame | None = None) -> pd.DataFrame:
     """Detected person boxes of a COCO result file: image_id, bbox_x1, bbox_y1, bbox_x2, bbox_y2, score; in file order.
 
     Args:
-        path: a JSON list of {image_id, category_id, bbox xywh, score}; other categories than 1 are left out.
+        path: a JSON list of {image_id, category_id, bbox xywh, score}; other categories than 1, COCO's person, are left out.
         images: the images that every image_id must be among; None checks nothing.
 
     Raises:
-        DataError: another format, no detection at all, an unknown image, or a box or score that is no finite number.
+        DataError: another format, no detection of a person at all, an unknown image, or a box or score that is no finite number.
     """
-    entries = [expect_mapping(e, where=f"{path}: entry {i}") for i, e in enumerate(expect_list(read_json(path), where=str(path)))]
-    if not entries:
-        raise DataError(f"{path}: expected detections, got an empty list. Run the detector again.")
-    kept = [(i, entry) for i, entry in enumerate(entries) if entry.get("category_id", 1) == 1]
-    if not kept:
-        raise DataError(f"{path}: none of its {len(entries)} detections is a person (category_id 1). Give a person detector's results.")
+    every = read_entries(path, expected="detections")
+    entries, positions = of_category(every, PERSON, path=path, what="detections")
+    kept = list(zip(positions, entries, strict=True))
     ids = np.asarray([integer(entry, "image_id", where=f"{path}: entry {i}") for i, entry in kept], dtype=np.int64)
     boxes = np.asarray([numbers(entry.get("bbox"), 4, where=f"{path}: entry {i}: 'bbox'") for i, entry in kept], dtype=np.float64)
     scores = np.asarray([number(entry.get("score")) for _, entry in kept], dtype=np.float64)
@@ -165,9 +179,9 @@ def _image_rows(file: CocoFile) -> list[dict[str, object]]:
         rows.append(
             {
                 "image_id": integer(entry, "id", where=where),
-                "image_path": (file.images / text(entry, "file_name", where=where)).as_posix(),
-                "width": integer(entry, "width", where=where),
-                "height": integer(entry, "height", where=where),
+                "image_path": (file.images / file_name(entry, "file_name", where=where)).as_posix(),
+                "width": integer(entry, "width", where=where, bits=32),
+                "height": integer(entry, "height", where=where, bits=32),
             }
         )
     return rows
@@ -190,7 +204,9 @@ def _raw_people(people: list[Content], *, path: Path, skeleton: Skeleton, num_gi
         ),
         bbox_xyxy=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1),
         area=np.asarray([number(entry.get("area")) for entry in people]) if has_area else np.full(n, np.nan),
-        is_crowd=np.asarray([bool(entry.get("iscrowd", 0)) for entry in people], dtype=bool),
+        is_crowd=np.asarray(
+            [flag(entry, "iscrowd", where=f"{path}: annotation {i}") for entry, i in zip(people, ids, strict=True)], dtype=bool
+        ),
         given_num_keypoints=_given_counts(people, comparable=num_given == k),
         keypoints=points[..., :2],
         visibility=points[..., 2],

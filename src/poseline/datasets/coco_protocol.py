@@ -63,8 +63,13 @@ class CocoFormProtocol(EvaluationProtocol[GroundTruth, Predictions]):
         poses = table.poses
         triples = np.concatenate([poses.keypoints, poses.keypoint_scores[..., None]], axis=2).astype(np.float64).reshape(len(poses), -1)
         columns = zip(table.rows["image_id"].tolist(), triples.tolist(), poses.pose_scores.tolist(), strict=True)
-        entries = [{"image_id": image, "category_id": 1, "keypoints": row, "score": score} for image, row, score in columns]
+        category = 1 if ground_truth.category_id is None else ground_truth.category_id
+        entries = [{"image_id": image, "category_id": category, "keypoints": row, "score": score} for image, row, score in columns]
         write_text(path, json.dumps(entries))
+
+    def explain(self, metric: str, ground_truth: GroundTruth) -> str:
+        """Why a metric has no value: nobody counts, or nobody of that size, part or crowdedness."""
+        return explain_missing(metric, ground_truth)
 
     def rate_boxes(
         self,
@@ -75,6 +80,31 @@ class CocoFormProtocol(EvaluationProtocol[GroundTruth, Predictions]):
     ) -> float | None:
         """Box AP of detections, by COCO's rule."""
         return score_boxes(ground_truth, image_ids, xyxy_to_xywh(bbox_xyxy), scores)["ap"]
+
+
+def explain_missing(metric: str, ground_truth: GroundTruth) -> str:
+    """Why a keypoint metric has no value: who is annotated, and what leaves them out.
+
+    >>> explain_missing("ap", GroundTruth.from_arrays([1], [], keypoints=np.zeros((0, 2, 2)), visibility=np.zeros((0, 2), int),
+    ...     area=np.zeros(0), bbox_xywh=np.zeros((0, 4))))
+    'nobody is annotated in the ground truth'
+    """
+    count = len(ground_truth)
+    if not count:
+        return "nobody is annotated in the ground truth"
+    counted = int((~ground_truth.ignored).sum())
+    if counted:
+        part = metric.partition("_")[2]
+        return f"none of the {counted} people who count in the ground truth belongs to '{part}'"
+    uncounted = (ground_truth.num_keypoints == 0) & ~ground_truth.is_crowd
+    labelled = uncounted & (ground_truth.visibility > 0).any(axis=1)
+    told = [f"{int(ground_truth.is_crowd.sum())} of {count} people are crowds"] if ground_truth.is_crowd.any() else []
+    if labelled.any():
+        of_them = f"though {int(labelled.sum())} have labelled keypoints"
+        told.append(f"num_keypoints is 0 for {int(uncounted.sum())} of {count} people, {of_them}")
+    elif uncounted.any():
+        told.append(f"{int(uncounted.sum())} of {count} people have no labelled keypoint")
+    return f"nobody counts in the ground truth: {'; '.join(told)}"
 
 
 def evaluate_keypoints(

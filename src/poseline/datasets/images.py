@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 
 from poseline.datasets.frame_order import natural_key
 from poseline.datasets.image_headers import JPEG, PNG, ImageHeader, parse_header
+from poseline.datasets.json_files import list_folder
 from poseline.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -142,14 +143,14 @@ def _map_threads(function: Callable[[Path], Result], paths: Sequence[Path], *, t
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images directly in a folder, in natural order of their names.
+    """The images directly in a folder, in natural order of their names; without hidden files.
 
     Raises:
         DataError: no such folder, or no image in it.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, got {'a file' if folder.exists() else 'nothing'}. Check the path.")
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    paths = [path for path in list_folder(folder, "*") if path.suffix.lower() in IMAGE_SUFFIXES]
     if not paths:
         raise DataError(f"{folder}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none. Check the folder.")
     return sorted(paths, key=lambda path: (natural_key(path.name), path.name))

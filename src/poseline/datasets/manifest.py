@@ -11,7 +11,7 @@ from pathlib import Path
 from poseline.artifacts import PoseTable, read_json
 from poseline.config import DataConfig
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.json_files import Json
+from poseline.datasets.json_files import Json, list_folder
 from poseline.datasets.sets import enabled_sets
 
 
@@ -55,10 +55,10 @@ def _count_tracks(people: PoseTable) -> int:
 def hash_path(path: Path) -> str:
     """SHA-256 of a file, or of the names and hashes of the JSON files in a folder (all files below it where there are none).
 
-    Empty where there is neither file nor folder.
+    Hidden files are left out. Empty where there is neither file nor folder.
     """
     if path.is_dir():
-        files = sorted(path.glob("*.json")) or sorted(file for file in path.rglob("*") if file.is_file())
+        files = list_folder(path, "*.json") or list_folder(path, "**/*")
         lines = [f"{file.relative_to(path).as_posix()} {hash_path(file)}\n" for file in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     if not path.is_file():

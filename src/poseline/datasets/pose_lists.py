@@ -14,8 +14,9 @@ import numpy as np
 
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
+from poseline.datasets.categories import of_category
 from poseline.datasets.frame_order import FrameOrder
-from poseline.datasets.json_files import Json, expect_list, expect_mapping, number, numbers, read_json
+from poseline.datasets.json_files import Entries, Json, expect_list, finite_matrix, finite_numbers, read_entries
 from poseline.datasets.list_frames import ListedFrames, list_frames
 from poseline.errors import DataError
 
@@ -42,10 +43,9 @@ def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, ListedVideo]:
 
     Raises:
         DataError: not that form, another number of keypoints than the skeleton's, an entry without a frame, two images in one frame,
-            boxes without any keypoint, numbers that are not finite.
+            boxes without any keypoint, numbers that are not finite, poses of several categories.
     """
-    content = expect_list(read_json(path), where=str(path))
-    listed = [expect_mapping(value, where=f"{path}: entry {position}") for position, value in enumerate(content)]
+    listed, _ = of_category(read_entries(path, expected="poses"), None, path=path, what="poses")
     if not listed:
         raise DataError(f"{path}: expected poses, got an empty list. Run the estimator again.")
     if all(isinstance(points := entry.get("keypoints") or [], list) and all(value == 0 for value in points) for entry in listed):
@@ -53,7 +53,7 @@ def read_pose_results(path: Path, skeleton: Skeleton) -> dict[str, ListedVideo]:
     return {name: _read_video(frames, listed, skeleton, path) for name, frames in list_frames(listed, path).items()}
 
 
-def _read_video(found: ListedFrames, listed: list[dict[str, Json]], skeleton: Skeleton, path: Path) -> ListedVideo:
+def _read_video(found: ListedFrames, listed: Entries, skeleton: Skeleton, path: Path) -> ListedVideo:
     """The frames of one video."""
     grouped = {index: [listed[row] for row in rows] for index, rows in found.rows.items()}
     frames = {index: _pose_set(entries, skeleton, where=f"{path}: frame {index}") for index, entries in grouped.items()}
@@ -63,33 +63,38 @@ def _read_video(found: ListedFrames, listed: list[dict[str, Json]], skeleton: Sk
 def _pose_set(entries: list[dict[str, Json]], skeleton: Skeleton, *, where: str) -> PoseSet:
     """The poses of one frame; keypoints at (0, 0) with score 0 are not annotated."""
     count = skeleton.num_keypoints
-    triples = np.zeros((len(entries), count, 3))
-    for row, entry in enumerate(entries):
-        values = expect_list(entry.get("keypoints") or [0] * (3 * count), where=f"{where}: person {row}: 'keypoints'")
-        if len(values) != 3 * count:
+    places = [f"{where}: person {row}" for row in range(len(entries))]
+    for entry, place in zip(entries, places, strict=True):
+        values = expect_list(entry.get("keypoints"), where=f"{place}: 'keypoints'")
+        if len(values) not in (0, 3 * count):
             raise DataError(
-                f"{where}: person {row} has {len(values) / 3:g} keypoints, skeleton '{skeleton.name}' has {count}. "
+                f"{place} has {len(values) / 3:g} keypoints, skeleton '{skeleton.name}' has {count}. "
                 "Name the file's skeleton with --skeleton."
             )
-        triples[row] = np.array([number(value) for value in values]).reshape(count, 3)
+    filled: list[dict[str, Json]] = [{"keypoints": entry["keypoints"] or [0] * (3 * count)} for entry in entries]
+    triples = finite_matrix(filled, "keypoints", 3 * count, where=places).reshape(len(entries), count, 3)
     annotated = np.any(triples != 0, axis=2)
-    boxes = np.stack([_box(entry, triples[row, annotated[row], :2], f"{where}: person {row}") for row, entry in enumerate(entries)])
+    boxes = np.stack([_box(entry, triples[row, annotated[row], :2], places[row]) for row, entry in enumerate(entries)])
     scores = np.clip(triples[..., 2], 0, None)
     means = scores.sum(axis=1) / np.maximum(annotated.sum(axis=1), 1)
-    given = np.array([number(entry.get("score")) for entry in entries])
-    if not (np.isfinite(triples).all() and np.isfinite(boxes).all()):
-        raise DataError(f"{where}: NaN or infinity among keypoints or boxes. Leave such a keypoint out (0, 0, 0).")
+    given = [_score(entry, place) for entry, place in zip(entries, places, strict=True)]
     return PoseSet(
-        keypoints=triples[..., :2], keypoint_scores=scores, bbox_xyxy=boxes, pose_scores=np.where(np.isnan(given), means, given),
+        keypoints=triples[..., :2], keypoint_scores=scores, bbox_xyxy=boxes,
+        pose_scores=np.array([mean if score is None else score for mean, score in zip(means, given, strict=True)]),
         visibility=np.where(annotated, 2, 0),
     )
 
 
+def _score(entry: dict[str, Json], where: str) -> float | None:
+    """The pose's score; None where the entry has none."""
+    return None if entry.get("score") is None else float(finite_numbers([entry], "score", where=[where])[0])
+
+
 def _box(entry: dict[str, Json], points: np.ndarray, where: str) -> np.ndarray:
     """Corners of the entry's box, or of its keypoints' extent grown by 15 % a side."""
-    value = entry.get("bbox", entry.get("box"))
-    if value is not None:
-        x, y, width, height = numbers(value, 4, where=f"{where}: 'bbox'")
+    key = next((key for key in ("bbox", "box") if entry.get(key) is not None), None)
+    if key is not None:
+        x, y, width, height = finite_matrix([{"bbox": entry[key]}], "bbox", 4, where=[where])[0]
         return np.array([x, y, x + width, y + height])
     if not len(points):
         return np.zeros(4)

@@ -149,6 +149,10 @@ class EvaluationProtocol(ABC, Generic[Truth, Found]):
         """Box AP of detections; None where the protocol has none."""
         return None
 
+    def explain(self, metric: str, ground_truth: Truth) -> str:
+        """Why a metric has no value, in a few words."""
+        return "nothing in the ground truth counts for it"
+
     def can_gate(self, metric: str) -> bool:
         """Whether the gate may check this metric."""
         return re.fullmatch(self.gateable, metric) is not None

@@ -260,6 +260,7 @@ class Score(ScorePart):
         enabled: False where the parameters leave the data set out; nothing else is there then.
         metrics: by name.
         intervals: 95 % intervals of metrics.
+        reasons: why metrics have no value; None where all have one.
         sections: of formats that other packages add; the others are typed below.
     """
 
@@ -267,6 +268,7 @@ class Score(ScorePart):
     enabled: bool = True
     metrics: Metrics = Field(default_factory=dict)
     intervals: dict[str, Interval] = Field(default_factory=dict)
+    reasons: dict[str, str] | None = None
     keypoints: dict[str, KeypointRow] | None = None
     slices: dict[str, SliceRow] | None = None
     diagnosis: Diagnosis | None = None

@@ -14,8 +14,8 @@ from poseline.config import ScoreConfig
 from poseline.core.skeletons import Skeleton
 from poseline.datasets.manifest import hash_path
 from poseline.datasets.protocols import Evaluation, EvaluationProtocol, KeypointMatches, PlotRow, load_protocol
-from poseline.datasets.score import Interval, Score, ScoreQuality, Stamp
-from poseline.errors import DataError, PoselineError
+from poseline.datasets.score import Interval, Metrics, Score, ScoreQuality, Stamp
+from poseline.errors import DataError, FindingsError, PoselineError
 from poseline.evaluation.bootstrap import bootstrap_metrics
 from poseline.evaluation.calibration import describe_calibration
 from poseline.evaluation.diagnosis import correlate_scores, describe_errors, diagnose
@@ -87,11 +87,30 @@ def score(
             "protocol": stamp.model_copy(update={"num_images": found.num_images, "num_people": found.num_people, "mode": found.mode}),
             "metrics": found.metrics,
             "intervals": estimate_intervals(found, table, options.bootstrap, seed),
+            "reasons": {name: protocol.explain(name, ground_truth) for name in without_value(found.metrics)} or None,
             **{name: section for name, section in sections.items() if name in Score.model_fields},
             "sections": {name: section for name, section in sections.items() if name not in Score.model_fields},
         }
     )
     return ScoreFiles(made, found.people, table_to_frame(table), found.plot, found.followed)
+
+
+def without_value(metrics: Metrics) -> list[str]:
+    """The metrics that are not defined for this ground truth."""
+    return [name for name, value in metrics.items() if value is None or np.isnan(value)]
+
+
+def require_values(made: Score) -> None:
+    """Nothing where every headline metric has a value.
+
+    Raises:
+        FindingsError: one has none; says why.
+    """
+    headline = [entry.metric for entry in load_protocol(made.protocol.benchmark).headline]
+    missing = [name for name in without_value(made.metrics) if name in headline]
+    if made.enabled and missing:
+        reason = (made.reasons or {}).get(missing[0], "the score file does not say why")
+        raise FindingsError(f"score {made.protocol.benchmark}: no value for {', '.join(missing)}: {reason}.")
 
 
 def describe_keypoints(found: KeypointMatches, slices: MatchTable, *, diagnosis: bool) -> dict[str, object]:

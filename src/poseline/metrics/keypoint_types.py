@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
@@ -31,6 +31,8 @@ class GroundTruth:
         is_crowd: bool [G].
         num_keypoints: int64 [G], as the file says; a person with 0 is ignored, ignored.
         crowd_index: float64 [I] or None: CrowdPose's fraction of other people's joints in the boxes.
+        category_id: of the people in their file; results of other categories are not theirs. None: not known.
+        crowds_count: whether crowds count as people (Halpe) or are ignored (COCO). Either way a crowd may be found again and again.
     """
 
     image_ids: Int[np.ndarray, " I"]
@@ -43,14 +45,17 @@ class GroundTruth:
     is_crowd: Bool[np.ndarray, " G"]
     num_keypoints: Int[np.ndarray, " G"]
     crowd_index: Float[np.ndarray, " I"] | None = None
+    category_id: int | None = None
+    crowds_count: bool = False
 
     def __len__(self) -> int:
         return len(self.image_index)
 
     @property
     def ignored(self) -> Bool[np.ndarray, " G"]:
-        """People that are ignored: crowds and those without a labelled keypoint."""
-        return self.is_crowd | (self.num_keypoints == 0)
+        """People that are ignored: crowds, where they do not count, and those without a labelled keypoint."""
+        unlabelled: Bool[np.ndarray, " G"] = self.num_keypoints == 0
+        return unlabelled if self.crowds_count else self.is_crowd | unlabelled
 
     @classmethod
     def from_arrays(
@@ -66,6 +71,7 @@ class GroundTruth:
         is_crowd: Bool[np.ndarray, " G"] | None = None,
         num_keypoints: Int[np.ndarray, " G"] | None = None,
         crowd_index: Float[np.ndarray, " I"] | None = None,
+        category_id: int | None = None,
     ) -> GroundTruth:
         """Ground truth from arrays in any order; ``image_ids`` names every image, also those without people.
 
@@ -93,6 +99,7 @@ class GroundTruth:
             is_crowd=(np.zeros(count, dtype=bool) if is_crowd is None else np.asarray(is_crowd, dtype=bool))[order],
             num_keypoints=labelled.astype(np.int64).reshape(count)[order],
             crowd_index=None if crowd_index is None else np.asarray(crowd_index, dtype=np.float64)[first],
+            category_id=category_id,
         )
 
 
@@ -106,6 +113,7 @@ class Predictions:
         keypoint_scores: float64 [N, K].
         scores: float64 [N], of the whole pose.
         area: float64 [N], px²: the results' box where they carry one, else the keypoints' extent, as pycocotools has it.
+        part_scores: float64 [N] a part, by its name in :mod:`poseline.metrics.part_ap`, where parts have scores of their own.
     """
 
     image_index: Int[np.ndarray, " N"]
@@ -113,9 +121,25 @@ class Predictions:
     keypoint_scores: Float[np.ndarray, "N K"]
     scores: Float[np.ndarray, " N"]
     area: Float[np.ndarray, " N"]
+    part_scores: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def select(self, rows: Bool[np.ndarray, " N"]) -> Predictions:
+        """The poses of these rows."""
+        return Predictions(
+            self.image_index[rows],
+            self.keypoints[rows],
+            self.keypoint_scores[rows],
+            self.scores[rows],
+            self.area[rows],
+            {part: scores[rows] for part, scores in self.part_scores.items()},
+        )
+
+    def with_confident_keypoints(self) -> Predictions:
+        """The poses with a keypoint score above 0: the tools of full-body data sets do not look at the others."""
+        return self.select((self.keypoint_scores > 0).any(axis=1))
 
     @classmethod
     def from_arrays(

@@ -69,26 +69,30 @@ class PartTable:
 def score_wholebody(ground_truth: GroundTruth, predictions: Predictions) -> dict[str, KeypointScore]:
     """The COCO scores of body, foot, face, lefthand, righthand and whole, of 133 keypoints; ``summarize_parts`` makes them flat.
 
-    Every part is matched by itself, with the person's area and score; people without a labelled keypoint of it are ignored.
+    Every part is matched by itself, with the person's area, and ranked by its own score where results have one, else by the person's;
+    people without a labelled keypoint of it are ignored, poses without a keypoint score above 0 in it are left out.
 
     Raises:
         DataError: other than 133 keypoints.
 
     Reference:
-        Jin et al., Whole-Body Human Pose Estimation in the Wild, ECCV 2020, and its evaluation's sigmas.
+        Jin et al., Whole-Body Human Pose Estimation in the Wild, ECCV 2020; xtcocotools 1.14.
     """
-    return _score_ranges(ground_truth, predictions, WHOLEBODY_SIGMAS, WHOLEBODY_RANGES, "wholebody133")
+    return _score_ranges(ground_truth, predictions, WHOLEBODY_SIGMAS, WHOLEBODY_RANGES, "wholebody133", drop_by_part=True)
 
 
 def score_halpe(ground_truth: GroundTruth, predictions: Predictions) -> dict[str, KeypointScore]:
     """The COCO scores of body (20), foot, face, hand and whole, of Halpe's 136 keypoints; of 26: body, foot and whole.
 
+    Crowds count as people, and may be found again and again; poses without any keypoint score above 0 are left out.
+
     Raises:
         DataError: other than 26 or 136 keypoints.
 
     Reference:
-        Fang et al., AlphaPose, TPAMI 2022; the Halpe-FullBody evaluation's sigmas.
+        Fang et al., AlphaPose, TPAMI 2022; halpecocotools 0.0.1, which scores 136 keypoints only.
     """
+    ground_truth, predictions = replace(ground_truth, crowds_count=True), predictions.with_confident_keypoints()
     if ground_truth.keypoints.shape[1] == 26:
         ranges = {"body": (0, 20), "foot": (20, 26), "whole": (0, 26)}
         return _score_ranges(ground_truth, predictions, HALPE_SIGMAS[:26], ranges, "halpe26")
@@ -126,12 +130,17 @@ def _score_ranges(
     sigmas: Float[np.ndarray, " K"],
     ranges: Mapping[str, tuple[int, int]],
     skeleton: str,
+    *,
+    drop_by_part: bool = False,
 ) -> dict[str, KeypointScore]:
     count = ground_truth.keypoints.shape[1]
     if count != len(sigmas):
         raise DataError(f"ground truth: {count} keypoints, skeleton '{skeleton}' has {len(sigmas)}. Give that data set's annotation file.")
     scores = {}
     for part, (start, stop) in ranges.items():
-        people, poses = take_keypoints(ground_truth, predictions, np.arange(start, stop))
+        ranked = replace(predictions, scores=predictions.part_scores.get(part, predictions.scores))
+        people, poses = take_keypoints(ground_truth, ranked, np.arange(start, stop))
+        if drop_by_part:
+            poses = poses.with_confident_keypoints()
         scores[part] = score_coco(people, poses, sigmas=sigmas[start:stop])
     return scores

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from poseline.artifacts import Layout
 from poseline.config import Params
-from poseline.evaluation.scoring import write_scores
+from poseline.evaluation.scoring import require_values, write_scores
 from poseline.evaluation.set_scores import score_set
 
 
-def run(params: Params, layout: Layout, name: str) -> dict[str, float]:
-    """Write reports/metrics/NAME.json, reports/per_person/NAME, reports/plots/NAME.json, and NAME_detections likewise; the metrics."""
+def run(params: Params, layout: Layout, name: str, *, require_value: bool = False) -> dict[str, float]:
+    """Write reports/metrics/NAME.json, reports/per_person/NAME, reports/plots/NAME.json, and NAME_detections likewise; the metrics.
+
+    Raises:
+        FindingsError: values are required, and a headline metric has none; the files are written all the same.
+    """
     found: dict[str, float] = {}
-    for key, files in score_set(params, layout, name).items():
+    scores = score_set(params, layout, name)
+    for key, files in scores.items():
         write_scores(layout, key, files)
         prefix = "" if key == name else "detections_"
         found |= {prefix + metric: value for metric, value in files.score.numbers.items()}
+    if require_value:
+        for files in scores.values():
+            require_values(files.score)
     return found

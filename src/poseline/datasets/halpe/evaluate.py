@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from poseline.artifacts import PoseTable
@@ -17,7 +18,7 @@ SIZES = (26, 136)
 
 
 class Halpe(CocoFormProtocol):
-    """Halpe's 136 full-body keypoints, or its 26 of the body."""
+    """Halpe's 136 full-body keypoints, or its 26 of the body; crowds count, poses without a keypoint score above 0 do not."""
 
     name = "halpe"
     title = "Halpe"
@@ -46,5 +47,6 @@ class Halpe(CocoFormProtocol):
     def evaluate(self, ground_truth: GroundTruth, predictions: Predictions, options: ScoreConfig) -> Evaluation:
         """AP and AR of the whole and of each part that is predicted."""
         count = predictions.keypoints.shape[1]
-        people = first_keypoints(ground_truth, count)
-        return evaluate_parts(score_halpe(people, predictions), people, predictions, HALPE_SIGMAS[:count])
+        people = replace(first_keypoints(ground_truth, count), crowds_count=True)
+        poses = predictions.with_confident_keypoints()
+        return evaluate_parts(score_halpe(people, poses), people, poses, HALPE_SIGMAS[:count])

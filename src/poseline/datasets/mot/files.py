@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from poseline.core.boxes import xywh_to_xyxy
+from poseline.datasets.json_files import list_folder, read_text
 from poseline.errors import DataError
 
 MOT_PERSON = 1
@@ -53,10 +54,7 @@ def read_mot(path: Path, *, ground_truth: bool = False) -> MotTracks:
         DataError: missing, not numbers, too few columns, NaN, a frame below 1, or an id twice in a frame.
     """
     path = Path(path)
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: unreadable ({error}). Give a MOT Challenge text file.") from None
+    lines = [line for line in read_text(path, "a MOT Challenge text file").splitlines() if line.strip()]
     rows = np.zeros((len(lines), 8))
     for number, line in enumerate(lines):
         rows[number] = _parse_line(line, f"{path}: line {number + 1}")
@@ -83,8 +81,8 @@ def read_mot_folder(path: Path, *, ground_truth: bool = False) -> dict[str, MotT
     path = Path(path)
     if path.is_file():
         return {path.stem: read_mot(path, ground_truth=ground_truth)}
-    shipped = {file.parents[1].name: file for file in sorted(path.glob("*/gt/gt.txt"))}
-    files = shipped or {file.stem: file for file in sorted(path.glob("*.txt"))}
+    shipped = {file.parents[1].name: file for file in list_folder(path, "*/gt/gt.txt")}
+    files = shipped or {file.stem: file for file in list_folder(path, "*.txt")}
     if not files:
         raise DataError(f"{path}: neither VIDEO/gt/gt.txt nor VIDEO.txt in it. Give a folder of MOT Challenge files.")
     return {name: read_mot(file, ground_truth=ground_truth) for name, file in files.items()}

@@ -62,6 +62,10 @@ class Mpii(EvaluationProtocol[MpiiGroundTruth, Positions]):
         positions = self.from_poses(table, ground_truth) + (1 - ground_truth.first_pixel)
         write_json(path, {"preds": np.where(np.isnan(positions), 1.0, positions).tolist()})
 
+    def explain(self, metric: str, ground_truth: MpiiGroundTruth) -> str:
+        """Why a metric has no value."""
+        return f"none of the {int(ground_truth.counted.sum())} people who count in the ground truth has such a joint annotated"
+
     def evaluate(self, ground_truth: MpiiGroundTruth, predictions: Positions, options: ScoreConfig) -> Evaluation:
         """PCKh of the mean, of each part and each joint."""
         counted = ground_truth.counted

@@ -8,6 +8,7 @@ Reference:
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import scipy.io
 from jaxtyping import Float
 from scipy.io.matlab import MatReadError, mat_struct
 
-from poseline.datasets.json_files import Json, expect_list, expect_mapping, number, numbers, read_json, text
+from poseline.datasets.json_files import Entries, Json, expect_list, file_name, forward_slashes, number, numbers, read_entries
 from poseline.errors import DataError
 
 NUM_JOINTS = 16
@@ -52,21 +53,22 @@ def read_people_json(path: Path) -> list[MpiiPerson]:
     Raises:
         DataError: no such file, not JSON, or another form.
     """
-    entries = expect_list(read_json(path), where=str(path))
+    entries: Entries = read_entries(path, expected="at least one person")
     return [_json_person(entry, where=f"{path}: entry {i}") for i, entry in enumerate(entries)]
 
 
-def _json_person(value: Json, *, where: str) -> MpiiPerson:
-    entry = expect_mapping(value, where=where)
+def _json_person(entry: Mapping[str, Json], *, where: str) -> MpiiPerson:
     joints, visibility = np.zeros((NUM_JOINTS, 2)), np.zeros(NUM_JOINTS)
     if "joints" in entry or "joints_vis" in entry:
         rows = expect_list(entry.get("joints"), where=f"{where}: 'joints'")
         if len(rows) != NUM_JOINTS:
             raise DataError(f"{where}: expected {NUM_JOINTS} joints (skeleton 'mpii16'), got {len(rows)}. Fix the file.")
         joints = np.asarray([numbers(row, 2, where=f"{where}: joint {j}") for j, row in enumerate(rows)])
-        visibility = 2.0 * np.asarray(numbers(entry.get("joints_vis"), NUM_JOINTS, where=f"{where}: 'joints_vis'"))
+        flags = expect_list(entry.get("joints_vis"), where=f"{where}: 'joints_vis'")
+        flags = [int(flag) if isinstance(flag, bool) else flag for flag in flags]
+        visibility = 2.0 * np.asarray(numbers(flags, NUM_JOINTS, where=f"{where}: 'joints_vis'"))
     return MpiiPerson(
-        image=text(entry, "image", where=where),
+        image=file_name(entry, "image", where=where),
         joints=joints,
         visibility=visibility,
         centre=np.asarray(numbers(entry.get("center"), 2, where=f"{where}: 'center'")),
@@ -164,7 +166,7 @@ def _release_person(image: str, rect: mat_struct) -> MpiiPerson | None:
     corners = [np.atleast_1d(getattr(rect, name, np.empty(0))) for name in ("x1", "y1", "x2", "y2")]
     head = np.concatenate(corners).astype(np.float64) if all(c.size == 1 for c in corners) else np.full(4, np.nan)
     centre = np.asarray([float(position[0].x), float(position[0].y)])
-    return MpiiPerson(str(image), joints, visibility, centre, float(scale[0]), head)
+    return MpiiPerson(forward_slashes(str(image)), joints, visibility, centre, float(scale[0]), head)
 
 
 def _structs(value: object) -> list[mat_struct]:

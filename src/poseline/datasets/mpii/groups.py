@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poseline.datasets.json_files import Json, expect_list, expect_mapping, integer, numbers, read_json
+from poseline.datasets.json_files import Json, expect_list, integer, numbers, read_entries
 from poseline.errors import DataError
 from poseline.metrics.mpii_map import GroupPeople
 from poseline.metrics.pckh import head_size_from_box
@@ -21,13 +21,10 @@ def read_groups(path: Path, *, ground_truth: bool) -> GroupPeople:
         DataError: missing, cut short or in another format; a number that is not finite; a head box of no size.
     """
     path = Path(path)
-    entries = expect_list(read_json(path), where=str(path))
-    if not entries:
-        raise DataError(f"{path}: expected at least one person, got an empty list. Give another file.")
+    entries = read_entries(path, expected="at least one person")
     group_ids, points, heads = [], [], []
-    for index, value in enumerate(entries):
+    for index, entry in enumerate(entries):
         where = f"{path}: entry {index}"
-        entry = expect_mapping(value, where=where)
         group_ids.append(integer(entry, "group", where=where))
         points.append(_joints(entry.get("keypoints"), where))
         heads.append(numbers(entry.get("head_box"), 4, where=f"{where}: 'head_box'") if ground_truth else [0.0, 0.0, 1.0, 1.0])

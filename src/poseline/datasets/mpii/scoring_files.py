@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from poseline.datasets.json_files import Json, expect_mapping, read_json
+from poseline.datasets.json_files import Json, expect_mapping, number_array, read_json
 from poseline.datasets.mpii.files import add_head_boxes, load_matlab, number_images, read_people_json, read_people_release
 from poseline.errors import DataError
 from poseline.metrics.pckh import head_size_from_box
@@ -74,8 +74,12 @@ def read_mpii_list(path: Path, head_boxes: Path | None) -> MpiiGroundTruth:
     # As the table of people has them: in single precision, from 0.
     joints = (np.array([person.joints for person in people]) - 1).astype(np.float32)
     heads = (np.array([person.head_xyxy for person in people]) - 1).astype(np.float32)
-    labelled = np.array([person.visibility for person in people]) > 0
-    missing = ~(labelled & np.isfinite(joints).all(axis=2))
+    visibility = np.array([person.visibility for person in people])
+    missing = ~(visibility > 0)
+    damaged = ~np.isfinite(visibility) | (~missing & ~np.isfinite(joints).all(axis=2))
+    if damaged.any():
+        person, joint = np.argwhere(damaged)[0]
+        raise DataError(f"{path}: annotation {person + 1}, joint {joint}: expected finite pixels and a flag 0 or 1. Fix the file.")
     has_head = heads[:, 2] > heads[:, 0]
     bad = np.flatnonzero(~has_head & ~missing.all(axis=1))
     if len(bad):
@@ -183,10 +187,7 @@ def _read_json(path: Path) -> np.ndarray:
         if key is None:
             raise DataError(f"{path}: expected a list or an object with 'preds', got the keys {sorted(mapping)[:8]}. Fix the file.")
         content = mapping[key]
-    try:
-        return np.asarray(content, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{path}: expected numbers [people][16 joints][x, y], got lists of other lengths or kinds. Fix the file.") from None
+    return number_array(content, where=str(path))
 
 
 def _one_array(content: Mapping[str, object], path: Path) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 
 from poseline.artifacts import write_text
-from poseline.datasets.json_files import read_json
+from poseline.datasets.json_files import Json, list_folder, read_json
 from poseline.datasets.posetrack.formats import parse_2017, parse_2018
 from poseline.datasets.posetrack.video import (
     MAX_TRACK_ID,
@@ -62,7 +62,7 @@ def read_folder(path: Path, *, with_ids: bool = True) -> dict[str, PoseTrackSequ
         videos = read_videos(path, with_ids=with_ids)
         sequences = [replace(videos[0], name=path.name.removesuffix(".json"))] if len(videos) == 1 else videos
     elif path.is_dir():
-        sequences = [read_sequence(file, with_ids=with_ids) for file in sorted(path.glob("*.json"))]
+        sequences = [read_sequence(file, with_ids=with_ids) for file in list_folder(path, "*.json")]
     else:
         raise DataError(f"{path}: no such file or folder. Give a folder of PoseTrack JSON files, one a video.")
     if not sequences:
@@ -81,7 +81,7 @@ def read_videos(path: Path, *, with_ids: bool = True) -> list[PoseTrackSequence]
     """
     path = Path(path)
     content = read_json(path)
-    parse: Callable[[Mapping[str, object], Path], list[PoseTrackSequence]]
+    parse: Callable[[Mapping[str, Json], Path], list[PoseTrackSequence]]
     if isinstance(content, dict) and isinstance(content.get("annolist"), list):
         parse = parse_2017
     elif isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations")):
@@ -94,7 +94,7 @@ def read_videos(path: Path, *, with_ids: bool = True) -> list[PoseTrackSequence]
         sequences = parse(content, path)
     except DataError:
         raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: against the PoseTrack form ({reason}). Compare it with an official file.") from None
     for sequence in sequences:

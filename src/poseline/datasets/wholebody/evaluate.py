@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from poseline.config import ScoreConfig
 from poseline.datasets.coco_protocol import PART_HEADLINE, CocoFormProtocol, evaluate_parts
 from poseline.datasets.coco_scoring import WHOLEBODY_PARTS
@@ -20,4 +22,7 @@ class WholeBody(CocoFormProtocol):
 
     def evaluate(self, ground_truth: GroundTruth, predictions: Predictions, options: ScoreConfig) -> Evaluation:
         """AP and AR of the whole and of each part."""
-        return evaluate_parts(score_wholebody(ground_truth, predictions), ground_truth, predictions, WHOLEBODY_SIGMAS)
+        poses = predictions.with_confident_keypoints()
+        scores = score_wholebody(ground_truth, poses)
+        whole = replace(poses, scores=poses.part_scores.get("whole", poses.scores))
+        return evaluate_parts(scores, ground_truth, whole, WHOLEBODY_SIGMAS)
