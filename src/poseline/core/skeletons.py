@@ -80,8 +80,8 @@ def load_skeleton(name: str) -> Skeleton:
     'left_wrist'
     """
     if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
+        path = find_upward(name)
+        if path is None:
             raise ValueError(f"{name}: no such skeleton file. Give a path to a YAML file or one of {list_skeletons()}.")
         text = path.read_text(encoding="utf-8")
     elif name in list_skeletons():
@@ -89,6 +89,15 @@ def load_skeleton(name: str) -> Skeleton:
     else:
         raise ValueError(f"unknown skeleton '{name}'. Choose one of {list_skeletons()} or give a path to a YAML file.")
     return parse_skeleton(text, source=name)
+
+
+def find_upward(name: str) -> Path | None:
+    """The file of that relative path here or in the nearest folder above that has it; None where there is none.
+
+    A project names its files from its root; a command may stand in any folder of it.
+    """
+    here = Path.cwd()
+    return next((folder / name for folder in (here, *here.parents) if (folder / name).is_file()), None)
 
 
 def parse_skeleton(text: str, *, source: str) -> Skeleton:

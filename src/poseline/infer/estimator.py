@@ -26,6 +26,8 @@ from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel
+from poseline.progress import Meter
+from poseline.project import located
 
 Forward = Callable[[Float[Tensor, "B 3 H W"]], Outputs]
 
@@ -137,7 +139,7 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:
     """The poses in these boxes (see ``datasets/boxes.py``), in the order of the boxes; each image is read once."""
     boxes = boxes.reset_index(drop=True)
     corners = boxes[list(BBOX_COLUMNS)].to_numpy(np.float32)
-    images = [(Path(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
+    images = [(located(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
     num_keypoints = estimator.skeleton.num_keypoints
     keypoints = np.zeros((len(boxes), num_keypoints, 2), np.float32)
     scores = np.zeros((len(boxes), num_keypoints), np.float32)
@@ -146,8 +148,10 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:
         return estimator.cut(read_image(path), corners[rows])
 
     groups = read_ahead(partial(cut_image, path, rows) for path, rows in images)
-    for (_, rows), (found, found_scores) in zip(images, estimator.run(groups), strict=True):
-        keypoints[rows], scores[rows] = found, found_scores
+    with Meter("poses", len(images), "images") as meter:
+        for (_, rows), (found, found_scores) in zip(images, estimator.run(meter.timed(groups)), strict=True):
+            keypoints[rows], scores[rows] = found, found_scores
+            meter.add()
     box_scores = boxes["bbox_score"].to_numpy(np.float32)
     poses = PoseSet(
         keypoints=keypoints,

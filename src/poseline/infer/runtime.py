@@ -16,6 +16,7 @@ from poseline.errors import BackendError, ConfigError
 from poseline.infer.estimator import Forward, PoseEstimator
 from poseline.infer.onnx_spec import read_onnx_spec
 from poseline.models.saved import load_model
+from poseline.project import existing
 
 
 def load_estimator(config: PredictConfig, model_folder: Path, device: torch.device) -> PoseEstimator:
@@ -33,8 +34,8 @@ def load_estimator(config: PredictConfig, model_folder: Path, device: torch.devi
         case "onnxruntime":
             if config.onnx is None:
                 raise ConfigError("predict.onnx: missing. Name the ONNX file (`poseline export` writes one), or set predict.runtime=torch.")
-            path = Path(config.onnx)
-            described = read_onnx_spec(path, Path(config.onnx_spec) if config.onnx_spec else None)
+            path = existing(config.onnx, key="predict.onnx")
+            described = read_onnx_spec(path, existing(config.onnx_spec, key="predict.onnx_spec") if config.onnx_spec else None)
             saved, device = described.saved, torch.device("cpu")
             forward = onnx_forward(path, input_name=described.input_name, bgr=described.bgr)
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)

@@ -14,6 +14,7 @@ from poseline.core.skeletons import load_skeleton
 from poseline.models.losses import build_loss
 from poseline.models.pose_model import build_model
 from poseline.models.saved import load_model
+from poseline.project import existing
 from poseline.train.checkpoint import Progress, States
 from poseline.train.distributed import Rank, wrap_model
 from poseline.train.optim import AveragedWeights, build_optimizer
@@ -75,7 +76,7 @@ def build_trainer(params: Params, rank: Rank) -> Trainer:
     skeleton = load_skeleton(params.data.skeleton)
     model = build_model(params.model, params.codec, skeleton.num_keypoints)
     if params.train.init_from is not None:
-        source, _ = load_model(params.train.init_from)
+        source, _ = load_model(existing(params.train.init_from, key="train.init_from"))
         model.load_state_dict(source.state_dict())
     model.to(rank.device)
     if params.train.channels_last:
