@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MARK = re.compile(r"(<!-- figure: (?P<file>[^;]+); (?P<place>[^;]+); (?P<form>[^;]+) -->)(?P<text>.*?)(<!-- /figure -->)")
+MARK = re.compile(r"(<!-- figure: (?P<file>[^;]+); (?P<place>[^;]+); (?P<form>[^;>]+?) -->)(?P<text>.*?)(<!-- /figure -->)")
 METRIC = re.compile(r"\b(?:mAP|AP|PCKh(?:@0\.5)?|MOTA|HOTA|IDF1)\b(?: \(\w+\))?[:|* ]+(?:of |is )?[+-]?(\d{1,2}\.\d\d?|\.\d{3})\b")
-"""A metric and its value as prose and tables have them; each must stand in a mark. (PCKh@0.5 is a name.)"""
+"""A metric and its value as prose has them; each must stand in a mark. (PCKh@0.5 is a name.)"""
+NAME = re.compile(r"\b(?:mAP|AP|PCKh|MOTA|HOTA|IDF1)\b")
 
 
 class FigureError(ValueError):
@@ -94,9 +95,21 @@ def renew(text: str, reports: Path, *, source: str) -> str:
 
 
 def unmarked(text: str) -> list[str]:
-    """Metrics with a value that stands in no mark. Code blocks are left out."""
-    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    return [found[0] for found in METRIC.finditer(MARK.sub("", prose))]
+    """Metrics with a value that stands in no mark, in prose and in tables. Code blocks are left out."""
+    prose = MARK.sub("", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return [found[0] for found in METRIC.finditer(prose)] + unmarked_cells(prose)
+
+
+def unmarked_cells(text: str) -> list[str]:
+    """Rows of tables with a number in the column of a metric, or in the column `figure` beside a metric's name."""
+    found, header = [], []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if cells and header:
+            columns = [i for i, name in enumerate(header) if NAME.search(name) or (name == "figure" and NAME.search(cells[0]))]
+            found += [line for i in columns if i < len(cells) and re.search(r"\d\.\d", cells[i])]
+        header = (header or cells) if cells else []
+    return found
 
 
 def main() -> None:
