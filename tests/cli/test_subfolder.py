@@ -95,7 +95,7 @@ def test_paths_of_the_parameters_count_from_the_project(
     onnx = ["--set", "predict.runtime=onnxruntime", "--set", "predict.onnx=own/net.onnx"]
     assert call(monkeypatch, "predict", "coco", *onnx) == 0
     assert call(monkeypatch, "train", "--device", "cpu", "--set", "train.init_from=data/model", "--set", "seed=3") == 0
-    assert call(monkeypatch, "calibrate", "--set", "predict.calibration=own/calibration.json") == 0
+    assert call(monkeypatch, "calibrate", "--fraction", "1.0", "--set", "predict.calibration=own/calibration.json") == 0
     assert (root / "own/calibration.json").is_file()
     assert list(deep.iterdir()) == []
     capsys.readouterr()

@@ -19,7 +19,8 @@ from poseline.train.launcher import Failure, read_failure
 def start(project: Path, overrides: tuple[str, ...], *options: str) -> subprocess.Popen[str]:
     sets = [part for override in overrides for part in ("--set", override)]
     command = [sys.executable, "-m", "poseline.cli", "train", "--device", "cpu", *options, *sets]
-    return subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    environment = {**os.environ, "POSELINE_PROGRESS": "off"}
+    return subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
 def ranks(project: Path) -> list[int]:
@@ -54,7 +55,7 @@ def test_a_killed_rank_is_one_line(project: Path, tiny: tuple[str, ...]) -> None
     assert process.stderr is not None
     said = process.stderr.read()
     assert process.wait() == 3
-    lines = [line for line in said.splitlines() if not line.startswith(("epoch ", "train: epoch", "train: at work"))]
+    lines = [line for line in said.splitlines() if not line.startswith("epoch ")]
     assert len(lines) == 1, said
     assert re.match(rf"error: train: rank [01] of 2 \(process {victim}\) was killed by SIGKILL \(.*memory.*\)\. ", lines[0])
     assert re.search(r"Saved: \d+ of 40 epochs, in .cache/checkpoints/\w+/checkpoint.pt\. Run the stage again to go on", lines[0])
@@ -81,7 +82,7 @@ def test_debug_adds_what_the_processes_said(project: Path, tiny: tuple[str, ...]
     assert process.stderr is not None
     said = process.stderr.read()
     assert "Traceback" in said
-    assert "_maps" in said, "the rank's own traceback"
+    assert "crops/shards.py" in said, "the rank's own traceback"
 
 
 def test_a_launcher_that_was_killed_says_so(tmp_path: Path) -> None:
