@@ -50,9 +50,14 @@ class Speaker:
 _speaker = Speaker()
 
 
+def note(text: str) -> None:
+    """Say, whether progress is shown or not, what a result rests on."""
+    _speaker.say(f"{_speaker.name or 'poseline'}: {text}")
+
+
 def warn(text: str) -> None:
     """Say, whether progress is shown or not, what a user should know before he trusts a result."""
-    _speaker.say(f"{_speaker.name or 'poseline'}: warning: {text}")
+    note(f"warning: {text}")
 
 
 def silence(silent: bool) -> bool:

@@ -52,7 +52,10 @@ class PoseEstimator:
         batch_size: crops a forward call.
         flip: average with the outputs of the mirrored crops.
         score: rule of a pose's score.
+        inspect: is given the first batch of crops, once; None: nothing is.
     """
+
+    inspect: Callable[[PoseEstimator, UInt8[np.ndarray, "B h w 3"]], None] | None = None
 
     def __init__(
         self, forward: Forward, codec: Codec, saved: SavedModel, *, device: torch.device, batch_size: int, flip: bool,
@@ -77,6 +80,9 @@ class PoseEstimator:
     @torch.inference_mode()
     def decode(self, crops: UInt8[np.ndarray, "B h w 3"]) -> tuple[Float[np.ndarray, "B K 2"], Float[np.ndarray, "B K"]]:
         """Keypoints in crop pixels and their scores, for one batch of crops."""
+        if self.inspect is not None:
+            inspect, self.inspect = self.inspect, None
+            inspect(self, crops)
         images = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
         inputs = normalise_images(images, self.saved.model.normalise)
         outputs = self.forward(inputs)
