@@ -92,6 +92,21 @@ def test_a_launcher_that_was_killed_says_so(tmp_path: Path) -> None:
     assert Failure(error="RendezvousTimeoutError: waited 600 s").describe(4).endswith("stopped with RendezvousTimeoutError: waited 600 s")
 
 
+def test_the_scratch_goes_with_its_process_after_multiprocessing_has_left_it(tmp_path: Path) -> None:
+    code = f"""
+import multiprocessing, tempfile
+from pathlib import Path
+from poseline.artifacts import scratch
+with scratch(Path({str(tmp_path / "c")!r})):
+    print(tempfile.gettempdir(), multiprocessing.util.get_temp_dir())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stderr == ""
+    assert list((tmp_path / "c/tmp").iterdir()) == []
+    if len(str(tmp_path)) < 40:  # else the system's folder is used, for a socket's address would be too long
+        assert done.stdout.count(str(tmp_path)) == 2
+
+
 def test_the_scratch_of_killed_processes_is_swept_and_that_of_living_ones_stays(tmp_path: Path) -> None:
     code = f"""
 import os, tempfile

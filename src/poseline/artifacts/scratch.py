@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import socket
@@ -10,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 LONGEST_PATH = 72
@@ -23,7 +23,8 @@ def scratch_folder(cache: Path) -> Path:
     folder = cache.resolve() / "tmp" / f"{_host()}-{os.getpid()}"
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        atexit.register(_remove, folder, os.getpid())
+        # After multiprocessing has removed its own folder in it (priority -100), and not in forks of this process.
+        Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=-200)
     return folder
 
 
@@ -81,9 +82,3 @@ def _is_running(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _remove(folder: Path, owner: int) -> None:
-    """Remove the folder at the end of the process that made it; a fork of it leaves it alone."""
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -161,9 +161,14 @@ class ModelConfig(KindSection):
     @field_validator("backbone")
     @classmethod
     def _known_backbone(cls, backbone: str) -> str:
-        if re.fullmatch(r"(se_|shuffle_)?resnet\w*", backbone) and backbone not in BACKBONES.names:
-            depths = ", ".join(map(str, RESNET_DEPTHS[:-1]))
-            raise ValueError(f"no such ResNet. The depths are {depths} and {RESNET_DEPTHS[-1]}; timm/<name> takes any network of timm")
+        found = re.fullmatch(r"((?:se_|shuffle_)?resnet)(\d+)", backbone)
+        if found and backbone not in BACKBONES.names:
+            near = min(RESNET_DEPTHS, key=lambda depth: abs(depth - int(found[2])))
+            depths = ", ".join(map(str, RESNET_DEPTHS))
+            raise ValueError(
+                f"unknown kind '{backbone}'. Did you mean '{found[1]}{near}'? The depths of a ResNet are {depths}; "
+                "any network of timm is written timm/<name>"
+            )
         BACKBONES.check("timm" if backbone.startswith("timm/") else backbone)
         return backbone
 

@@ -18,6 +18,8 @@ from poseline.errors import ArtifactError, ConfigError
 from poseline.models.saved import SavedModel, parse_saved
 
 SUFFIXES = (".json", ".yaml", ".yml")
+TRAINING_ONLY = {"heatmap": ("sigma", "centre"), "udp": ("sigma",), "simcc": ("label_smoothing",)}
+"""Options of codecs that decoding does not use."""
 
 
 class OnnxSpec(Section):
@@ -118,7 +120,8 @@ def describe_assumed(given: OnnxSpec) -> str:
     options = getattr(codec, codec.kind, None)
     decoding = [f"{key} {getattr(codec, key)}" for key in ("kind", "geometry") if key not in codec.model_fields_set]
     if isinstance(options, Section):
-        decoding += [f"{key} {getattr(options, key)}" for key in sorted(set(type(options).model_fields) - options.model_fields_set)]
+        unsaid = set(type(options).model_fields) - options.model_fields_set - set(TRAINING_ONLY.get(codec.kind, ()))
+        decoding += [f"{key} {getattr(options, key)}" for key in sorted(unsaid)]
     return ", ".join([*words, *([f"decoding: {', '.join(decoding)}"] if decoding else [])])
 
 

@@ -48,8 +48,8 @@ def load_backbone_weights(backbone: Backbone, model: ModelConfig) -> None:
     """
     if model.width != 1:
         raise ConfigError(
-            f"model.weights: '{model.weights}' holds a network of full width, model.width is {model.width:g}. Set model.width to 1 to "
-            f"start from these weights, or model.weights to none to train a network of width {model.width:g} from scratch."
+            f"model.weights: '{model.weights}' needs model.width 1, got {model.width:g}, for these are weights of the full width. "
+            f"Set model.width to 1 to start from them, or model.weights to none to train a network of width {model.width:g} from scratch."
         )
     if isinstance(backbone, TimmBackbone):
         backbone.load_state_dict(timm_backbone(model).state_dict())
