@@ -112,23 +112,30 @@ class PoseEstimator:
             pose_scores=pose_score(scores, box_scores, self.score),
         )
 
-    def run(self, groups: Iterable[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each group of crops the keypoints [N, K, 2] in its image and scores [N, K]; batches are filled across groups."""
+    def run(self, groups: Iterable[CropBatch], meter: Meter | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each group of crops the keypoints [N, K, 2] in its image and scores [N, K]; batches are filled across groups.
+
+        The meter counts crops, a batch at a time.
+        """
         waiting: deque[CropBatch] = deque()
         pending = 0
         for group in groups:
             waiting.append(group)
             pending += len(group.crops)
             if pending >= self.batch_size:
-                yield from self._flush(waiting)
+                yield from self._flush(waiting, meter)
                 pending = 0
-        yield from self._flush(waiting)
+        yield from self._flush(waiting, meter)
 
-    def _flush(self, waiting: deque[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _flush(self, waiting: deque[CropBatch], meter: Meter | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         if not waiting:
             return
         crops = np.concatenate([group.crops for group in waiting])
-        parts = [self.decode(crops[start : start + self.batch_size]) for start in range(0, len(crops), self.batch_size)]
+        parts = []
+        for start in range(0, len(crops), self.batch_size):
+            parts.append(self.decode(crops[start : start + self.batch_size]))
+            if meter is not None:
+                meter.add(len(parts[-1][0]))
         num_keypoints = self.skeleton.num_keypoints
         keypoints = np.concatenate([p[0] for p in parts]) if parts else np.zeros((0, num_keypoints, 2), np.float32)
         scores = np.concatenate([p[1] for p in parts]) if parts else np.zeros((0, num_keypoints), np.float32)
@@ -154,10 +161,9 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:
         return estimator.cut(read_image(path), corners[rows])
 
     groups = read_ahead(partial(cut_image, path, rows) for path, rows in images)
-    with Meter("poses", len(images), "images") as meter:
-        for (_, rows), (found, found_scores) in zip(images, estimator.run(meter.timed(groups)), strict=True):
+    with Meter("poses", len(boxes), "people") as meter:
+        for (_, rows), (found, found_scores) in zip(images, estimator.run(meter.timed(groups), meter), strict=True):
             keypoints[rows], scores[rows] = found, found_scores
-            meter.add()
     box_scores = boxes["bbox_score"].to_numpy(np.float32)
     poses = PoseSet(
         keypoints=keypoints,

@@ -6,8 +6,6 @@ network was trained for, the right input gives the highest ones, so the usual in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -18,7 +16,7 @@ from poseline.infer.estimator import PoseEstimator
 from poseline.models.normalise import normalise_images
 from poseline.progress import warn
 
-FEWEST, MOST = 8, 32
+FEWEST, MOST = 8, 16
 """People that are looked at."""
 CLEARLY = 1.08
 """Another input must raise the mean keypoint score by this factor to be named."""
@@ -37,21 +35,6 @@ USUAL = {
     "values in -1..1 (mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5])": CENTRED,
     "AlphaPose's mean (mean: [0.406, 0.457, 0.480])": ALPHAPOSE,
 }
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How sure a network is, and how well it agrees with itself.
-
-    Attributes:
-        score: mean keypoint score.
-        highest: the highest keypoint score.
-        flip_px: mean distance between the keypoints of a crop and of its mirror image.
-    """
-
-    score: float
-    highest: float
-    flip_px: float
 
 
 class OutputCheck:
@@ -75,34 +58,41 @@ class OutputCheck:
         """What looks wrong; None where nothing does."""
         images = torch.from_numpy(np.ascontiguousarray(crops)).to(estimator.device).permute(0, 3, 1, 2)
         given = estimator.saved.model.normalise
-        own = measure(estimator, normalise_images(images, given))
-        if not np.isfinite([own.score, own.highest]).all():
+        own = normalise_images(images, given)
+        scores = score(estimator, own)
+        mean, highest = float(scores.mean()), float(scores.max())
+        if not np.isfinite([mean, highest]).all():
             return "they are not finite. Check mean, std and scale of its description"
-        if own.highest > HIGHEST_SCORE:
-            return f"a keypoint scores {own.highest:.3g}, where heat maps stay about 1. Check codec, mean, std and scale of its description"
-        found = {}
-        for name, normalise in USUAL.items():
-            for bgr in (False, True):
-                if (normalise.mean, normalise.std, bgr) == (given.mean, given.std, self.bgr):
-                    continue
-                values = normalise_images(images, normalise)
-                inputs = values.flip(1) if bgr != self.bgr else values
-                found[name, bgr] = measure(estimator, inputs)
-        (name, bgr), best = max(found.items(), key=lambda pair: pair[1].score if pair[1].highest <= HIGHEST_SCORE else -1.0)
-        if best.score > CLEARLY * own.score and best.highest <= HIGHEST_SCORE and best.flip_px <= own.flip_px:
+        if highest > HIGHEST_SCORE:
+            return f"a keypoint scores {highest:.3g}, where heat maps stay about 1. Check codec, mean, std and scale of its description"
+        tried = {
+            (name, bgr): (values.flip(1) if bgr != self.bgr else values)
+            for name, normalise in USUAL.items()
+            for values in [normalise_images(images, normalise)]
+            for bgr in (False, True)
+            if (normalise.mean, normalise.std, bgr) != (given.mean, given.std, self.bgr)
+        }
+        found = {key: value for key, inputs in tried.items() if (value := score(estimator, inputs)).max() <= HIGHEST_SCORE}
+        name, bgr = max(found, key=lambda key: float(found[key].mean()), default=("", False))
+        best = float(found[name, bgr].mean()) if found else 0.0
+        if best > CLEARLY * mean and flip_distance(estimator, tried[name, bgr]) <= flip_distance(estimator, own):
             return (
-                f"the mean keypoint score is {own.score:.3f}, and {best.score:.3f} with {name}, channel_order {'bgr' if bgr else 'rgb'}. "
+                f"the mean keypoint score is {mean:.3f}, and {best:.3f} with {name}, channel_order {'bgr' if bgr else 'rgb'}. "
                 "Check mean, std, scale and channel_order of its description"
             )
-        if own.score < LEAST_SCORE:
-            return f"the mean keypoint score is {own.score:.3f}. Check input, codec and skeleton of its description"
+        if mean < LEAST_SCORE:
+            return f"the mean keypoint score is {mean:.3f}. Check input, codec and skeleton of its description"
         return None
 
 
-def measure(estimator: PoseEstimator, inputs: Float[Tensor, "B 3 h w"]) -> Quality:
-    """The quality of a network's outputs for normalised crops."""
-    keypoints, scores = (part.float().cpu().numpy() for part in estimator.codec.decode(estimator.forward(inputs)))
-    mirrored, _ = (part.float().cpu().numpy() for part in estimator.codec.decode(estimator.forward(inputs.flip(3))))
+def score(estimator: PoseEstimator, inputs: Float[Tensor, "B 3 h w"]) -> Float[np.ndarray, "B K"]:
+    """Keypoint scores of normalised crops."""
+    return np.asarray(estimator.codec.decode(estimator.forward(inputs))[1].float().cpu().numpy())
+
+
+def flip_distance(estimator: PoseEstimator, inputs: Float[Tensor, "B 3 h w"]) -> float:
+    """Mean distance in pixels between the keypoints of normalised crops and of their mirror images."""
+    points, mirrored = (estimator.codec.decode(estimator.forward(part))[0].float().cpu().numpy() for part in (inputs, inputs.flip(3)))
     back = mirrored[:, estimator.skeleton.flip_permutation]
     back[..., 0] = inputs.shape[3] - 1 - back[..., 0]
-    return Quality(float(scores.mean()), float(scores.max()), float(np.linalg.norm(keypoints - back, axis=-1).mean()))
+    return float(np.linalg.norm(points - back, axis=-1).mean())
