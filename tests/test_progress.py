@@ -12,7 +12,7 @@ import pytest
 
 from poseline import progress
 from poseline.errors import ConfigError
-from poseline.progress import Meter, follow, significant, working
+from poseline.progress import Meter, follow, phase, significant, working
 
 
 @pytest.fixture(autouse=True)
@@ -80,11 +80,14 @@ def test_work_without_a_meter_and_a_long_step_show_that_they_live(
     monkeypatch.setenv("POSELINE_PROGRESS", "0.1")
     with working("score@coco"):
         time.sleep(0.4)
+        with phase("1,000 resamples"):
+            time.sleep(0.3)
         with Meter("tracks", 3, "videos") as meter:
             meter.add()
             time.sleep(0.4)
     said = capsys.readouterr().err.splitlines()
     assert any(re.fullmatch(r"score@coco: at work, \d+ s", line) for line in said)
+    assert any(re.fullmatch(r"score@coco: 1,000 resamples, \d+ s", line) for line in said)
     assert any(line.startswith("score@coco: tracks: 1/3 videos") for line in said)
     time.sleep(0.3)
     assert capsys.readouterr().err == ""

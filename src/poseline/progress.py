@@ -31,13 +31,14 @@ Values = Callable[[], Mapping[str, float]]
 
 @dataclass
 class Speaker:
-    """What the process shows at present: the command's name, the meters at work, and when the last line was written."""
+    """What the process shows at present: the command's name, its meters and phases, and when the last line was written."""
 
     name: str = ""
     silent: bool = False
     started: float = 0.0
     spoke: float = 0.0
     meters: list[Meter] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def say(self, text: str) -> None:
@@ -90,6 +91,16 @@ def interval_s() -> float:
 
 
 @contextmanager
+def phase(what: str) -> Iterator[None]:
+    """A part of the work that cannot be counted; where it takes long, the line that the command lives names it."""
+    _speaker.phases.append(what)
+    try:
+        yield
+    finally:
+        _speaker.phases.pop()
+
+
+@contextmanager
 def handed_over() -> Iterator[None]:
     """Say nothing within the block: another process shows how far the work is."""
     before, _speaker.silent = _speaker.silent, True
@@ -129,7 +140,8 @@ def _watch(stopped: threading.Event, interval: float) -> None:
             continue
         with _speaker.lock:
             meter = _speaker.meters[-1] if _speaker.meters else None
-            _speaker.say(meter.line() if meter else f"{_speaker.name}: at work, {duration(time.monotonic() - _speaker.started)}")
+            what = _speaker.phases[-1] if _speaker.phases else "at work"
+            _speaker.say(meter.line() if meter else f"{_speaker.name}: {what}, {duration(time.monotonic() - _speaker.started)}")
 
 
 class Meter:
