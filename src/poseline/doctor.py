@@ -17,6 +17,7 @@ from typing import Literal
 from poseline.artifacts import Layout
 from poseline.config import Params
 from poseline.errors import ArtifactError, BackendError
+from poseline.experiments.lineage import read_lock
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -53,8 +54,49 @@ def diagnose(params: Params | None, root: Path) -> list[Check]:
     checks += [check_git(root), check_dvc(root), check_disk(root)]
     checks += [check_writable(root / name) for name in ("data", "reports")]
     if params is not None:
+        checks += check_data(params, root)
         checks.append(check_store(params, root))
     return checks
+
+
+def check_data(params: Params, root: Path) -> list[Check]:
+    """For each enabled set, whether its folders are there, and whether a queued experiment, which works in a copy, would see them."""
+    checks = []
+    for name, config in params.data.sets.items():
+        if config.enabled:
+            paths = dict.fromkeys([config.annotations, *(part.images for part in (config.train, config.val) if part is not None)])
+            checks.append(_check_set(name, list(paths), root))
+    return checks
+
+
+def _check_set(name: str, paths: list[Path], root: Path) -> Check:
+    missing = [path for path in paths if not (root / path).exists() and not is_made(path, root)]
+    if missing:
+        hint = f"name the right folder under data.sets.{name} in params.yaml, or set data.sets.{name}.enabled=false"
+        return Check(f"data: {name}", "warn", f"no {missing[0]}", hint)
+    alone = [path for path in paths if not path.is_absolute() and not is_tracked(path, root)]
+    if alone:
+        hint = f"queued experiments work in a copy that lacks it: give its absolute path in params.yaml, or run: dvc add {alone[0]}"
+        return Check(f"data: {name}", "warn", f"{alone[0]} is tracked by neither git nor DVC", hint)
+    there = all((root / path).exists() for path in paths)
+    return Check(f"data: {name}", "ok", f"annotations and images {'are there' if there else 'are made by: dvc repro'}")
+
+
+def is_made(path: Path, root: Path) -> bool:
+    """Whether the path lies in an output of the pipeline: the drawn sets, or what dvc.lock lists."""
+    try:
+        made = [Layout(Path()).mini, *(Path(entry.path) for stage in read_lock(root).values() for entry in stage.outs)]
+    except ArtifactError:
+        return False
+    return any(path == out or out in path.parents for out in made)
+
+
+def is_tracked(path: Path, root: Path) -> bool:
+    """Whether git tracks files there, or DVC the path or a folder around it."""
+    if is_made(path, root) or any((root / f"{place}.dvc").is_file() for place in (path, *path.parents) if place.name):
+        return True
+    listed = subprocess.run(["git", "-C", str(root), "ls-files", "--", str(path)], capture_output=True, text=True, timeout=60, check=False)
+    return bool(listed.stdout.strip())
 
 
 def installed(name: str) -> str | None:

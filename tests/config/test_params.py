@@ -44,6 +44,8 @@ def test_overrides_change_one_value() -> None:
         ("train.processes=many", "train.processes"),
         ("seed.x=1", "'seed' is a value, not a section"),
         ("train.epochs", "expected KEY=VALUE"),
+        ("model.backbone=resnet42", "model.backbone: unknown kind 'resnet42'. Did you mean 'resnet34'? The depths of a ResNet are 10, "),
+        ("model.backbone=se_resnet110", "Did you mean 'se_resnet101'? The depths of a ResNet are 10, 18, 34, 50, 101, 152; any network"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_key(override: str, message: str) -> None:

@@ -41,7 +41,7 @@ def test_better_worse_and_cannot_tell(workspace: Path, runs) -> None:
     assert verdicts["ap_large"] == "better"
     assert "ap_crowd_hard" not in verdicts  # no person is counted there
     assert judge(workspace, good, noise)["ap"] == "cannot tell"
-    assert set(judge(workspace, good, good).values()) == {"cannot tell"}
+    assert set(judge(workspace, good, good).values()) == {"identical"}
 
 
 def test_the_command_says_how_many_pictures_are_needed_and_what_grew(workspace: Path, runs) -> None:
@@ -50,6 +50,9 @@ def test_the_command_says_how_many_pictures_are_needed_and_what_grew(workspace: 
     assert told.exit_code == 0
     assert "cannot tell" in told.stdout
     assert "images needed" in told.stdout
+    same = CliRunner().invoke(app, ["compare", str(good), str(good), "--resamples", "100"])
+    assert "identical" in same.stdout
+    assert "cannot tell" not in same.stdout
     result = CliRunner().invoke(app, ["compare", str(good), str(swapped), "--resamples", "100", "--json"])
     content = json.loads(result.stdout)["coco"]
     assert content["metrics"]["ap"]["verdict"] == "worse"

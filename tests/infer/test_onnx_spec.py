@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,15 @@ import pytest
 import torch
 import yaml
 
-from poseline.config import load_params
+from poseline.codecs.build import build_codec
+from poseline.config import CodecConfig, ModelConfig, load_params
+from poseline.datasets.images import read_image
 from poseline.errors import ArtifactError, BackendError
-from poseline.infer.onnx_spec import read_onnx_spec
+from poseline.infer.estimator import PoseEstimator
+from poseline.infer.onnx_spec import OnnxSpec, read_onnx_spec
+from poseline.infer.output_check import OutputCheck
 from poseline.infer.runtime import load_estimator, onnx_forward
+from poseline.models.saved import SavedModel
 
 SPEC = {
     "input_wh": [64, 96], "skeleton": "coco17", "codec": {"kind": "heatmap", "geometry": "published", "heatmap": {"refine": "quarter"}},
@@ -159,3 +166,125 @@ def test_a_published_network_on_photographs(real_data: Path, tmp_path: Path) -> 
         scores=np.concatenate([poses.pose_scores for _, poses in found]),
     )
     assert 0.45 < score_coco(truth, results).metrics["ap"] < 0.58
+
+
+PREFERRED = (np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]))
+
+
+def picky_forward(images: torch.Tensor) -> torch.Tensor:
+    """Heat maps [B, 17, 24, 16] whose peaks are the higher the nearer the input's mean lies to 0, as ImageNet's normalisation has it."""
+    height = torch.exp(-(images.mean(dim=(1, 2, 3)) ** 2)) * 0.8
+    maps = torch.zeros(len(images), 17, 24, 16)
+    maps[:, :, 11:13, 7:9] = height[:, None, None, None]
+    return maps
+
+
+def check_picky(capsys: pytest.CaptureFixture[str], forward, *, count: int = 16, **spec: object) -> str:
+    given = OnnxSpec.model_validate({"input_wh": (64, 96), "skeleton": "coco17", "codec": {"kind": "heatmap"}, **spec})
+    model = ModelConfig(input_wh=given.input_wh, normalise=given.normalise())
+    saved = SavedModel(model=model, codec=given.codec, skeleton="coco17")
+    codec = build_codec(saved.codec, num_keypoints=17, input_wh=(64, 96))
+    estimator = PoseEstimator(forward, codec, saved, device=torch.device("cpu"), batch_size=64, flip=False)
+    estimator.inspect = OutputCheck("net.onnx", bgr=given.channel_order == "bgr")
+    noise = np.random.default_rng(0).normal(0, 20, (count, 96, 64, 3))
+    crops = np.clip(255 * PREFERRED[0] + noise, 0, 255).astype(np.uint8)
+    estimator.decode(crops)
+    estimator.decode(crops)  # it looks once
+    return capsys.readouterr().err
+
+
+def test_another_normalisation_that_suits_the_network_better_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    said = check_picky(capsys, picky_forward)
+    assert said.count("warning") == 1
+    assert "net.onnx: its outputs look wrong on the first 16 people" in said
+    assert "with ImageNet's mean and std" in said
+    assert "docs/onnx.md" in said
+    for right in ({"mean": PREFERRED[0].tolist(), "std": PREFERRED[1].tolist()}, {"mean": [0.48, 0.45, 0.41], "std": [0.23, 0.22, 0.22]}):
+        assert check_picky(capsys, picky_forward, **right) == ""
+
+
+def test_few_people_tell_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_picky(capsys, picky_forward, count=4) == ""
+
+
+@pytest.mark.parametrize(
+    ("forward", "words"),
+    [
+        (lambda images: torch.full((len(images), 17, 24, 16), 0.01), "the mean keypoint score is 0.010"),
+        (lambda images: torch.full((len(images), 17, 24, 16), 40.0), "a keypoint scores 40"),
+        (lambda images: torch.full((len(images), 17, 24, 16), torch.nan), "not finite"),
+    ],
+)
+def test_scores_that_no_trained_network_gives_are_named(capsys: pytest.CaptureFixture[str], forward, words: str) -> None:
+    assert words in check_picky(capsys, forward)
+
+
+def test_defaults_that_are_used_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_network(tmp_path / "net.onnx")
+    params = load_params(
+        Path(__file__).resolve().parents[2] / "params.yaml", ["predict.runtime=onnxruntime", f"predict.onnx={tmp_path / 'net.onnx'}"]
+    ).predict
+    (tmp_path / "net.yaml").write_text("{input_wh: [64, 96], skeleton: coco17, codec: {kind: heatmap}}")
+    load_estimator(params, tmp_path, torch.device("cpu"))
+    said = capsys.readouterr().err
+    assert "net.onnx: assumed, for its description does not say: normalise: none (values 0..1), channel_order: rgb, padding: 1.25" in said
+    assert "decoding: geometry unbiased" in said
+    assert "refine dark" in said
+    for key in OnnxSpec.model_fields:
+        assert key in said or key in ("input_wh", "skeleton", "codec", "mean", "std", "scale") or OnnxSpec.model_fields[key].default is None
+
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/onnx.md").read_text()
+
+
+@pytest.mark.parametrize("key", list(OnnxSpec.model_fields))
+def test_the_document_has_every_key_with_its_default(key: str) -> None:
+    field = OnnxSpec.model_fields[key]
+    default = "required" if field.is_required() else "null" if field.default is None else field.default
+    shown = list(default) if isinstance(default, tuple) else default
+    assert re.search(rf"^\| `{key}` \| `?{re.escape(str(shown))}`? \| .{{15,}} \|$", DOCUMENT, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("key", re.findall(r"^\| `codec\.(\S+)` \| `(\S+)` \|", DOCUMENT, flags=re.MULTILINE))
+def test_the_document_has_the_codecs_defaults(key: tuple[str, str]) -> None:
+    value: object = CodecConfig()
+    for step in key[0].split("."):
+        value = getattr(value, step)
+    assert str(value) == key[1]
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", DOCUMENT, flags=re.DOTALL))
+def test_the_documents_examples_are_descriptions(text: str, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(text)
+    assert read_onnx_spec(tmp_path / "net.onnx").saved.model.input_wh == (192, 256)
+
+
+@pytest.mark.real
+def test_the_three_keys_that_errors_ask_for_are_warned_of_on_photographs(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((real_data / "coco/person_keypoints.json").read_text())
+    names = {entry["id"]: entry["file_name"] for entry in content["images"]}
+    people = [one for one in content["annotations"] if one.get("num_keypoints", 0) > 5][:32]
+    shutil.copy(real_data / "weights/ultralight_simplepose_256x192.onnx", tmp_path / "net.onnx")
+    overrides = ["predict.runtime=onnxruntime", f"predict.onnx={tmp_path / 'net.onnx'}"]
+    params = load_params(Path(__file__).resolve().parents[2] / "params.yaml", overrides).predict
+
+    def look(**spec: object) -> str:
+        (tmp_path / "net.yaml").write_text(yaml.safe_dump({"input_wh": [192, 256], "skeleton": "coco17", **spec}))
+        estimator = load_estimator(params, tmp_path, torch.device("cpu"))
+        crops = []
+        for one in people:
+            x, y, width, height = one["bbox"]
+            image = read_image(real_data / "coco/images" / names[one["image_id"]])
+            crops.append(estimator.cut(image, np.array([[x, y, x + width, y + height]], np.float32)).crops)
+        estimator.decode(np.concatenate(crops))
+        return capsys.readouterr().err
+
+    said = look(codec={"kind": "heatmap"})
+    assert "normalise: none" in said
+    assert "its outputs look wrong" in said
+    assert "ImageNet's mean and std" in said
+    assert "channel_order rgb" in said
+    right = look(codec=SPEC["codec"], mean=SPEC["mean"], std=SPEC["std"])
+    assert "warning" not in right

@@ -11,7 +11,7 @@ from poseline.codecs.scores import pose_score
 from poseline.config import NmsConfig
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
-from poseline.infer.predict import convert_predictions, predict_boxes, suppress
+from poseline.infer.predict import convert_predictions, describe_dropped, predict_boxes, suppress
 
 COCO = load_skeleton("coco17")
 KINDS = ("none", "parametric", "oks", "soft_oks")
@@ -88,6 +88,30 @@ def test_duplicates_are_sought_within_an_image_and_among_detections_only(kind: s
     ground_truth = predict_boxes(bright_estimator(score="mean"), doubled.assign(boxes="ground_truth"), COCO, nms)
     assert len(ground_truth) == 12
     assert len(predict_boxes(bright_estimator(), boxes[:0], COCO, nms)) == 0
+
+
+@pytest.mark.parametrize("score", [0.05, 0.29])
+def test_a_weak_model_whose_every_detection_is_dropped_is_told_why(
+    score: float, bright_estimator, dots, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes, _ = dots
+    estimator = bright_estimator(score="mean")
+    decode = estimator.decode
+    monkeypatch.setattr(estimator, "decode", lambda crops: (decode(crops)[0], np.full_like(decode(crops)[1], score)))
+    assert len(predict_boxes(estimator, boxes, COCO, NmsConfig(kind="parametric"))) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"parametric pose NMS keeps 0 of {len(boxes)} detections: {len(boxes)} have no keypoint that scores 0.3" in line
+    assert f"the highest of all is {score:.3g}" in line
+    assert "predict.nms.kind=oks" in line
+    assert len(predict_boxes(estimator, boxes, COCO, NmsConfig(kind="oks"))) == len(boxes)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_good_model_hears_nothing(bright_estimator, dots, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(predict_boxes(bright_estimator(score="mean"), dots[0], COCO, NmsConfig(kind="parametric")))
+    assert capsys.readouterr().err == ""
+    assert describe_dropped(np.full((4, 17), [[0.9], [0.8], [0.7], [0.1]]), 3, NmsConfig()) is None
+    assert describe_dropped(np.full((4, 17), [[0.9], [0.2], [0.2], [0.1]]), 1, NmsConfig()) is not None
 
 
 def test_conversion_scores_the_shared_keypoints_and_marks_all_as_given(image: PoseTable) -> None:

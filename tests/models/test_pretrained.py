@@ -81,7 +81,7 @@ def test_a_missing_file_is_refused() -> None:
 
 
 def test_a_width_other_than_one_has_no_weights() -> None:
-    with pytest.raises(ConfigError, match=r"needs model\.width 1, got 0\.5"):
+    with pytest.raises(ConfigError, match=r"needs model\.width 1, got 0\.5, .*Set model\.width to 1 .*, or model\.weights to none"):
         build_model(ModelConfig(width=0.5, weights="imagenet"), CodecConfig(), 17)
 
 

@@ -2,6 +2,7 @@
 
 from poseline.artifacts.files import atomic_file, atomic_folder, file_hash, read_json, write_json, write_text
 from poseline.artifacts.layout import Layout
+from poseline.artifacts.scratch import scratch, scratch_folder
 from poseline.artifacts.tables import BBOX_COLUMNS, PoseTable, TableHeader, read_poses, read_table, write_poses, write_table
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "read_json",
     "read_poses",
     "read_table",
+    "scratch",
+    "scratch_folder",
     "write_json",
     "write_poses",
     "write_table",

@@ -5,7 +5,6 @@ Plain numpy: an expectation over list-valued columns costs minutes, one over a d
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from poseline.checks.readings import Readings
 from poseline.datasets.annotations import Annotations, RawPeople, clean_keypoints
 from poseline.datasets.frame_order import count_steps
 from poseline.datasets.images import fingerprint_images, probe_images
+from poseline.project import located
 
 MIN_SAME_KEYPOINTS = 3
 MIN_TORSO_FRACTION = 0.1
@@ -74,7 +74,7 @@ def image_table(
         depth: how much of a file is read.
     """
     images = annotations.images
-    paths = [Path(path) for path in images["image_path"]]
+    paths = [located("") / path for path in images["image_path"]]
     table = pd.DataFrame({"image_id": images["image_id"], "frame_step": _frame_steps(images)})
     table["in_other_split"] = [bool(name) and name in elsewhere for name in fingerprints]
     is_video = images["video_id"].to_numpy() != ""
@@ -115,7 +115,7 @@ def split_table(annotations: Annotations, *, fraction_with_warnings: float, own:
 def image_fingerprints(annotations: Annotations, *, depth: Literal["none", "exists", "header", "decode"]) -> list[str]:
     """What tells images apart: their content (size, beginning, end), or their paths where the files are not to be opened."""
     paths = [str(path) for path in annotations.images["image_path"]]
-    return paths if depth == "none" else fingerprint_images([Path(path) for path in paths])
+    return paths if depth == "none" else fingerprint_images([located("") / path for path in paths])
 
 
 def left_right_cosine(

@@ -3,24 +3,97 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
+from typer.core import TyperGroup
 
+from poseline import progress
 from poseline.errors import DataWarning, PoselineError
 from poseline.threads import limit_spinning
 
 if TYPE_CHECKING:
+    from typer._click.core import Command, Parameter
+    from typer._click.core import Context as CommandContext
+    from typer._click.formatting import HelpFormatter
+
     from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
+# What a user meets first comes first; a command that is not named here comes after those that are.
+ORDER = (
+    "init", "doctor", "mini", "validate", "preprocess", "train", "predict", "track", "score", "report", "compare", "gate", "calibrate",
+    "models", "import-weights", "export", "sync", "code",
+)  # fmt: skip
+DEBUG = "--debug"
+DEBUG_VARIABLE = "POSELINE_DEBUG"
+
+
+class Commands(TyperGroup):
+    """The commands in the order of the pipeline, each with its whole summary and the option --debug."""
+
+    def list_commands(self, ctx: CommandContext) -> list[str]:
+        """Names in the order of :data:`ORDER`."""
+        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def get_command(self, ctx: CommandContext, cmd_name: str) -> Command | None:
+        """The command of that name; it takes --debug after its name as well."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            add_debug(command)
+        return command
+
+    def get_params(self, ctx: CommandContext) -> list[Parameter]:
+        """The options before a command's name, --debug among them."""
+        add_debug(self)
+        return super().get_params(ctx)
+
+    def format_commands(self, ctx: CommandContext, formatter: HelpFormatter) -> None:
+        """The commands and their summaries, wrapped, never cut."""
+        listed = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, summary(command)) for name, command in listed.items() if command is not None and not command.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def summary(command: Command) -> str:
+    """The first paragraph of a command's help, whole."""
+    return " ".join((command.help or "").partition("\n\n")[0].split())
+
+
+def add_debug(command: Command) -> None:
+    """Give a command the option --debug, once. :func:`main` reads it; here it is only known and explained."""
+    if not any(DEBUG in parameter.opts for parameter in command.params):
+        command.params.append(debug_option())
+
+
+@cache
+def debug_option() -> Parameter:
+    """The option as typer makes it of a function's argument, but given to no function."""
+    frame = typer.Typer(add_completion=False)
+    text = "Show the traceback of an error, and all that processes say."
+
+    @frame.command()
+    def known(debug: bool = typer.Option(False, DEBUG, help=text)) -> None:
+        """Have the option."""
+
+    option: Parameter = typer.main.get_command(frame).params[0]
+    option.expose_value = False
+    return option
+
+
 app = typer.Typer(
     name="poseline",
+    cls=Commands,
     help="Multi-person pose estimation and tracking as a traceable pipeline.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -31,19 +104,19 @@ app = typer.Typer(
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="Parameter file; default: params.yaml of the project.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override one value: --set train.epochs=5. May be repeated.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", callback=progress.silence, help="Print the result as one JSON object, without progress.")]
 SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set: a key of data.sets.")]
 
 
 def main() -> None:
     """Run the command line; errors a user can act on are one line, without a traceback unless --debug is given."""
     limit_spinning()
-    debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = DEBUG in sys.argv
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "poseline")
     try:
-        with warnings.catch_warnings():
+        with debugging(debug), progress.working(command), warnings.catch_warnings():
             warnings.showwarning = show_warning
-            app(arguments, prog_name="poseline")
+            app(sys.argv[1:], prog_name="poseline")
     except (PoselineError, FloatingPointError) as error:
         if debug:
             raise
@@ -58,6 +131,16 @@ def show_warning(
     plain = issubclass(category, DataWarning)
     told = f"warning: {message}\n" if plain else warnings.formatwarning(message, category, filename, lineno, line)
     (file or sys.stderr).write(told)
+@contextmanager
+def debugging(debug: bool) -> Iterator[None]:
+    """Let the processes that this one starts know of --debug."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        if debug:
+            os.environ.pop(DEBUG_VARIABLE, None)
 
 
 def show(result: Mapping[str, object], *, as_json: bool, title: str, started: float) -> None:
@@ -65,8 +148,17 @@ def show(result: Mapping[str, object], *, as_json: bool, title: str, started: fl
     if as_json:
         print(json.dumps(result))
         return
-    parts = [f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in result.items()]
+    parts = [f"{key} {shown_number(value)}" if isinstance(value, float) else f"{key} {value}" for key, value in result.items()]
     print(f"{title}: {', '.join(parts) or 'not enabled, nothing done'}  ({time.perf_counter() - started:.1f} s)")
+
+
+def shown_number(value: float) -> str:
+    """A metric with four decimals; a smaller number, as a loss is, with three significant digits.
+
+    >>> shown_number(0.60912), shown_number(0.000512345), shown_number(0.0)
+    ('0.6091', '0.000512', '0.0000')
+    """
+    return progress.significant(value) if 0 < abs(value) < 0.1 else f"{value:.4f}"
 
 
 def run(

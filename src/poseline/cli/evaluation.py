@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
+from poseline.cli.outputs import new_file, new_folder
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def score(
     predictions: Annotated[Path | None, typer.Option("--predictions", help="Official results.")] = None,
     mode: Annotated[Literal["poseval", "strict"], typer.Option("--mode", help="posetrack: as published, or strict.")] = "poseval",
     confidence: Annotated[bool, typer.Option("--confidence", help="With 95 % intervals: 1000 resamples, seed 1.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the score into this folder, for compare and gate.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", callback=new_folder, help="Also write the score into this folder, for compare and gate.")
+    ] = None,
     require_value: Annotated[
         bool, typer.Option("--require-value", help="Exit code 1 where a headline metric has no value, for CI.")
     ] = False,
@@ -83,7 +86,6 @@ def compare(
     from poseline.stages import compare as stage
     from poseline.stages.runner import make_context
 
-    first, second = _anchor(first), _anchor(second)
     context = make_context(params, overrides or [], "cpu")
     found = stage.run(first, second, context.params, context.layout, force_different=force_different, resamples=resamples)
     if as_json:
@@ -98,8 +100,8 @@ def gate(
     against: Annotated[
         str | None, typer.Option("--against", help="In place of the committed baseline: file, folder, 'champion', revision or run.")
     ] = None,
-    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a summary for a pull request.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML for a CI server.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", callback=new_file, help="Write a summary for a pull request.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", callback=new_file, help="Write JUnit XML for a CI server.")] = None,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -113,8 +115,7 @@ def gate(
 
     if accept and against is not None:
         raise ConfigError("gate: --accept makes the fresh scores the baseline; it does not go with --against.")
-    against = against if against is None else _anchor(against)
-    summaries = [(path.resolve(), write) for path, write in ((markdown, write_markdown), (junit, write_junit)) if path is not None]
+    summaries = [(path, write) for path, write in ((markdown, write_markdown), (junit, write_junit)) if path is not None]
     context = make_context(params, overrides or [], "cpu")
     if accept:
         started = time.perf_counter()
@@ -148,8 +149,3 @@ def calibrate(
     context = make_context(params, overrides or [], device)
     result = stage.run(context.params, context.layout, context.device, fraction=fraction)
     show(result, as_json=as_json, title="calibrate: AP", started=started)
-
-
-def _anchor(target: str) -> str:
-    """A path that exists as an absolute one, as the command moves to the project's root; any other name as it is."""
-    return str(Path(target).resolve()) if Path(target).exists() else target

@@ -11,20 +11,21 @@ from typing import Annotated
 import typer
 
 from poseline.cli.app import AsJson, app, show
+from poseline.cli.outputs import new_file, new_folder
 
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option("--out", help="The ONNX file to write; its description is written beside it.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_file, help="The ONNX file to write; its description is written beside it.")],
     model: Annotated[Path | None, typer.Option("--model", help="Model folder; default: the project's data/model.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the trained model as ONNX, checked against PyTorch."""
     from poseline.infer.export import export_onnx
-    from poseline.project import workspace_root
+    from poseline.project import located
 
     started = time.perf_counter()
-    difference = export_onnx(model or workspace_root() / "data/model", out)
+    difference = export_onnx(model or located("data/model"), out)
     show({"file": str(out), "relative_difference": difference}, as_json=as_json, title="export", started=started)
 
 
@@ -32,7 +33,7 @@ def export(
 def import_weights(
     file: Annotated[Path, typer.Argument(help="A published checkpoint (.pth, .safetensors).")],
     preset: Annotated[str, typer.Option("--preset", help="What it holds; `poseline models` lists the names.")],
-    out: Annotated[Path, typer.Option("--out", help="Model folder to write.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="Model folder to write.")],
     as_json: AsJson = False,
 ) -> None:
     """Convert a published checkpoint into a model folder that predicts as it was published."""

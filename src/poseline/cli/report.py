@@ -22,7 +22,7 @@ def report(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report page and the model card, or with --compare RUN... one page of several runs."""
+    """Write the report page and the model card, or with --compare one page of several runs."""
     from poseline.stages import report as stage
 
     if compare:
@@ -40,9 +40,6 @@ def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | No
     from poseline.stages.runner import make_context
 
     started = time.perf_counter()
-    before = Path.cwd()
     context = make_context(params, overrides or [], "cpu")
-    # The process has moved to the project's root; folders were named from where the user stands.
-    named = [str((before / name).resolve()) if (before / name).is_dir() else name for name in runs]
-    result = stage.run(context.params, context.layout, compare=named)
+    result = stage.run(context.params, context.layout, compare=runs)
     show({**result, "page": str(context.layout.page.with_name("compare.html"))}, as_json=as_json, title="report", started=started)

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run_each, show
+from poseline.cli.app import AsJson, Commands, Device, Overrides, ParamsFile, app, run_each, show
+from poseline.cli.outputs import new_folder
 from poseline.config.tracking import TRACKERS
-from poseline.errors import ConfigError
+from poseline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from poseline.stages.runner import Context
 
 track_app = typer.Typer(
     name="track",
+    cls=Commands,
     help="Track the predicted PoseTrack videos, or with --predictions any prediction files.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -44,7 +46,7 @@ def track(
     frames: Annotated[
         Path | None, typer.Option("--frames", help="Their images: a folder, or a video file. Without: by the poses alone.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results, PoseTrack18 format.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", callback=new_folder, help="Folder for the results, PoseTrack18 format.")] = None,
     skeleton: Annotated[str, typer.Option("--skeleton", help="Keypoints of a COCO result list.")] = "coco17",
     video: Annotated[bool, typer.Option("--video", help="Also write mp4 videos with coloured ids.")] = False,
     params: ParamsFile = None,
@@ -83,6 +85,8 @@ def track_predictions(
 
     if out is None:
         raise ConfigError("track --predictions: needs --out DIR for the results.")
+    if frames is not None and not frames.exists():
+        raise DataError(f"--frames {frames}: no such folder or video.")
     started = time.perf_counter()
     config = read_config(params, overrides)
     named_skeleton(skeleton, key="--skeleton")
@@ -115,7 +119,6 @@ def tune(
     from poseline.stages.runner import make_context
     from poseline.track import tune as tuning
 
-    found = None if detections is None else detections.resolve()
     context = make_context(params, [*(overrides or []), *([f"track.kind={kind}"] if kind else [])], device)
     result = tuning.tune(
         context.params,
@@ -125,13 +128,15 @@ def tune(
         candidates=candidates,
         seed=seed,
         metric=metric,
-        detections=found,
+        detections=detections,
     )
     if as_json:
         print(json.dumps(result.summary))
         return
     for name, value in result.overrides.items():
         print(f"--set {name}={value}")
+    if not result.overrides:
+        print(f"track tune: none of {candidates} candidates beats the present parameters; nothing to set.", file=sys.stderr)
     print(
         f"track tune: {metric} {result.start_score:.4f} -> {result.score:.4f} on {result.num_videos} training videos "
         f"({context.layout.root / 'reports/track_tuning.json'})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -35,7 +36,8 @@ LOSSES = Kinds(
 )
 """``loss.kind``: subclasses of :class:`poseline.models.losses_coordinates.Loss`; a codec names those that fit it."""
 
-RESNETS = tuple(f"{variant}resnet{depth}" for variant in ("", "se_", "shuffle_") for depth in (10, 18, 34, 50, 101, 152))
+RESNET_DEPTHS = (10, 18, 34, 50, 101, 152)
+RESNETS = tuple(f"{variant}resnet{depth}" for variant in ("", "se_", "shuffle_") for depth in RESNET_DEPTHS)
 BACKBONES = Kinds(
     "poseline.backbones",
     {
@@ -159,6 +161,14 @@ class ModelConfig(KindSection):
     @field_validator("backbone")
     @classmethod
     def _known_backbone(cls, backbone: str) -> str:
+        found = re.fullmatch(r"((?:se_|shuffle_)?resnet)(\d+)", backbone)
+        if found and backbone not in BACKBONES.names:
+            near = min(RESNET_DEPTHS, key=lambda depth: abs(depth - int(found[2])))
+            depths = ", ".join(map(str, RESNET_DEPTHS))
+            raise ValueError(
+                f"unknown kind '{backbone}'. Did you mean '{found[1]}{near}'? The depths of a ResNet are {depths}; "
+                "any network of timm is written timm/<name>"
+            )
         BACKBONES.check("timm" if backbone.startswith("timm/") else backbone)
         return backbone
 

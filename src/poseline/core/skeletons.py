@@ -80,8 +80,8 @@ def load_skeleton(name: str) -> Skeleton:
     """
     if not name.endswith((".yaml", ".yml")):
         return _load_own(name)
-    path = Path(name)
-    if not path.is_file():
+    path = find_upward(name)
+    if path is None:
         raise ValueError(f"{name}: no such skeleton file. Give a path to a YAML file or one of {list_skeletons()}.")
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -97,6 +97,15 @@ def _load_own(name: str) -> Skeleton:
         raise ValueError(f"unknown skeleton '{name}'. Choose one of {list_skeletons()} or give a path to a YAML file.")
     text = (resources.files("poseline.core") / "skeletons" / f"{name}.yaml").read_text(encoding="utf-8")
     return parse_skeleton(text, source=name)
+
+
+def find_upward(name: str) -> Path | None:
+    """The file of that relative path here or in the nearest folder above that has it; None where there is none.
+
+    A project names its files from its root; a command may stand in any folder of it.
+    """
+    here = Path.cwd()
+    return next((folder / name for folder in (here, *here.parents) if (folder / name).is_file()), None)
 
 
 def parse_skeleton(text: str, *, source: str) -> Skeleton:

@@ -21,6 +21,7 @@ from poseline.crops.augment import CropSample, apply_matrix, augment_sample, cen
 from poseline.crops.published_augment import PublishedDraws, augment_published
 from poseline.crops.shards import CropStore, crop_matrices
 from poseline.datasets.images import read_image
+from poseline.project import located
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class PublishedDataset(PoseDataset):
         self, index: PoseTable, skeleton: Skeleton, *, input_wh: tuple[int, int], padding: float, seed: int, augment: AugmentConfig
     ) -> None:
         self.skeleton, self.input_wh, self.seed = skeleton, input_wh, seed
-        self.paths = index.rows["image_path"].tolist()
+        self.paths = [located("") / path for path in index.rows["image_path"]]
         self.boxes, self.keypoints, self.visibility = index.poses.bbox_xyxy, index.poses.keypoints, index.poses.visibility
         self.augment, self.padding = augment, padding
 
@@ -149,7 +150,7 @@ class PublishedDataset(PoseDataset):
     def __getitem__(self, key: tuple[int, int]) -> tuple[int, CropSample]:
         epoch, row = key
         sample = augment_published(
-            read_image(Path(self.paths[row])),
+            read_image(self.paths[row]),
             self.boxes[row],
             self.keypoints[row],
             self.visibility[row] > 0,

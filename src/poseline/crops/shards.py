@@ -26,6 +26,8 @@ from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix
 from poseline.datasets.images import read_image
 from poseline.errors import ArtifactError, DataError
+from poseline.progress import follow
+from poseline.project import located
 
 MATRIX_COLUMNS = tuple(f"crop_m{i}" for i in range(6))
 
@@ -87,12 +89,12 @@ def write_crops(people: PoseTable, folder: Path, config: PreprocessConfig, *, cr
     for path, rows in people.rows.groupby("image_path", sort=False).indices.items():
         positions.append(np.asarray(rows))
         image_wh = (int(sizes[rows[0], 0]), int(sizes[rows[0], 1]))
-        jobs.append(_ImageJob(str(path), image_wh, boxes[rows], crop_wh, config.padding, config.jpeg_quality))
+        jobs.append(_ImageJob(str(located(str(path))), image_wh, boxes[rows], crop_wh, config.padding, config.jpeg_quality))
     order = np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64)
     writer = _ShardWriter(folder, config.shard_crops)
     matrices: list[np.ndarray] = []
     with writer:
-        for encoded, image_matrices in _map_jobs(jobs, config.processes):
+        for encoded, image_matrices in follow(_map_jobs(jobs, config.processes), "crops", total=len(jobs)):
             matrices.extend(image_matrices.reshape(-1, 6))
             for jpeg in encoded:
                 writer.add(jpeg)

@@ -21,6 +21,7 @@ from poseline.datasets.frame_order import natural_key
 from poseline.datasets.image_headers import JPEG, PNG, ImageHeader, parse_header
 from poseline.datasets.json_files import list_folder
 from poseline.errors import DataError
+from poseline.progress import follow
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -139,7 +140,8 @@ def _map_threads(function: Callable[[Path], Result], paths: Sequence[Path], *, t
     """The function of every path, in order; in chunks, for handing single files to threads costs more than their headers."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(max_workers=threads or 2 * (os.cpu_count() or 1)) as pool:
-        return [result for part in pool.map(lambda chunk: [function(path) for path in chunk], chunks) for result in part]
+        parts = pool.map(lambda chunk: [function(path) for path in chunk], chunks)
+        return [result for part in follow(parts, "images", total=len(chunks), unit=f"x {_CHUNK} images") for result in part]
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from poseline.config import DataConfig
 from poseline.datasets.annotations import Annotations
 from poseline.datasets.json_files import Json, list_folder
 from poseline.datasets.sets import enabled_sets
+from poseline.project import located, shown
 
 
 def build_manifest(annotations: Sequence[Annotations]) -> dict[str, Json]:
@@ -34,7 +35,7 @@ def split_entry(annotations: Annotations) -> dict[str, Json]:
     """One split: images, videos, people, keypoints, and the hashes of the annotation files and of the images' paths and sizes."""
     people, images = annotations.people, annotations.images
     return {
-        "annotations": annotations.source.as_posix(),
+        "annotations": shown(annotations.source).as_posix(),
         "annotations_sha256": hash_path(annotations.source),
         "images_sha256": hash_images([Path(path) for path in images["image_path"]]),
         "num_images": len(images),
@@ -69,7 +70,8 @@ def hash_path(path: Path) -> str:
 
 def hash_images(paths: Sequence[Path]) -> str:
     """SHA-256 over the images' paths and file sizes (-1 where missing), in path order."""
+    root = located("")
     with ThreadPoolExecutor() as pool:
-        sizes = list(pool.map(lambda path: path.stat().st_size if path.is_file() else -1, paths, chunksize=64))
+        sizes = list(pool.map(lambda path: path.stat().st_size if path.is_file() else -1, [root / path for path in paths], chunksize=64))
     lines = sorted(f"{path.as_posix()} {size}\n" for path, size in zip(paths, sizes, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

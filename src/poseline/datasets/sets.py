@@ -8,6 +8,7 @@ from pathlib import Path
 from poseline.config import DataConfig, DatasetConfig, Split, SplitConfig
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.errors import ConfigError
+from poseline.project import existing, located
 
 
 def dataset_config(data: DataConfig, name: str) -> DatasetConfig:
@@ -70,9 +71,12 @@ def split_files(config: DatasetConfig, split: Split, *, name: str) -> tuple[Spli
     part = config.split(split)
     if part is None:
         raise ConfigError(f"data.sets.{name}.{split}: null, but its files are needed. Name them.")
+    existing(config.annotations, key=f"data.sets.{name}.annotations")
+    existing(part.images, key=f"data.sets.{name}.{split}.images")
     return part, annotation_path(config, part.annotations)
 
 
 def annotation_path(config: DatasetConfig, name: str) -> Path:
     """``name`` within the set's annotation folder; the annotation file itself where ``annotations`` is a file."""
-    return config.annotations if config.annotations.is_file() else config.annotations / name
+    place = located(config.annotations)
+    return place if place.is_file() else place / name

@@ -16,7 +16,7 @@ from poseline.evaluation.diagnosis import name_grown_errors
 from poseline.evaluation.runs import RunFiles, ScoredRun, read_score
 from poseline.metrics.tables import ScoreTable
 
-Verdict = Literal["better", "worse", "cannot tell"]
+Verdict = Literal["better", "worse", "identical", "cannot tell"]
 _POWER = 0.8
 
 
@@ -172,7 +172,12 @@ def judge_metrics(
 
 
 def judge(result: PairedResult) -> Verdict:
-    """``better`` or ``worse`` where the interval of the difference leaves out 0, else ``cannot tell``, as with too few images."""
+    """``better`` or ``worse`` where the interval of the difference leaves out 0, else ``cannot tell``, as with too few images.
+
+    ``identical`` where no image (or video) tells the two apart: the difference is 0 in every resample.
+    """
+    if result.difference == 0 and result.standard_error == 0 and result.low == result.high == 0:
+        return "identical"
     if result.num_images < FEWEST:
         return "cannot tell"
     if result.low > 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -26,6 +25,7 @@ from poseline.infer.runtime import load_estimator
 from poseline.metrics.keypoint_ap import score_coco
 from poseline.metrics.keypoint_types import GroundTruth
 from poseline.models.device import resolve_device
+from poseline.project import located
 
 
 def run(params: Params, layout: Layout, device: str, *, fraction: float = 0.2) -> dict[str, float]:
@@ -58,7 +58,7 @@ def run(params: Params, layout: Layout, device: str, *, fraction: float = 0.2) -
     predictions = Coco().from_poses(rows, ground_truth)
     model = fit_expected_oks(ground_truth, predictions)
     terms = calibration_terms(params.predict, layout, estimator.score)
-    write_json(Path(params.predict.calibration), {**terms, "num_people": len(rows), **cast("dict[str, Yaml]", model.to_dict())})
+    write_json(located(params.predict.calibration), {**terms, "num_people": len(rows), **cast("dict[str, Yaml]", model.to_dict())})
     # People in the other training images do not count.
     own = ground_truth.image_ids[ground_truth.image_index]
     part = _only(ground_truth, np.isin(own, chosen))

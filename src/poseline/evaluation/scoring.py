@@ -24,6 +24,7 @@ from poseline.evaluation.slices import match_slices, score_keypoints, score_slic
 from poseline.evaluation.tables import table_to_frame
 from poseline.metrics.match_table import MatchTable
 from poseline.metrics.tables import ScoreTable
+from poseline.progress import phase
 
 Truth = TypeVar("Truth")
 Found = TypeVar("Found")
@@ -75,13 +76,15 @@ def score(
     Raises:
         DataError: ground truth and predictions that do not belong together.
     """
-    found = protocol.evaluate(ground_truth, predictions, options)
+    with phase("matching"):
+        found = protocol.evaluate(ground_truth, predictions, options)
     table: ScoreTable | None = found.table
     sections = dict(found.sections)
     if found.keypoints is not None:
-        slices = match_slices(found.keypoints.ground_truth, found.keypoints.predictions, sigmas=found.keypoints.sigmas)
-        table = slices
-        sections |= describe_keypoints(found.keypoints, slices, diagnosis=options.diagnosis)
+        with phase("slices and kinds of errors"):
+            slices = match_slices(found.keypoints.ground_truth, found.keypoints.predictions, sigmas=found.keypoints.sigmas)
+            table = slices
+            sections |= describe_keypoints(found.keypoints, slices, diagnosis=options.diagnosis)
     made = Score.model_validate(
         {
             "protocol": stamp.model_copy(update={"num_images": found.num_images, "num_people": found.num_people, "mode": found.mode}),
@@ -131,7 +134,10 @@ def describe_keypoints(found: KeypointMatches, slices: MatchTable, *, diagnosis:
 def estimate_intervals(found: Evaluation, table: ScoreTable | None, resamples: int, seed: int) -> dict[str, Interval]:
     """95 % intervals of the metrics that have a value and that the table can give."""
     names = [name for name, value in found.metrics.items() if value is not None and not np.isnan(value) and table and table.gives(name)]
-    return bootstrap_metrics(table, names, resamples=resamples, seed=seed) if table is not None and resamples and names else {}
+    if table is None or not resamples or not names:
+        return {}
+    with phase(f"{resamples:,} resamples"):
+        return bootstrap_metrics(table, names, resamples=resamples, seed=seed)
 
 
 def score_files(

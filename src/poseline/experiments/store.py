@@ -97,8 +97,15 @@ def one_line(error: BaseException) -> str:
 
 
 def tracking_uri(config: MlflowConfig, root: Path) -> str:
-    """MLFLOW_TRACKING_URI where set, else the configured address, else the project's own sqlite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or config.uri or f"sqlite:///{root.resolve() / 'mlflow.db'}"
+    """MLFLOW_TRACKING_URI where set, else the configured address, else the project's own sqlite file.
+
+    The relative path of a file, or of a folder that begins with a dot, counts from the main checkout, wherever the command stands.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.uri or "sqlite:///mlflow.db"
+    file = uri.removeprefix("sqlite:///")
+    if file != uri:
+        return f"sqlite:///{root.resolve() / file}"
+    return str(root.resolve() / uri) if uri.startswith(".") else uri
 
 
 def shown_uri(config: MlflowConfig, root: Path) -> str:

@@ -26,6 +26,8 @@ from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel
+from poseline.progress import Meter
+from poseline.project import located
 
 Forward = Callable[[Float[Tensor, "B 3 H W"]], Outputs]
 
@@ -50,7 +52,10 @@ class PoseEstimator:
         batch_size: crops a forward call.
         flip: average with the outputs of the mirrored crops.
         score: rule of a pose's score.
+        inspect: is given the first batch of crops, once; None: nothing is.
     """
+
+    inspect: Callable[[PoseEstimator, UInt8[np.ndarray, "B h w 3"]], None] | None = None
 
     def __init__(
         self, forward: Forward, codec: Codec, saved: SavedModel, *, device: torch.device, batch_size: int, flip: bool,
@@ -75,6 +80,9 @@ class PoseEstimator:
     @torch.inference_mode()
     def decode(self, crops: UInt8[np.ndarray, "B h w 3"]) -> tuple[Float[np.ndarray, "B K 2"], Float[np.ndarray, "B K"]]:
         """Keypoints in crop pixels and their scores, for one batch of crops."""
+        if self.inspect is not None:
+            inspect, self.inspect = self.inspect, None
+            inspect(self, crops)
         images = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
         inputs = normalise_images(images, self.saved.model.normalise)
         outputs = self.forward(inputs)
@@ -104,23 +112,30 @@ class PoseEstimator:
             pose_scores=pose_score(scores, box_scores, self.score),
         )
 
-    def run(self, groups: Iterable[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each group of crops the keypoints [N, K, 2] in its image and scores [N, K]; batches are filled across groups."""
+    def run(self, groups: Iterable[CropBatch], meter: Meter | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each group of crops the keypoints [N, K, 2] in its image and scores [N, K]; batches are filled across groups.
+
+        The meter counts crops, a batch at a time.
+        """
         waiting: deque[CropBatch] = deque()
         pending = 0
         for group in groups:
             waiting.append(group)
             pending += len(group.crops)
             if pending >= self.batch_size:
-                yield from self._flush(waiting)
+                yield from self._flush(waiting, meter)
                 pending = 0
-        yield from self._flush(waiting)
+        yield from self._flush(waiting, meter)
 
-    def _flush(self, waiting: deque[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _flush(self, waiting: deque[CropBatch], meter: Meter | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         if not waiting:
             return
         crops = np.concatenate([group.crops for group in waiting])
-        parts = [self.decode(crops[start : start + self.batch_size]) for start in range(0, len(crops), self.batch_size)]
+        parts = []
+        for start in range(0, len(crops), self.batch_size):
+            parts.append(self.decode(crops[start : start + self.batch_size]))
+            if meter is not None:
+                meter.add(len(parts[-1][0]))
         num_keypoints = self.skeleton.num_keypoints
         keypoints = np.concatenate([p[0] for p in parts]) if parts else np.zeros((0, num_keypoints, 2), np.float32)
         scores = np.concatenate([p[1] for p in parts]) if parts else np.zeros((0, num_keypoints), np.float32)
@@ -137,7 +152,7 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:
     """The poses in these boxes (see ``datasets/boxes.py``), in the order of the boxes; each image is read once."""
     boxes = boxes.reset_index(drop=True)
     corners = boxes[list(BBOX_COLUMNS)].to_numpy(np.float32)
-    images = [(Path(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
+    images = [(located(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
     num_keypoints = estimator.skeleton.num_keypoints
     keypoints = np.zeros((len(boxes), num_keypoints, 2), np.float32)
     scores = np.zeros((len(boxes), num_keypoints), np.float32)
@@ -146,8 +161,9 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:
         return estimator.cut(read_image(path), corners[rows])
 
     groups = read_ahead(partial(cut_image, path, rows) for path, rows in images)
-    for (_, rows), (found, found_scores) in zip(images, estimator.run(groups), strict=True):
-        keypoints[rows], scores[rows] = found, found_scores
+    with Meter("poses", len(boxes), "people") as meter:
+        for (_, rows), (found, found_scores) in zip(images, estimator.run(meter.timed(groups), meter), strict=True):
+            keypoints[rows], scores[rows] = found, found_scores
     box_scores = boxes["bbox_score"].to_numpy(np.float32)
     poses = PoseSet(
         keypoints=keypoints,

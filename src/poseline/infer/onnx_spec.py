@@ -18,6 +18,8 @@ from poseline.errors import ArtifactError, ConfigError
 from poseline.models.saved import SavedModel, parse_saved
 
 SUFFIXES = (".json", ".yaml", ".yml")
+TRAINING_ONLY = {"heatmap": ("sigma", "centre"), "udp": ("sigma",), "simcc": ("label_smoothing",)}
+"""Options of codecs that decoding does not use."""
 
 
 class OnnxSpec(Section):
@@ -66,11 +68,13 @@ class OnnxInput:
         saved: in the form of model.json.
         bgr: the channels are to be reversed.
         input_name: of the input tensor; None takes the first.
+        assumed: the defaults that stand in for what the description does not say, in words; None for one that was exported.
     """
 
     saved: SavedModel
     bgr: bool = False
     input_name: str | None = None
+    assumed: str | None = None
 
 
 def read_onnx_spec(network: Path, spec: Path | None = None) -> OnnxInput:
@@ -96,7 +100,29 @@ def read_onnx_spec(network: Path, spec: Path | None = None) -> OnnxInput:
         raise ArtifactError(f"{path}: {describe_validation_error(error)}. Fix the description.") from None
     except ConfigError as error:
         raise ArtifactError(f"{path}: skeleton: {error}") from None
-    return OnnxInput(saved, bgr=given.channel_order == "bgr", input_name=given.input_name)
+    return OnnxInput(saved, bgr=given.channel_order == "bgr", input_name=given.input_name, assumed=describe_assumed(given))
+
+
+def describe_assumed(given: OnnxSpec) -> str:
+    """The defaults that stand in for keys that a description lacks; empty where it says all.
+
+    >>> describe_assumed(OnnxSpec(input_wh=(64, 96), skeleton="coco17", codec=CodecConfig(kind="regression"), scale=255, padding=1.25))
+    'mean: none, channel_order: rgb, score: mean_visible, decoding: geometry unbiased'
+    """
+    known = given.model_fields_set
+    words = [] if known & {"mean", "std", "scale"} else ["normalise: none (values 0..1)"]
+    if not words:
+        words = ([] if "mean" in known else ["mean: none"]) + ([] if known & {"std", "scale"} else ["std: none"])
+    for name, field in OnnxSpec.model_fields.items():
+        if name not in known and name not in ("mean", "std", "scale") and field.default is not None:
+            words.append(f"{name}: {field.default}")
+    codec = given.codec
+    options = getattr(codec, codec.kind, None)
+    decoding = [f"{key} {getattr(codec, key)}" for key in ("kind", "geometry") if key not in codec.model_fields_set]
+    if isinstance(options, Section):
+        unsaid = set(type(options).model_fields) - options.model_fields_set - set(TRAINING_ONLY.get(codec.kind, ()))
+        decoding += [f"{key} {getattr(options, key)}" for key in sorted(unsaid)]
+    return ", ".join([*words, *([f"decoding: {', '.join(decoding)}"] if decoding else [])])
 
 
 def _read_mapping(path: Path) -> dict[str, Yaml]:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from poseline.artifacts import Layout, PoseTable, file_hash, read_json, read_poses, read_table
 from poseline.codecs.scores import ScoreRule, pose_score
 from poseline.config import DatasetConfig, NmsConfig, PredictConfig
-from poseline.core.nms import oks_nms, parametric_pose_nms, soft_oks_nms
+from poseline.core.nms import HEATMAP_CONSTANTS, oks_nms, parametric_pose_nms, soft_oks_nms
 from poseline.core.skeletons import Skeleton, map_keypoints
 from poseline.datasets.boxes import detected_boxes, ground_truth_boxes
 from poseline.datasets.coco_format import read_detections
 from poseline.datasets.sets import annotation_path
 from poseline.infer.estimator import PoseEstimator, estimate_boxes
+from poseline.progress import follow, warn
+from poseline.project import located
 
 
 def model_hash(layout: Layout, config: PredictConfig) -> str:
     """Hash of the weights in use, as their description gives it."""
     if config.runtime == "onnxruntime":
-        return f"onnx:{file_hash(Path(str(config.onnx)))}"
+        return f"onnx:{file_hash(located(str(config.onnx)))}"
     return str(read_json(layout.model / "model.json", made_by="train")["weights_hash"])
 
 
@@ -35,6 +37,9 @@ def list_boxes(layout: Layout, name: str, config: DatasetConfig, *, min_score: f
         own = images[(images["dataset"] == name) & (images["split"] == "val")]
         detections = read_detections(annotation_path(config, config.detections), own)
         boxes.append(detected_boxes(detections, own, min_score=min_score))
+        if len(detections) and not len(boxes[-1]):
+            best = float(detections["score"].max())
+            warn(f"none of {len(detections)} detections scores predict.min_box_score {min_score:g}; the best has {best:.3g}. Lower it.")
     return boxes
 
 
@@ -43,7 +48,29 @@ def predict_boxes(estimator: PoseEstimator, boxes: pd.DataFrame, skeleton: Skele
     found = convert_predictions(estimate_boxes(estimator, boxes), estimator.skeleton, skeleton, estimator.score)
     if not len(found) or found.rows["boxes"].iloc[0] == "ground_truth" or nms.kind == "none":
         return found
-    return PoseTable.concat([suppress(image, skeleton, nms, estimator.score) for _, image in found.groups("image_id")])
+    images = follow(found.groups("image_id"), "duplicates", total=found.rows["image_id"].nunique())
+    kept = PoseTable.concat([suppress(image, skeleton, nms, estimator.score) for _, image in images])
+    if (text := describe_dropped(found.poses.keypoint_scores, len(kept), nms)) is not None:
+        warn(text)
+    return kept
+
+
+def describe_dropped(keypoint_scores: Float[np.ndarray, "N K"], num_kept: int, nms: NmsConfig) -> str | None:
+    """What is to be said of poses that NMS drops for their low scores, as those of a weak model are; None below half of them.
+
+    >>> describe_dropped(np.full((4, 17), 0.1), 0, NmsConfig())[:75]
+    'parametric pose NMS keeps 0 of 4 detections: 4 have no keypoint that scores'
+    """
+    if nms.kind != "parametric" or not len(keypoint_scores):
+        return None
+    best, least = keypoint_scores.max(axis=1), HEATMAP_CONSTANTS.score
+    low = int((best < least).sum())
+    if num_kept and low < len(best) / 2:
+        return None
+    return (
+        f"parametric pose NMS keeps {num_kept} of {len(best)} detections: {low} have no keypoint that scores {least:g}, the least that it "
+        f"keeps a person with (the highest of all is {best.max():.3g}). Train longer, or set predict.nms.kind=oks, which has no such limit."
+    )
 
 
 def convert_predictions(found: PoseTable, source: Skeleton, target: Skeleton, rule: ScoreRule) -> PoseTable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from poseline.core.poses import PoseSet
 from poseline.errors import ArtifactError
 from poseline.infer.expected_oks import ExpectedOks, stack_features
 from poseline.infer.predict import model_hash
+from poseline.project import located
 
 
 def rescore(poses: PoseSet, model: ExpectedOks, rule: ScoreRule) -> PoseSet:
@@ -31,7 +31,7 @@ def read_calibration(config: PredictConfig, layout: Layout, rule: ScoreRule) -> 
     Raises:
         ArtifactError: missing, damaged, or fitted to other weights or settings.
     """
-    path = Path(config.calibration)
+    path = located(config.calibration)
     raw = read_json(path, made_by="calibrate")
     for key, value in calibration_terms(config, layout, rule).items():
         if raw.get(key) != value:

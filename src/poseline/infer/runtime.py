@@ -15,7 +15,10 @@ from poseline.config import PredictConfig
 from poseline.errors import BackendError, ConfigError
 from poseline.infer.estimator import Forward, PoseEstimator
 from poseline.infer.onnx_spec import read_onnx_spec
+from poseline.infer.output_check import OutputCheck
 from poseline.models.saved import load_model
+from poseline.progress import note
+from poseline.project import existing
 
 
 def load_estimator(config: PredictConfig, model_folder: Path, device: torch.device) -> PoseEstimator:
@@ -33,15 +36,20 @@ def load_estimator(config: PredictConfig, model_folder: Path, device: torch.devi
         case "onnxruntime":
             if config.onnx is None:
                 raise ConfigError("predict.onnx: missing. Name the ONNX file (`poseline export` writes one), or set predict.runtime=torch.")
-            path = Path(config.onnx)
-            described = read_onnx_spec(path, Path(config.onnx_spec) if config.onnx_spec else None)
+            path = existing(config.onnx, key="predict.onnx")
+            described = read_onnx_spec(path, existing(config.onnx_spec, key="predict.onnx_spec") if config.onnx_spec else None)
             saved, device = described.saved, torch.device("cpu")
             forward = onnx_forward(path, input_name=described.input_name, bgr=described.bgr)
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
+    score = saved.score if config.score == "model" else config.score
+    estimator = PoseEstimator(forward, codec, saved, device=device, batch_size=config.batch_size, flip=config.flip, score=score)
     if config.runtime == "onnxruntime":
         check_outputs(forward, codec, source=str(config.onnx))
-    score = saved.score if config.score == "model" else config.score
-    return PoseEstimator(forward, codec, saved, device=device, batch_size=config.batch_size, flip=config.flip, score=score)
+        if described.assumed is not None:
+            estimator.inspect = OutputCheck(str(config.onnx), bgr=described.bgr)
+        if described.assumed:
+            note(f"{config.onnx}: assumed, for its description does not say: {described.assumed}. See docs/onnx.md.")
+    return estimator
 
 
 def check_outputs(forward: Forward, codec: Codec, *, source: str) -> None:

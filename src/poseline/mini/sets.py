@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from poseline.mini.mpii_format import MpiiPerson, json_entries, matlab_bytes, mp
 from poseline.mini.posetrack_format import frame_entry, frame_id, person_entries, sequence_document
 from poseline.mini.scene import STYLES, draw_scene
 from poseline.mini.video import draw_video
+from poseline.progress import follow
 
 JPEG_QUALITY = 86
 MIN_SIDE = 96
@@ -170,13 +171,20 @@ def _mapper(processes: int) -> Iterator[Runner]:
     if workers == 1:
         cv2.setNumThreads(1)
         try:
-            yield map
+            yield partial(_drawn, map)
         finally:
             cv2.setNumThreads(threads)
         return
     # Spawned, not forked: the caller may hold threads (torch, MLflow) that do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield partial(pool.imap, chunksize=4)
+        yield partial(_drawn, partial(pool.imap, chunksize=4))
+
+
+def _drawn(run: Runner, draw: Callable[[Job], Row], jobs: Sequence[Job]) -> Iterator[Row]:
+    """The drawn rows, counted."""
+    first = jobs[0]
+    unit = "videos" if first.benchmark == "posetrack" else "images"
+    return follow(run(draw, jobs), f"{first.benchmark} {first.split}", total=len(jobs), unit=unit)
 
 
 def _jobs(config: MiniConfig, benchmark: str, split: str, count: int, folder: Path) -> list[Job]:

@@ -21,6 +21,7 @@ from poseline.models.backbones.base import Backbone
 from poseline.models.backbones.timm import TimmBackbone, import_timm
 from poseline.models.backbones.vit import PlainViT
 from poseline.models.checkpoints import compare_states, read_checkpoint, shapes_of
+from poseline.project import existing
 
 OWN_PARTS = re.compile(r"\.se\.|conv2_offset|conv2\.1\.")
 """Parts of our backbones that no classification network has: they keep their fresh weights."""
@@ -46,12 +47,20 @@ def load_backbone_weights(backbone: Backbone, model: ModelConfig) -> None:
         DataError: a file that cannot be read or does not fit.
     """
     if model.width != 1:
-        raise ConfigError(f"model.weights: '{model.weights}' needs model.width 1, got {model.width}. Set model.weights to none.")
+        raise ConfigError(
+            f"model.weights: '{model.weights}' needs model.width 1, got {model.width:g}, for these are weights of the full width. "
+            f"Set model.width to 1 to start from them, or model.weights to none to train a network of width {model.width:g} from scratch."
+        )
     if isinstance(backbone, TimmBackbone):
         backbone.load_state_dict(timm_backbone(model).state_dict())
         return
-    state = imagenet_state(model) if model.weights == "imagenet" else strip_prefix(read_checkpoint(Path(model.weights)))
+    state = imagenet_state(model) if model.weights == "imagenet" else strip_prefix(read_checkpoint(weights_file(model)))
     copy_weights(backbone, adapt_positions(state, backbone), source=model.weights)
+
+
+def weights_file(model: ModelConfig) -> Path:
+    """The file that ``model.weights`` names."""
+    return existing(model.weights, key="model.weights")
 
 
 def timm_backbone(model: ModelConfig) -> TimmBackbone:
@@ -63,10 +72,10 @@ def timm_backbone(model: ModelConfig) -> TimmBackbone:
     """
     name = model.backbone.removeprefix("timm/")
     if model.weights != "imagenet":
-        read_checkpoint(Path(model.weights))
+        read_checkpoint(weights_file(model))
     try:
         with quick_hub():
-            return TimmBackbone(model, weights=model.weights)
+            return TimmBackbone(model, weights=model.weights if model.weights == "imagenet" else str(weights_file(model)))
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -110,7 +119,7 @@ def imagenet_state(model: ModelConfig) -> dict[str, Tensor]:
         BackendError: they cannot be fetched, or there are none in a format that can be loaded.
     """
     resnet = re.fullmatch(r"(?:se_|shuffle_)?(resnet\d+)", model.backbone)
-    if resnet:
+    if resnet and resnet[1] != "resnet10":  # which torchvision does not have
         return torchvision_state(resnet[1])
     name = TIMM_NAMES.get(model.backbone)
     if name is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from poseline.core.skeletons import Skeleton
 from poseline.datasets.images import read_image
 from poseline.datasets.sets import named_skeleton
 from poseline.infer.draw import GROUND_TRUTH, PREDICTED, crop_to_box, draw_pose, image_uri
+from poseline.project import located
 
 TILE_WH = (264, 330)
 MIN_KEYPOINTS = 5
@@ -106,7 +106,7 @@ def draw_case(cases: Cases, place: int) -> Image:
     """One person's surroundings with the true pose in white and the predicted one in colours."""
     row = cases.people.rows.iloc[place]
     box = cases.people.poses.bbox_xyxy[place]
-    canvas, matrix = crop_to_box(read_image(Path(row["image_path"])), box, TILE_WH)
+    canvas, matrix = crop_to_box(read_image(located(row["image_path"])), box, TILE_WH)
     shown = cases.visibility[place] > 0
     draw_pose(canvas, warp_points(cases.predicted[place], matrix), shown, cases.skeleton, PREDICTED)
     draw_pose(canvas, warp_points(cases.truth[place], matrix), shown, cases.skeleton, GROUND_TRUTH)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from poseline.artifacts import Layout
+from poseline.artifacts import Layout, scratch
 from poseline.config import Params, load_params
 from poseline.experiments import StageRun, open_stage
-from poseline.project import project_root, workspace_root
+from poseline.progress import working
+from poseline.project import located, project_root
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,16 @@ class Context:
 def make_context(params_path: Path | None, overrides: list[str], device: str) -> Context:
     """The context of a command run in the project or in an experiment's copy of it.
 
-    The process moves to the project's root: every relative path, in params.yaml and in the files that stages write,
-    counts from there, so that an experiment's copy gives the same files as the main checkout.
+    It may stand in any folder of it: paths in params.yaml and in the files that stages write count from the project's root (see
+    :func:`poseline.project.located`), so that an experiment's copy gives the same files as the main checkout.
     """
-    root, main = workspace_root(), project_root()
-    params = load_params(params_path.resolve() if params_path else root / "params.yaml", overrides)
-    os.chdir(root)
-    return Context(params, Layout(Path(), main), device)
+    params = load_params(params_path or located("params.yaml"), overrides)
+    return Context(params, Layout(located(""), project_root()), device)
 
 
 def run_stage(name: str, context: Context, work: Callable[[StageRun], Mapping[str, float]]) -> dict[str, float]:
     """What the stage returns, kept in its record together with its duration in seconds."""
-    with open_stage(name, context.params, context.layout) as run:
+    with scratch(context.layout.cache), working(name), open_stage(name, context.params, context.layout) as run:
         started = time.perf_counter()
         result = dict(work(run))
         run.result.update({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})

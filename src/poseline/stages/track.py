@@ -11,6 +11,8 @@ from poseline.datasets.frame_order import describe_videos
 from poseline.datasets.posetrack.files import write_sequence
 from poseline.datasets.sets import dataset_config, split_files
 from poseline.infer.video import write_video
+from poseline.progress import follow, warn
+from poseline.project import located
 from poseline.track.build import track_video
 from poseline.track.videos import frame_poses, list_videos, pose_submission, tabulate_tracks, track_submission
 
@@ -33,12 +35,12 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
     boxes = "ground_truth" if config.detections is None else "detections"
     poses = table.where(boxes=boxes)
     part, path = split_files(config, "val", name=name)
-    videos = list_videos(path, part.images)
+    videos = list_videos(path, located(part.images))
     for line in describe_videos({video.sequence.name: video.frame_indices for video in videos}):
         print(f"track: {name}: {line}", file=sys.stderr)
     tables: list[PoseTable] = []
     with atomic_folder(layout.tracks / name) as folder:
-        for video in videos:
+        for video in follow(videos, "tracks", total=len(videos), unit="videos"):
             file, predicted = f"{video.sequence.name}.json", frame_poses(video, poses)
             tracked = track_video(params.track, skeleton, predicted, frame_indices=video.frame_indices, images=video.read_images())
             submission, tracked = track_submission(video.sequence, tracked, min_keypoint_score=params.track.min_keypoint_score)
@@ -48,6 +50,12 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
             if params.track.video:
                 write_video(folder / "videos" / f"{video.sequence.name}.mp4", tracked, video.read_images(), skeleton)
         tracks = PoseTable.concat(tables)
+        if len(poses) and not len(tracks):
+            least, best = params.track.min_pose_score, float(poses.poses.pose_scores.max())
+            warn(
+                f"none of {len(poses)} poses became a track; the best scores {best:.3g}, track.min_pose_score is {least:g}. "
+                f"Lower it, and the least scores of track.{params.track.kind}; or train longer."
+            )
         write_poses(folder / "tracks.parquet", tracks, TableHeader("tracks", skeleton.name, config_hash(params.track), header.source_hash))
         write_json(folder / "about.json", {**about, "boxes": boxes, "tracker": params.track.kind})
     ids = tracks.rows.assign(track_id=tracks.poses.track_ids)[["video_id", "track_id"]].drop_duplicates()

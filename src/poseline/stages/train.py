@@ -9,12 +9,15 @@ from pathlib import Path
 
 import yaml
 
-from poseline.artifacts import Layout, write_json, write_text
+from poseline import errors
+from poseline.artifacts import Layout, file_hash, scratch_folder, write_json, write_text
 from poseline.config import Params, dump_section
-from poseline.errors import BackendError
+from poseline.errors import BackendError, PoselineError
 from poseline.experiments import StageRun
 from poseline.models.device import resolve_device
-from poseline.train.checkpoint import fingerprint
+from poseline.progress import significant
+from poseline.project import shown
+from poseline.train.checkpoint import checkpoint_file, fingerprint, saved_epochs
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.loop import fit
 from poseline.train.sources import check_people, load_training_data
@@ -41,35 +44,54 @@ def run(params: Params, layout: Layout, device: str, record: StageRun) -> dict[s
 def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun) -> None:
     """One process's share of the run."""
     data = load_training_data(layout.processed, params)
-    sections = [params.data, params.codec, params.model, params.loss, params.augment, params.train, params.preprocess]
-    run_id = fingerprint([str(params.seed), str(rank.world_size), data.hash, *(str(dump_section(section)) for section in sections)])
 
     def report(figures: dict[str, float], epoch: int) -> None:
         record.log_metrics({f"train.{name}": value for name, value in figures.items()}, step=epoch + 1)
-        shown = "  ".join(f"{name} {figures[name]:.4f}" for name in ("loss", "acc", "val_ap") if name in figures)
+        scores = [f"{name} {figures[name]:.4f}" for name in ("acc", "val_ap") if name in figures]
         speed = f"{figures['images_per_second']:.0f} images/s" if "images_per_second" in figures else "from the checkpoint"
-        print(f"epoch {epoch + 1}/{params.train.epochs}  {shown}  {speed}", file=sys.stderr, flush=True)
+        words = [f"epoch {epoch + 1}/{params.train.epochs}", f"loss {significant(figures['loss'])}", *scores, speed]
+        print("  ".join(words), file=sys.stderr, flush=True)
 
-    fit(params, data, out=layout.model, workdir=layout.cache / "checkpoints" / run_id, rank=rank, report=report)
+    fit(params, data, out=layout.model, workdir=checkpoint_folder(params, layout, data.hash, rank.world_size), rank=rank, report=report)
+
+
+def checkpoint_folder(params: Params, layout: Layout, data_hash: str, world_size: int) -> Path:
+    """Where a run of these parameters on these data keeps its checkpoint until it is finished."""
+    sections = [params.data, params.codec, params.model, params.loss, params.augment, params.train, params.preprocess]
+    run_id = fingerprint([str(params.seed), str(world_size), data_hash, *(str(dump_section(section)) for section in sections)])
+    return layout.cache / "checkpoints" / run_id
 
 
 def run_under_torchrun(params: Params, layout: Layout, device: str, processes: int, record: StageRun) -> None:
     """Start the processes and wait for them.
 
     Raises:
-        BackendError: one of them failed.
+        PoselineError: one of them failed; of the type that it raised, else a BackendError.
     """
     if params.train.init_from is not None:
         start_model(params)  # what is wrong with it is said once, not by every process
-    with tempfile.TemporaryDirectory() as folder:
+    world_size = processes * params.train.nodes
+    with tempfile.TemporaryDirectory(dir=scratch_folder(layout.cache)) as folder:
         snapshot = Path(folder) / "params.yaml"
         write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
         roots = [str(layout.root.resolve()), str((layout.main or layout.root).resolve())]
-        status = launch("poseline.stages.train_worker", [str(snapshot), *roots, device, str(record.folder or "")], params.train, processes)
-    if status:
-        raise BackendError(
-            f"train: one of {processes} processes ended with status {status}; see its message above. Run the stage again to resume."
-        )
+        arguments = [str(snapshot), *roots, device, str(record.folder or "")]
+        failure = launch("poseline.stages.train_worker", arguments, params.train, processes, scratch=Path(folder))
+    if failure is not None:
+        raised = getattr(errors, failure.error.partition(":")[0], None)
+        kind = raised if isinstance(raised, type) and issubclass(raised, PoselineError) else BackendError
+        raise kind(f"train: {failure.describe(world_size).rstrip('.')}. {describe_saved(params, layout, world_size)}")
+
+
+def describe_saved(params: Params, layout: Layout, world_size: int) -> str:
+    """What a run that failed leaves, and how to go on."""
+    crops = layout.processed / "crops.parquet"
+    folder = checkpoint_folder(params, layout, file_hash(crops), world_size) if crops.is_file() else None
+    done = saved_epochs(checkpoint_file(folder)) if folder else 0
+    if not done:
+        return "Nothing was saved, for no epoch was finished. Run the stage again to start anew; --debug shows what the processes said."
+    saved = f"Saved: {done} of {params.train.epochs} epochs, in {shown(checkpoint_file(folder).resolve())}" if folder else ""
+    return f"{saved}. Run the stage again to go on from there; --debug shows what the processes said."
 
 
 def summarise(layout: Layout) -> dict[str, float]:

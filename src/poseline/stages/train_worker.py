@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from poseline import progress
 from poseline.artifacts import Layout
 from poseline.config import load_params
-from poseline.errors import PoselineError
 from poseline.experiments import StageRun
 from poseline.models.device import resolve_device
 from poseline.stages.train import train_rank
 from poseline.train.distributed import join_group
+from poseline.train.launcher import DEBUG
 
 
 @record
@@ -21,13 +23,12 @@ def main() -> None:
     """Train as the rank that torchrun says."""
     params_path, root, main_root, device, record_folder = sys.argv[1:]
     params, layout = load_params(Path(params_path)), Layout(Path(root), Path(main_root))
-    try:
-        with join_group(resolve_device(device)) as rank:
-            # The launcher owns the run; the first process adds to its history.
-            train_rank(params, layout, rank, StageRun(Path(record_folder) if record_folder and rank.is_first else None))
-    except PoselineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    if DEBUG not in os.environ:
+        sys.excepthook = lambda *_: None  # the error is in the file that @record writes; the stage says it
+    with progress.working("train"), join_group(resolve_device(device)) as rank:
+        progress.silence(progress.is_silent() or not rank.is_first)
+        # The launcher owns the run; the first process adds to its history.
+        train_rank(params, layout, rank, StageRun(Path(record_folder) if record_folder and rank.is_first else None))
 
 
 if __name__ == "__main__":

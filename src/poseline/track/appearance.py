@@ -14,6 +14,7 @@ from poseline.config.tracking import AppearanceConfig
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
 from poseline.errors import BackendError
+from poseline.project import existing
 
 SAMPLES_PER_EDGE = 8
 MIN_SAMPLES = 24
@@ -47,7 +48,7 @@ def build_encoder(config: AppearanceConfig, skeleton: Skeleton) -> AppearanceEnc
         case "colour":
             return LimbColour(skeleton, config.bins)
         case "onnx":
-            return ReidNetwork(Path(str(config.onnx)))
+            return ReidNetwork(existing(str(config.onnx), key="track.bytepose.appearance.onnx"))
 
 
 @dataclass(frozen=True)

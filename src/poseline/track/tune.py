@@ -35,6 +35,8 @@ from poseline.infer.runtime import load_estimator
 from poseline.mini.detector import SimulatedDetector
 from poseline.mini.scene import Person
 from poseline.models.device import resolve_device
+from poseline.progress import follow
+from poseline.project import located
 from poseline.track.base import Space, Value
 from poseline.track.build import track_video, tracker_class
 from poseline.track.videos import Video, frame_poses, list_videos, track_submission
@@ -87,7 +89,7 @@ def tune(
     (part, train), (_, val) = split_files(config, "train", name=name), split_files(config, "val", name=name)
     if train.resolve() == val.resolve():
         raise DataError(f"{train}: data.sets.{name}.train and val are the same. Tune on other videos than those reported.")
-    videos = {video.sequence.name: video for video in list_videos(train, part.images)}
+    videos = {video.sequence.name: video for video in list_videos(train, located(part.images))}
     reported = list(read_folder(val))
     check_apart(list(videos), reported)
     skeleton = load_skeleton("posetrack17")
@@ -197,7 +199,8 @@ def search(
     configs = [override(config, parameters) for parameters in drawn]
     alive, trials = list(range(len(drawn))), []
     for num_sequences in _budgets(len(order), len(drawn), keep):
-        scores = {candidate: float(objective(configs[candidate], order[:num_sequences])) for candidate in alive}
+        rounds = follow(alive, f"{num_sequences} videos each", total=len(alive), unit="candidates")
+        scores = {candidate: float(objective(configs[candidate], order[:num_sequences])) for candidate in rounds}
         trials += [Trial(candidate, drawn[candidate], num_sequences, score) for candidate, score in scores.items()]
         ranked = sorted(alive, key=lambda candidate: (-scores[candidate], candidate))
         alive = sorted({0, *ranked[: max(1, round(len(ranked) * keep))]})

@@ -64,6 +64,19 @@ def save_checkpoint(path: Path, progress: Progress, states: States) -> None:
         torch.save({"progress": vars(progress), "states": states, "torch_rng": torch.get_rng_state()}, temporary)
 
 
+def checkpoint_file(folder: Path) -> Path:
+    """The checkpoint in a run's folder."""
+    return folder / "checkpoint.pt"
+
+
+def saved_epochs(path: Path) -> int:
+    """Finished epochs in the checkpoint at ``path``; 0 where there is none that can be read."""
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True)["progress"]["epoch"])
+    except Exception:  # torch raises many types for a damaged file; this is for a message alone
+        return 0
+
+
 def load_checkpoint(path: Path) -> tuple[Progress, States] | None:
     """The checkpoint at ``path``, or None where there is none. PyTorch's random state is restored from it.
 

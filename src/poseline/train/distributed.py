@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -16,6 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from poseline.config.training import TrainConfig
 from poseline.errors import BackendError
+from poseline.progress import VARIABLE, handed_over, is_silent
+from poseline.train.launcher import DEBUG, Failure, read_failure
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,34 @@ def count_processes(config: TrainConfig, device: torch.device) -> int:
     return config.processes
 
 
-def launch(module: str, arguments: Sequence[str], config: TrainConfig, processes: int) -> int:
-    """Run ``python -m module arguments`` in ``processes`` processes under torchrun; its exit status."""
+def launch(module: str, arguments: Sequence[str], config: TrainConfig, processes: int, *, scratch: Path) -> Failure | None:
+    """Run ``python -m module arguments`` in ``processes`` processes under torchrun; None, or what went wrong.
+
+    Args:
+        module: the program of each process.
+        arguments: for it.
+        config: nodes, rendezvous and threads.
+        processes: on this machine.
+        scratch: folder for the logs of the processes and the report of their end.
+    """
     environment = dict(os.environ)
     # Without this, an elastic restart after a lost rank hangs in about half of the cases (torch 2.14).
     environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     environment.setdefault("OMP_NUM_THREADS", str(threads_per_process(config, processes)))
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", f"--nnodes={config.nodes}"]
+    if DEBUG not in environment:
+        environment.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
+    if is_silent():
+        environment[VARIABLE] = "off"
+    report = scratch / "failure.json"
+    command = [sys.executable, "-m", "poseline.train.launcher", str(report), f"--log-dir={scratch}"]
+    command += [f"--nproc-per-node={processes}", f"--nnodes={config.nodes}"]
     if config.nodes > 1:
         command += ["--rdzv-backend=c10d", f"--rdzv-endpoint={config.rendezvous}", "--rdzv-id=poseline", "--max-restarts=3"]
     else:
         command += ["--standalone", "--max-restarts=0"]
-    return subprocess.run([*command, "-m", module, *arguments], env=environment, check=False).returncode
+    with handed_over():
+        status = subprocess.run([*command, "-m", module, *arguments], env=environment, check=False).returncode
+    return read_failure(report, status) if status else None
 
 
 def threads_per_process(config: TrainConfig, processes: int) -> int:

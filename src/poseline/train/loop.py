@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from poseline.artifacts import atomic_folder, write_text
 from poseline.codecs.base import Outputs
 from poseline.config import ModelConfig, Params, TrainConfig, dump_section
 from poseline.crops.augment import CropSample
-from poseline.crops.batches import EpochSampler, PoseBatch, train_loader
+from poseline.crops.batches import EpochSampler, PoseBatch, PoseDataset, train_loader
 from poseline.errors import ConfigError
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel, save_model
-from poseline.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from poseline.progress import Meter
+from poseline.train.checkpoint import Progress, checkpoint_file, load_checkpoint, save_checkpoint
 from poseline.train.distributed import Rank, average_gradients, average_over_ranks, threads_per_process, wait_for_all
 from poseline.train.optim import learning_rate, set_learning_rate
 from poseline.train.sources import TrainingData
@@ -32,6 +34,8 @@ from poseline.train.validation import Validator
 Report = Callable[[dict[str, float], int], None]
 TIMINGS = ("seconds", "images_per_second")
 """Metrics of an epoch that differ between two runs of the same seed, and are not part of the history."""
+STEPS_BETWEEN_READS = 50
+"""So many steps after a loss that is not finite, training stops at the latest: to look at each would make the device wait each time."""
 
 
 def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: Rank, report: Report) -> Progress:
@@ -47,7 +51,7 @@ def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: R
     """
     prepare_determinism(params.seed, threads_per_process(params.train, rank.world_size))
     trainer = build_trainer(params, rank)
-    checkpoint = workdir / "checkpoint.pt"
+    checkpoint = checkpoint_file(workdir)
     resume(trainer, checkpoint, report)
     dataset = data.train_dataset(params)
     sampler = EpochSampler(len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
@@ -93,40 +97,71 @@ def resume(trainer: Trainer, checkpoint: Path, report: Report) -> None:
 def train_epoch(trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], params: Params, epoch: int) -> dict[str, float]:
     """One pass over the training crops: mean loss and acc over all ranks, the last learning rate, and the speed."""
     trainer.network.train()
-    rank, steps = trainer.rank, len(loader)
-    loss_sum = acc_sum = 0.0
-    started, images = time.perf_counter(), 0
-    bar = tqdm(loader, desc=f"epoch {epoch + 1}/{params.train.epochs}", unit="batch", disable=None if rank.is_first else True, leave=False)
-    for step, batch in enumerate(bar):
-        rate = learning_rate(epoch * steps + step, params.train, steps)
-        set_learning_rate(trainer.optimizer, rate)
-        loss, acc = train_step(trainer, batch, params.model, params.train)
-        loss_sum, acc_sum, images = loss_sum + loss, acc_sum + acc, images + len(batch.index) * rank.world_size
-        speed = images / (time.perf_counter() - started)
-        bar.set_postfix(loss=f"{loss_sum / (step + 1):.5f}", acc=f"{acc_sum / (step + 1):.4f}", images_per_s=f"{speed:.0f}")
-    mean_loss, mean_acc = average_over_ranks([loss_sum / steps, acc_sum / steps], rank)
+    rank, steps, epochs = trainer.rank, len(loader), params.train.epochs
+    means, images = RunningMeans(), 0
+    total = min(steps * params.train.batch_size * rank.world_size, len(cast("PoseDataset", loader.dataset)))
+    started = time.perf_counter()
+    with Meter(
+        f"epoch {epoch + 1}/{epochs}", total, "images", values=means.read, ahead=(epochs - epoch - 1) * total, hidden=not rank.is_first
+    ) as meter:
+        for step, batch in enumerate(meter.timed(loader)):
+            rate = learning_rate(epoch * steps + step, params.train, steps)
+            set_learning_rate(trainer.optimizer, rate)
+            means.add(*train_step(trainer, batch, params.model, params.train))
+            images += len(batch.index) * rank.world_size
+            meter.add(len(batch.index) * rank.world_size)
+    shown = means.read()
+    mean_loss, mean_acc = average_over_ranks([shown["loss"], shown["acc"]], rank)
     seconds = time.perf_counter() - started
     return {"loss": mean_loss, "acc": mean_acc, "learning_rate": rate, "seconds": seconds, "images_per_second": images / seconds}
 
 
-def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: TrainConfig) -> tuple[float, float]:
-    """One optimiser step; its loss and training accuracy.
+class RunningMeans:
+    """Mean loss and training accuracy so far. The device is asked for them only when they are read, or now and then."""
 
-    Raises:
-        FloatingPointError: the loss is not finite.
-    """
+    def __init__(self) -> None:
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._loss = self._acc = 0.0
+        self._steps = 0
+
+    def add(self, loss: torch.Tensor, acc: torch.Tensor) -> None:
+        """Take the values of a step.
+
+        Raises:
+            FloatingPointError: the loss of this or a step shortly before is not finite.
+        """
+        self._waiting.append((loss, acc))
+        if len(self._waiting) >= STEPS_BETWEEN_READS:
+            self.read()
+
+    def read(self) -> dict[str, float]:
+        """The means; waits for the device.
+
+        Raises:
+            FloatingPointError: a loss is not finite.
+        """
+        if self._waiting:
+            losses, accs = (torch.stack(values).tolist() for values in zip(*self._waiting, strict=True))
+            self._waiting.clear()
+            for loss, acc in zip(losses, accs, strict=True):  # one after another: the same sum as that of single steps
+                if not math.isfinite(loss):
+                    raise FloatingPointError(f"the training loss became {loss}. Lower train.learning_rate or set train.clip_norm.")
+                self._loss, self._acc, self._steps = self._loss + loss, self._acc + acc, self._steps + 1
+        return {"loss": self._loss / max(self._steps, 1), "acc": self._acc / max(self._steps, 1)}
+
+
+def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    """One optimiser step; its loss and training accuracy, still on the device."""
     device = trainer.rank.device
     images = normalise_images(batch.images.to(device, non_blocking=True), model.normalise)
     targets = trainer.codec.encode(batch.keypoints.to(device), batch.weights.to(device))
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.amp and device.type == "cuda"):
         outputs = run_network(trainer, images)
         loss = trainer.loss(outputs, targets)
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"the training loss became {loss.item()}. Lower train.learning_rate or set train.clip_norm.")
     update_weights(trainer, loss, config.clip_norm)
     with torch.no_grad():
         acc = trainer.codec.accuracy(outputs, targets)
-    return loss.item(), float(acc)
+    return loss.detach(), acc
 
 
 def run_network(trainer: Trainer, images: torch.Tensor) -> Outputs:

@@ -15,6 +15,7 @@ from poseline.datasets.sets import target_skeleton
 from poseline.models.initial_weights import take_weights
 from poseline.models.losses import build_loss
 from poseline.models.pose_model import PoseModel, build_model
+from poseline.project import existing
 from poseline.train.checkpoint import Progress, States
 from poseline.train.distributed import Rank, wrap_model
 from poseline.train.optim import AveragedWeights, build_optimizer
@@ -79,8 +80,11 @@ def start_model(params: Params) -> tuple[PoseModel, str]:
         ArtifactError: ``train.init_from`` holds no readable model.
     """
     skeleton = target_skeleton(params.data)
-    model, folder = build_model(params.model, params.codec, skeleton.num_keypoints), params.train.init_from
-    return model, "" if folder is None else take_weights(model, folder, model=params.model, codec=params.codec, skeleton=skeleton)
+    model = build_model(params.model, params.codec, skeleton.num_keypoints)
+    if params.train.init_from is None:
+        return model, ""
+    folder = existing(params.train.init_from, key="train.init_from")
+    return model, take_weights(model, folder, model=params.model, codec=params.codec, skeleton=skeleton)
 
 
 def build_trainer(params: Params, rank: Rank) -> Trainer:

@@ -18,6 +18,7 @@ from poseline.metrics.average_precision import interpolate_at_recall_points
 from poseline.metrics.keypoint_types import OKS_THRESHOLDS
 from poseline.models.normalise import normalise_images
 from poseline.models.pose_model import build_empty
+from poseline.progress import follow
 from poseline.train.sources import TrainingData
 
 
@@ -42,7 +43,8 @@ class Validator:
         self.model.load_state_dict(state)
         decoded: list[np.ndarray] = []
         scores: list[np.ndarray] = []
-        for batch in iterate_batches(self.dataset, self.params.predict.batch_size):
+        batches = iterate_batches(self.dataset, self.params.predict.batch_size)
+        for batch in follow(batches, "validation", total=-(-len(self.dataset) // self.params.predict.batch_size), unit="batches"):
             images = normalise_images(batch.images.to(self.device), self.params.model.normalise)
             keypoints, keypoint_scores = self.codec.decode(self.model(images))
             decoded.append(keypoints.float().cpu().numpy())

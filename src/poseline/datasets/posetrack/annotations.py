@@ -20,6 +20,7 @@ from poseline.datasets.annotations import Annotations, RawPeople, image_table, t
 from poseline.datasets.images import probe_images
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence, read_folder
 from poseline.datasets.sets import split_files
+from poseline.project import located, shown
 
 SKELETON = "posetrack17"
 
@@ -44,11 +45,11 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
         DataError: a missing folder, or a file that is cut short or not in a PoseTrack format.
     """
     part, path = split_files(config, split, name=name)
-    rows = frame_rows(read_folder(path), part.images)
+    rows = frame_rows(read_folder(path), located(part.images))
     probes = probe_images([row.path for row in rows])
     table: list[dict[str, object]] = [
         {
-            "image_id": row.image_id, "image_path": row.path.as_posix(), "width": probe.width, "height": probe.height,
+            "image_id": row.image_id, "image_path": shown(row.path).as_posix(), "width": probe.width, "height": probe.height,
             "video_id": row.video, "frame_index": row.frame.frame_index,
         }
         for row, probe in zip(rows, probes, strict=True)
