@@ -9,14 +9,16 @@ from poseline.infer.detectors.base import Detector
 from poseline.infer.detectors.onnx import OnnxDetector
 from poseline.infer.detectors.spec import parse_detector_spec, read_detector_spec
 from poseline.infer.detectors.whole import WholeImage
-from poseline.zoo.weight_files import find_entry, get_file
+from poseline.zoo.weight_cache import get_file
+from poseline.zoo.weight_files import find_entry
 
 
 def load_detector(name: str, *, min_score: float = 0.1, threads: int | None = None, runtime: str = "auto") -> Detector:
     """The detector of that name.
 
     Args:
-        name: a name of the catalogue (``poseline weights list``), an ONNX file with its description, or ``whole``: one box the size of the image.
+        name: a name of the catalogue (``poseline weights list``), an ONNX file with its description, or ``whole``: one box the size
+            of the image.
         min_score: people scored lower are left out.
         threads: that one run may use; None: every core.
         runtime: of ONNX files: ``onnxruntime``, ``openvino`` or ``auto``.
