@@ -122,7 +122,7 @@ class OnnxRuntimeSession:
             Port(
                 entry.name,  # type: ignore[attr-defined]
                 tuple(side if isinstance(side, int) else None for side in entry.shape),  # type: ignore[attr-defined]
-                names.get(entry.type, entry.type.removeprefix("tensor(").removesuffix(")")),  # type: ignore[attr-defined]
+                names.get(kind := str(entry.type), kind.removeprefix("tensor(").removesuffix(")")),  # type: ignore[attr-defined]
             )
             for entry in entries
         )
