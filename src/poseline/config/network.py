@@ -18,6 +18,7 @@ CODECS = Kinds(
         "combined": "poseline.codecs.integral:CombinedCodec",
         "simcc": "poseline.codecs.simcc:SimccCodec",
         "regression": "poseline.codecs.regression:RegressionCodec",
+        "keypoints": "poseline.codecs.keypoints:KeypointsCodec",
     },
 )
 """``codec.kind``: subclasses of :class:`poseline.codecs.base.Codec`."""
@@ -107,6 +108,15 @@ class CombinedConfig(Section):
     integral_last: int = Field(default=110, ge=1, description="keypoints at the end that the integral locates")
 
 
+class KeypointsConfig(Section):
+    """Networks that give keypoints, not maps or bins; for prediction only."""
+
+    order: Literal["xys", "yxs", "sxy", "syx", "xy", "yx"] = Field(
+        default="xys", description="last axis of the output: coordinates and score; without s the scores are a second output [B, K]"
+    )
+    units: Literal["pixels", "fraction"] = Field(default="pixels", description="of the coordinates: pixels of the input, or 0..1 of it")
+
+
 class CodecConfig(KindSection):
     """How keypoints become the network's targets and its outputs become keypoints."""
 
@@ -118,6 +128,7 @@ class CodecConfig(KindSection):
     integral: IntegralConfig = IntegralConfig()
     simcc: SimccConfig = SimccConfig()
     combined: CombinedConfig = CombinedConfig()
+    keypoints: KeypointsConfig = KeypointsConfig()
 
 
 class NormaliseConfig(Section):

@@ -1,4 +1,4 @@
-"""Suppression of duplicate poses: parametric pose NMS, OKS NMS and soft OKS NMS, on arrays of one image."""
+"""Suppression of duplicates in one image: NMS of boxes, and of poses (parametric, OKS and soft OKS)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from poseline.core.boxes import box_area
+from poseline.core.boxes import box_area, box_iou
 from poseline.core.similarity import oks_pairs
 
 NmsMode = Literal["published", "fixed"]
@@ -293,3 +293,19 @@ def _oks_between(
     first, second = np.repeat(np.arange(count), count), np.tile(np.arange(count), count)
     ones = np.ones((count * count, points.shape[1]), dtype=np.int64)
     return oks_pairs(points[first], points[second], ones, mean_area.reshape(-1), sigmas).reshape(count, count)
+
+
+def box_nms(bbox_xyxy: Float[np.ndarray, "N 4"], scores: Float[np.ndarray, " N"], iou_threshold: float) -> Int[np.ndarray, " M"]:
+    """Index of the boxes that overlap no better one by more than the threshold, best first.
+
+    >>> box_nms(np.array([[0.0, 0, 9, 9], [0, 0, 10, 10], [20, 0, 30, 10]]), np.array([0.5, 0.9, 0.7]), 0.6).tolist()
+    [1, 2]
+    """
+    waiting = np.argsort(-np.asarray(scores), kind="stable")
+    kept: list[int] = []
+    while len(waiting):
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(int(best))
+        overlap = box_iou(bbox_xyxy[best][None], bbox_xyxy[waiting])[0]
+        waiting = waiting[overlap <= iou_threshold]
+    return np.array(kept, dtype=np.int64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.poses import PoseSet
 from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
+from poseline.infer.onnx_spec import CropMask
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel
 
@@ -50,14 +52,15 @@ class PoseEstimator:
         batch_size: crops a forward call.
         flip: average with the outputs of the mirrored crops.
         score: rule of a pose's score.
+        mask: what is blackened of a crop; None: nothing.
     """
 
     def __init__(
         self, forward: Forward, codec: Codec, saved: SavedModel, *, device: torch.device, batch_size: int, flip: bool,
-        score: ScoreRule = "mean_visible",
+        score: ScoreRule = "mean_visible", mask: CropMask | None = None,
     ) -> None:  # fmt: skip
         self.forward, self.codec, self.saved, self.skeleton = forward, codec, saved, saved.keypoints
-        self.device, self.batch_size, self.flip, self.score = device, batch_size, flip, score
+        self.device, self.batch_size, self.flip, self.score, self.mask = device, batch_size, flip, score, mask
 
     def cut(self, image: UInt8[np.ndarray, "H W 3"], bbox_xyxy: Float[np.ndarray, "N 4"]) -> CropBatch:
         """The network's inputs for the boxes of an image."""
@@ -67,6 +70,8 @@ class PoseEstimator:
         geometry = self.saved.codec.geometry
         matrices = [crop_matrix(c, s, (width, height), geometry=geometry) for c, s in zip(centres, sizes, strict=True)]
         crops = [cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR) for matrix in matrices]
+        if self.mask is not None:
+            blacken_outside(crops, matrices, grow_boxes(bbox_xyxy, self.mask))
         back = [invert_matrix(matrix) for matrix in matrices]
         return CropBatch(
             np.stack(crops) if crops else np.zeros((0, height, width, 3), np.uint8), np.stack(back) if back else np.zeros((0, 2, 3))
@@ -131,6 +136,27 @@ class PoseEstimator:
             start = rows.stop
             in_image = [warp_points(points, back) for points, back in zip(keypoints[rows], group.to_image, strict=True)]
             yield np.stack(in_image) if in_image else keypoints[rows], scores[rows]
+
+
+def grow_boxes(bbox_xyxy: Float[np.ndarray, "N 4"], mask: CropMask) -> Float[np.ndarray, "N 4"]:
+    """Boxes about the same centres, each side times the mask's scale plus its margin of the longer side."""
+    boxes = np.asarray(bbox_xyxy, np.float64).reshape(-1, 4)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    half = (mask.scale * sides + mask.margin * sides.max(axis=1, keepdims=True)) / 2
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.concatenate([centres - half, centres + half], axis=1)
+
+
+def blacken_outside(
+    crops: Sequence[UInt8[np.ndarray, "h w 3"]], matrices: Sequence[Float[np.ndarray, "2 3"]], bbox_xyxy: Float[np.ndarray, "N 4"]
+) -> None:
+    """Blacken in place the pixels of each crop whose centres lie outside its box of the image."""
+    for crop, matrix, box in zip(crops, matrices, bbox_xyxy, strict=True):
+        (left, top), (right, bottom) = warp_points(box.reshape(2, 2), matrix).tolist()
+        x1, y1 = max(math.ceil(left), 0), max(math.ceil(top), 0)
+        x2, y2 = max(math.floor(right) + 1, x1), max(math.floor(bottom) + 1, y1)
+        crop[:y1] = crop[y2:] = 0
+        crop[:, :x1] = crop[:, x2:] = 0
 
 
 def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:

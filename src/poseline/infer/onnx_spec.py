@@ -5,57 +5,44 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from poseline.codecs.scores import ScoreRule
 from poseline.config.base import Section
-from poseline.config.network import CodecConfig, ModelConfig, NormaliseConfig
+from poseline.config.network import CodecConfig, ModelConfig
 from poseline.config.params import Yaml, describe_validation_error
 from poseline.errors import ArtifactError, ConfigError
+from poseline.infer.image_input import ImageInput
+from poseline.infer.onnx_metadata import KEY, read_metadata
 from poseline.models.saved import SavedModel, parse_saved
+from poseline.zoo.weight_files import find_by_hash
 
 SUFFIXES = (".json", ".yaml", ".yml")
 
 
-class OnnxSpec(Section):
-    """What a pose network takes and gives.
+class CropMask(Section):
+    """Which part of a crop a network sees: the box, grown; the rest is black, so that it does not follow somebody beside."""
 
-    ``mean`` and ``std`` are of pixel values in 0..1, in the network's own channel order; in place of ``std``, ``scale`` multiplies
-    what is left after the mean is taken (255: the network takes bytes as they are).
-    """
+    scale: float = Field(default=1.05, gt=0, description="factor of the box's width and height")
+    margin: float = Field(default=0.06, ge=0, description="fraction of the longer side that is added to both")
 
-    input_wh: tuple[int, int]
-    skeleton: str
-    codec: CodecConfig
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] | None = None
-    scale: float | None = Field(default=None, gt=0)
-    channel_order: Literal["rgb", "bgr"] = "rgb"
-    padding: float = Field(default=1.25, ge=1.0, description="extent of the crop over the person box")
-    input_name: str | None = None
-    score: ScoreRule = "mean_visible"
+
+class OnnxSpec(ImageInput):
+    """What a pose network takes and gives."""
+
+    skeleton: str = Field(description="name of the keypoint set that it predicts, or a YAML file of your own")
+    codec: CodecConfig = Field(description="how its outputs become keypoints: kind, geometry and the options of the kind")
+    padding: float = Field(default=1.25, ge=1.0, description="extent of the crop over the person box, grown to the input's aspect first")
+    mask: CropMask | None = Field(default=None, description="blackens what lies outside the box; null: nothing")
+    score: ScoreRule = Field(default="mean_visible", description="how keypoint scores become a person's score")
 
     @model_validator(mode="after")
     def _check(self) -> OnnxSpec:
-        if self.std is not None and self.scale is not None:
-            raise ValueError("std: given together with scale; give one of them")
-        if self.std is not None and min(self.std) <= 0:
-            raise ValueError(f"std: expected three numbers above 0, got {list(self.std)}")
         if any(side < 32 or side % 32 for side in self.input_wh):
             raise ValueError(f"input_wh: both sides must be multiples of 32, got {list(self.input_wh)}")
         return self
-
-    def normalise(self) -> NormaliseConfig:
-        """The normalisation of RGB values, whatever the network's channel order."""
-        factor = 1.0 if self.scale is None else self.scale
-        mean, std = self.mean, self.std or (1 / factor,) * 3
-        return NormaliseConfig(mean=self._in_rgb(mean), std=self._in_rgb(std))
-
-    def _in_rgb(self, values: tuple[float, float, float]) -> tuple[float, float, float]:
-        return (values[2], values[1], values[0]) if self.channel_order == "bgr" else values
 
 
 @dataclass(frozen=True)
@@ -66,37 +53,74 @@ class OnnxInput:
         saved: in the form of model.json.
         bgr: the channels are to be reversed.
         input_name: of the input tensor; None takes the first.
+        output_names: of the outputs to read, in this order; None takes all.
+        mask: what is blackened of a crop.
     """
 
     saved: SavedModel
     bgr: bool = False
     input_name: str | None = None
+    output_names: tuple[str, ...] | None = None
+    mask: CropMask | None = None
 
 
 def read_onnx_spec(network: Path, spec: Path | None = None) -> OnnxInput:
-    """The description of an ONNX file: ``spec``, or the file beside it with the ending .json, .yaml or .yml.
+    """The description of an ONNX file: ``spec``, or what :func:`find_description` finds.
 
     It is either what `poseline export` writes (the form of model.json), or an :class:`OnnxSpec`.
 
     Raises:
         ArtifactError: missing, unreadable, a key that is unknown or missing, or a value out of range.
     """
-    path = spec or next((file for suffix in SUFFIXES if (file := network.with_suffix(suffix)).is_file()), None)
-    if path is None:
+    found = (_read_mapping(spec), str(spec)) if spec is not None else find_description(network)
+    if found is None:
         wanted = network.with_suffix(".yaml").name
-        raise ArtifactError(f"{network}: no description beside it. Write {wanted} (input_wh, skeleton, codec), or set predict.onnx_spec.")
-    raw = _read_mapping(path)
+        raise ArtifactError(f"{network}: no description beside it, inside it or in the catalogue. "
+                            f"Write {wanted} (input_wh, skeleton, codec), or set predict.onnx_spec.")  # fmt: skip
+    return parse_pose_spec(*found)
+
+
+def find_description(network: Path) -> tuple[dict[str, Yaml], str] | None:
+    """The raw description of an ONNX file and where it stands: beside it (.json, .yaml, .yml), inside it, or in the catalogue.
+
+    Raises:
+        ArtifactError: the file or a description beside it cannot be read.
+    """
+    beside = next((file for suffix in SUFFIXES if (file := network.with_suffix(suffix)).is_file()), None)
+    if beside is not None:
+        return _read_mapping(beside), str(beside)
+    if not network.is_file():
+        return None
+    inside = read_metadata(network).get(KEY)
+    if inside is not None:
+        try:
+            raw = json.loads(inside)
+        except ValueError:
+            raise ArtifactError(f"{network}: its metadata '{KEY}' is not JSON. Write a description beside it.") from None
+        return raw, f"{network} (metadata)"
+    entry = find_by_hash(network)
+    return (dict(entry.spec), f"catalogue: {entry.name}") if entry is not None else None
+
+
+def parse_pose_spec(raw: dict[str, Yaml], source: str) -> OnnxInput:
+    """The checked description of a pose network.
+
+    Raises:
+        ArtifactError: a key that is unknown or missing, or a value out of range.
+    """
     if "schema_version" in raw:
-        return OnnxInput(parse_saved(raw, source=str(path)))
+        return OnnxInput(parse_saved(raw, source=source))
+    if "head" in raw:
+        raise ArtifactError(f"{source}: describes a detector, expected a pose network. Give it as --detector.")
     try:
         given = OnnxSpec.model_validate(raw)
         model = ModelConfig(input_wh=given.input_wh, padding=given.padding, normalise=given.normalise())
-        saved = SavedModel(model=model, codec=given.codec, skeleton=given.skeleton, score=given.score)
+        saved = SavedModel(model=model, codec=given.codec, skeleton=given.skeleton, score=given.score, flip=False)
     except ValidationError as error:
-        raise ArtifactError(f"{path}: {describe_validation_error(error)}. Fix the description.") from None
+        raise ArtifactError(f"{source}: {describe_validation_error(error)}. Fix the description.") from None
     except ConfigError as error:
-        raise ArtifactError(f"{path}: skeleton: {error}") from None
-    return OnnxInput(saved, bgr=given.channel_order == "bgr", input_name=given.input_name)
+        raise ArtifactError(f"{source}: skeleton: {error}") from None
+    return OnnxInput(saved, given.channel_order == "bgr", given.input_name, given.output_names, given.mask)
 
 
 def _read_mapping(path: Path) -> dict[str, Yaml]:

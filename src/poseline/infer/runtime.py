@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from poseline.codecs.base import Codec, Outputs
 from poseline.codecs.build import build_codec
+from poseline.codecs.scores import ScoreRule
 from poseline.config import PredictConfig
 from poseline.errors import BackendError, ConfigError
 from poseline.infer.estimator import Forward, PoseEstimator
-from poseline.infer.onnx_spec import read_onnx_spec
+from poseline.infer.image_input import find_input, find_outputs, run_batches
+from poseline.infer.onnx_spec import OnnxInput, read_onnx_spec
+from poseline.infer.sessions import open_session
 from poseline.models.saved import load_model
 
 
@@ -35,13 +38,30 @@ def load_estimator(config: PredictConfig, model_folder: Path, device: torch.devi
                 raise ConfigError("predict.onnx: missing. Name the ONNX file (`poseline export` writes one), or set predict.runtime=torch.")
             path = Path(config.onnx)
             described = read_onnx_spec(path, Path(config.onnx_spec) if config.onnx_spec else None)
-            saved, device = described.saved, torch.device("cpu")
-            forward = onnx_forward(path, input_name=described.input_name, bgr=described.bgr)
+            score = described.saved.score if config.score == "model" else config.score
+            return load_onnx_estimator(path, described, batch_size=config.batch_size, flip=config.flip, score=score, runtime="onnxruntime")
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
-    if config.runtime == "onnxruntime":
-        check_outputs(forward, codec, source=str(config.onnx))
     score = saved.score if config.score == "model" else config.score
     return PoseEstimator(forward, codec, saved, device=device, batch_size=config.batch_size, flip=config.flip, score=score)
+
+
+def load_onnx_estimator(
+    path: Path, described: OnnxInput, *, batch_size: int, flip: bool, score: ScoreRule, runtime: str, threads: int | None = None
+) -> PoseEstimator:
+    """The estimator of an ONNX file on the CPU.
+
+    Raises:
+        BackendError: the runtime is missing or refuses the file, or the network does not fit its description.
+    """
+    forward = onnx_forward(
+        path, input_name=described.input_name, bgr=described.bgr, output_names=described.output_names, runtime=runtime, threads=threads
+    )
+    saved = described.saved
+    codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
+    check_outputs(forward, codec, source=str(path))
+    return PoseEstimator(
+        forward, codec, saved, device=torch.device("cpu"), batch_size=batch_size, flip=flip, score=score, mask=described.mask
+    )
 
 
 def check_outputs(forward: Forward, codec: Codec, *, source: str) -> None:
@@ -57,6 +77,8 @@ def check_outputs(forward: Forward, codec: Codec, *, source: str) -> None:
         reason = str(error).splitlines()[0]
         raise BackendError(f"{source}: does not take an input of {width}x{height} ({reason}). Fix its description.") from None
     shapes = tuple(tuple(part.shape[1:]) for part in (outputs if isinstance(outputs, tuple) else (outputs,)))
+    if codec.outputs == "keypoints":  # a network for one person may have an axis for it
+        shapes = tuple(shape[1:] if shape[:1] == (1,) and len(shape) > 1 else shape for shape in shapes)
     if shapes != codec.output_shapes:
         raise BackendError(
             f"{source}: gives {shapes}, expected {codec.output_shapes} by its description (codec {codec.config.kind}, "
@@ -76,39 +98,34 @@ def torch_forward(module: nn.Module, device: torch.device) -> Forward:
     return forward
 
 
-def onnx_forward(path: Path, *, input_name: str | None = None, bgr: bool = False) -> Forward:
+def onnx_forward(
+    path: Path, *, input_name: str | None = None, bgr: bool = False, output_names: tuple[str, ...] | None = None,
+    runtime: str = "onnxruntime", threads: int | None = None,
+) -> Forward:  # fmt: skip
     """The forward of an ONNX file on the CPU.
 
     Args:
         path: the file.
         input_name: of its input tensor; None takes the first.
         bgr: the network wants blue first.
+        output_names: of the outputs to read; None takes all.
+        runtime: ``onnxruntime``, ``openvino`` or ``auto``.
+        threads: that one run may use; None: every core.
 
     Raises:
-        BackendError: onnxruntime is missing, refuses the file, or the file has no such input.
+        BackendError: the runtime is missing, refuses the file, or the file has no such input or output.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise BackendError("predict.runtime is onnxruntime, which is not installed. Run `pip install 'poseline[onnx]'`.") from None
-    if not path.is_file():
-        raise BackendError(f"{path}: no such ONNX file. Set predict.onnx, or write one with `poseline export`.")
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises its own, undocumented types
-        raise BackendError(f"{path}: onnxruntime cannot load it ({str(error).splitlines()[0]}).") from None
-    inputs = {entry.name: entry for entry in session.get_inputs()}
-    name = input_name or next(iter(inputs))
-    if name not in inputs:
-        raise BackendError(f"{path}: no input '{name}', it has {sorted(inputs)}. Fix input_name in its description.")
-    fixed_batch = inputs[name].shape[0]
+    session = open_session(path, runtime=runtime, threads=threads)
+    port = find_input(session, input_name, source=str(path))
+    chosen = find_outputs(session, output_names, source=str(path))
+    channels_last = len(port.shape) == 4 and port.shape[3] == 3 and port.shape[1] != 3
 
     def forward(images: Float[Tensor, "B 3 H W"]) -> Outputs:
-        array = np.ascontiguousarray((images.flip(1) if bgr else images).cpu().numpy())
-        # A published file may be fixed to one image a run.
-        chunks = np.split(array, len(array)) if fixed_batch == 1 and len(array) > 1 else [array]
-        results = [session.run(None, {name: chunk}) for chunk in chunks]
-        tensors = tuple(torch.from_numpy(np.concatenate(parts)) for parts in zip(*results, strict=True))
+        images = images.flip(1) if bgr else images
+        array = (images.permute(0, 2, 3, 1) if channels_last else images).cpu().numpy()
+        array = array if np.issubdtype(port.dtype, np.floating) else np.rint(array)
+        found = run_batches(session, {port.name: np.ascontiguousarray(array, dtype=port.dtype)}, fixed=port.shape[0])
+        tensors = tuple(torch.from_numpy(np.asarray(found[index], np.float32)) for index in chosen)
         return tensors[0] if len(tensors) == 1 else tensors
 
     return forward

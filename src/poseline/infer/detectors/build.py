@@ -1,0 +1,38 @@
+"""The detector of a name: of the catalogue, an ONNX file, or ``whole``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poseline.errors import ConfigError
+from poseline.infer.detectors.base import Detector
+from poseline.infer.detectors.onnx import OnnxDetector
+from poseline.infer.detectors.spec import parse_detector_spec, read_detector_spec
+from poseline.infer.detectors.whole import WholeImage
+from poseline.zoo.weight_files import find_entry, get_file
+
+
+def load_detector(name: str, *, min_score: float = 0.1, threads: int | None = None, runtime: str = "auto") -> Detector:
+    """The detector of that name.
+
+    Args:
+        name: a name of the catalogue (``poseline weights list``), an ONNX file with its description, or ``whole``: one box the size of the image.
+        min_score: people scored lower are left out.
+        threads: that one run may use; None: every core.
+        runtime: of ONNX files: ``onnxruntime``, ``openvino`` or ``auto``.
+
+    Raises:
+        ConfigError: no such name, or a pose network of the catalogue.
+        ArtifactError: the weights are not here, or their description is missing or wrong.
+        BackendError: the runtime is missing, or the network does not fit its description.
+    """
+    if name == "whole":
+        return WholeImage()
+    path = Path(name)
+    if path.is_file() or path.suffix == ".onnx":
+        return OnnxDetector(name, path, read_detector_spec(path), min_score=min_score, runtime=runtime, threads=threads)
+    entry = find_entry(name)
+    if entry.task != "detector":
+        raise ConfigError(f"'{name}': a pose network, expected a detector. Give it as --model; `poseline weights list` shows all.")
+    spec = parse_detector_spec(dict(entry.spec), f"catalogue: {entry.name}")
+    return OnnxDetector(name, get_file(entry), spec, min_score=min_score, runtime=runtime, threads=threads)
