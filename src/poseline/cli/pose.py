@@ -55,7 +55,6 @@ def pose(
     min_score: Annotated[float, typer.Option("--min-score", min=0, max=1, help="Least score of a box.")] = 0.1,
     detect_every: Annotated[int, typer.Option("--detect-every", min=1, help="Detect in every N-th frame; carry boxes between.")] = 1,
     smooth: Annotated[Smooth, typer.Option("--smooth", help="Smooth keypoints along tracks; the last two after the whole clip.")] = "none",
-    relink: Annotated[bool, typer.Option("--relink", help="Link tracks again after the whole clip.")] = False,
     fill_gaps: Annotated[int, typer.Option("--fill-gaps", min=0, help="Interpolate gaps of at most N frames in a track, marked.")] = 0,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored crop: slower, a little better.")] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Crops a forward call.")] = 8,
@@ -87,7 +86,7 @@ def pose(
         track=track_config(track, smooth, overrides or []), track_images=track is not None, min_score=min_score, detect_every=detect_every,
         window=Window(parse_end(start, option="--start"), parse_end(stop, option="--stop"), stride),
         raw=None if raw is None else RawFormat.parse(raw), region=None if roi is None else parse_region(roi),
-        smooth=smooth, relink=relink, fill_gaps=fill_gaps, flip=flip, batch_size=batch_size, runtime=runtime, device=device, workers=workers,
+        fill_gaps=fill_gaps, flip=flip, batch_size=batch_size, runtime=runtime, device=device, workers=workers,
         draw=DrawOptions(min_score=draw_min_score, boxes=draw_boxes, blur_faces=blur_faces, sound=sound, codec=codec),
         resume=resume, overwrite=overwrite, save_every_s=save_every,
     )  # fmt: skip
@@ -108,8 +107,7 @@ def track_config(kind: str | None, smooth: Smooth, overrides: list[str]) -> Trac
         if smooth != "none" or overrides:
             raise ConfigError("pose: --smooth and --set go along tracks. Leave them out, or name a tracker with --track.")
         return None
-    online = [f"track.smoothing.kind={smooth}"] if smooth == "one_euro" else []
-    return config_from_overrides([f"track.kind={kind or 'bytepose'}", *overrides, *online])
+    return config_from_overrides([f"track.kind={kind or 'bytepose'}", f"track.smoothing.kind={smooth}", *overrides])
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:

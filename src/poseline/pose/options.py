@@ -28,8 +28,6 @@ class PoseOptions:
         window: which frames of each source.
         raw: form of the frames in a pipe.
         region: x1, y1, x2, y2 of the part in which people are looked for.
-        smooth: how keypoints are smoothed along tracks: none, one_euro, savgol, butterworth.
-        relink: link the tracks again after the whole clip.
         fill_gaps: gaps of at most so many frames in a track are interpolated.
         nms: duplicates.
         flip: average with the mirrored crop.
@@ -53,8 +51,6 @@ class PoseOptions:
     window: Window = field(default_factory=Window)
     raw: RawFormat | None = None
     region: tuple[int, int, int, int] | None = None
-    smooth: str = "none"
-    relink: bool = False
     fill_gaps: int = 0
     nms: NmsConfig = field(default_factory=NmsConfig)
     flip: bool = False
@@ -73,6 +69,6 @@ class PoseOptions:
         return {
             "inputs": " ".join(self.inputs), "model": self.model, "detector": self.detector, "track": track,
             "min_score": str(self.min_score), "detect_every": str(self.detect_every), "window": repr(self.window), "raw": repr(self.raw),
-            "roi": repr(self.region), "smooth": self.smooth, "relink": str(self.relink), "fill_gaps": str(self.fill_gaps), "nms": self.nms.model_dump_json(),
+            "roi": repr(self.region), "fill_gaps": str(self.fill_gaps), "nms": self.nms.model_dump_json(),
             "flip": str(self.flip), "batch_size": str(self.batch_size), "track_images": str(self.track_images),
         }  # fmt: skip

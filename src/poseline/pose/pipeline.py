@@ -25,9 +25,9 @@ from poseline.errors import DataError, PoselineError
 from poseline.infer.detectors.base import Detections, Detector
 from poseline.infer.estimator import CropBatch, PoseEstimator
 from poseline.infer.predict import suppress_poses
-from poseline.pose.inputs.base import Image, InputFrame
+from poseline.pose.inputs.base import Image, InputFrame, Source
 
-CHUNK_FRAMES = 8
+CHUNK_FRAMES, IMAGE_CHUNK = 8, 4
 CHUNK_BYTES = 48 << 20
 """Pixels of a chunk: large frames come in smaller chunks."""
 
@@ -191,9 +191,11 @@ class Chunks:
         return chunk
 
 
-def chunk_size(height: int, width: int) -> int:
-    """Frames of a chunk: 8, fewer where frames are large."""
-    return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // max(1, 3 * height * width)))
+def chunk_frames(source: Source) -> int:
+    """Frames of a chunk: 8 of a video, fewer where they are large; 4 images, whose sizes are not known; 1 where they come live."""
+    if source.kind != "video":
+        return IMAGE_CHUNK if source.kind == "images" else 1
+    return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // max(1, 3 * source.size_wh[0] * source.size_wh[1])))
 
 
 def worker_count(device: str) -> int:

@@ -67,8 +67,10 @@ class PoseLog:
         self.progress, self._every_s, self._last = progress, every_s, time.monotonic()
         try:
             out.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = self.path.open("r+b" if progress.num_bytes else "wb")
+            self._file: BinaryIO = self.path.open("r+b" if progress.num_bytes or progress.phase != "poses" else "wb")
             size = self.path.stat().st_size
+            if progress.phase == "rewrite":  # another file takes its place, or has taken it
+                return
             if size < progress.num_bytes:
                 raise ArtifactError(f"{self.path}: {size} bytes, its state goes with {progress.num_bytes}. Start again with --overwrite.")
             self._file.truncate(progress.num_bytes)
@@ -109,6 +111,19 @@ class PoseLog:
         write_state(self._state, self.progress, arrays)
         self._last = time.monotonic()
 
+    def replace_by(self, path: Path) -> None:
+        """Go on with another file in the place of poses.jsonl.
+
+        Raises:
+            ArtifactError: it cannot be put there.
+        """
+        try:
+            self._file.close()
+            path.replace(self.path)
+            self._file = self.path.open("r+b")
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
     def finish(self) -> None:
         """Note that nothing is left to do."""
         self.progress.phase = "done"
@@ -124,6 +139,21 @@ class PoseLog:
         with suppress(OSError):
             os.ftruncate(self._file.fileno(), last_line_end(self.path))
         return _unwritable(self.path, error)
+
+
+def check_writable(out: Path) -> None:
+    """Nothing, where the folder is there or can be made, and takes files.
+
+    Raises:
+        ArtifactError: it does not.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic_file(out / ".write_test") as temporary:
+            temporary.touch()
+        (out / ".write_test").unlink()
+    except OSError as error:
+        raise ArtifactError(f"{out}: cannot be written ({error.strerror or error}). Give --out another folder.") from None
 
 
 def last_line_end(path: Path) -> int:

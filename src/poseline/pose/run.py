@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+
+import torch
 
 from poseline.artifacts import write_json
 from poseline.errors import ConfigError, DataError, PoselineError
+from poseline.infer.detectors.build import load_detector
+from poseline.infer.networks import load_pose_network
+from poseline.models.device import resolve_device
 from poseline.pose.carry import carry_frames
 from poseline.pose.inputs.base import Source
 from poseline.pose.inputs.listing import open_inputs
-from poseline.pose.load import load_detector, load_network
 from poseline.pose.options import PoseOptions
 from poseline.pose.outputs.base import RunInfo
 from poseline.pose.outputs.write import OutputSet, check_formats, describe_run, drawn_formats, write_outputs
-from poseline.pose.pipeline import PosedFrame, PosePipeline, chunk_size, worker_count
+from poseline.pose.pipeline import PosedFrame, PosePipeline, chunk_frames, worker_count
 from poseline.pose.records import FrameRecord
-from poseline.pose.resume import PoseLog, Progress, read_state
+from poseline.pose.resume import PoseLog, Progress, check_writable, read_state
 from poseline.pose.revise import revise_poses
 from poseline.pose.summary import Summary, part_rates
 from poseline.pose.tracking import SourceTracker
 from poseline.track.base import State
 
-IMAGE_CHUNK = 4
 MAX_PROBLEMS = 100
 Watch = Callable[[int, int | None], None]
 """Told how many frames are done and how many there will be, where that is known."""
@@ -35,6 +37,7 @@ def estimate_poses(options: PoseOptions, watch: Watch | None = None) -> Summary:
     Raises:
         PoselineError: see the classes; whatever was finished before is kept.
     """
+    check_writable(options.out)
     progress, arrays = start_progress(options)
     sources = open_inputs(options.inputs, options.window, raw=options.raw)
     pipeline = build_pipeline(options)
@@ -44,12 +47,12 @@ def estimate_poses(options: PoseOptions, watch: Watch | None = None) -> Summary:
     log = PoseLog(options.out, progress, every_s=options.save_every_s)
     try:
         failure = PoseRun(options, sources, run, pipeline, log, watch).run(arrays)
-        revise_poses(options, run, log)
+        revise_poses(options, run.skeleton.num_keypoints, log)
         files = write_outputs(options.formats, run, options.out, sources)
         log.finish()
     finally:
         log.close()
-    summary = summarise(options, progress, pipeline, files, seconds=time.perf_counter() - started, before=before)
+    summary = summarise(options, progress, pipeline, files, seconds=time.perf_counter() - started, before=before, tracked=run.tracked)
     write_json(options.out / "summary.json", summary.to_json())  # type: ignore[arg-type]
     if failure is not None:
         raise failure
@@ -80,10 +83,11 @@ def build_pipeline(options: PoseOptions) -> PosePipeline:
     Raises:
         PoselineError: a file or package is missing, or does not fit.
     """
-    cores = worker_count(options.device)
+    cores = worker_count(resolve_device(options.device).type)
     workers = 1 if options.detect_every > 1 else options.workers or cores
     threads = max(1, cores // workers)
-    network = load_network(
+    torch.set_num_threads(threads)
+    network = load_pose_network(
         options.model, runtime=options.runtime, device=options.device, batch_size=options.batch_size, flip=options.flip, threads=threads
     )
     detector = load_detector(options.detector, min_score=options.min_score, threads=threads, runtime=options.runtime)
@@ -124,7 +128,8 @@ class PoseRun:
         """The error that ended the source early; None after its last frame."""
         progress, failure = self._log.progress, None
         tracker = self._tracker(source, arrays)
-        size, frames = self._frames(source, tracker, progress.taken)
+        size = 1 if self._options.detect_every > 1 else chunk_frames(source)
+        frames = self._frames(source, tracker, progress.taken, size)
         while True:
             try:
                 posed = next(frames, None)
@@ -154,20 +159,12 @@ class PoseRun:
             tracker.restore(arrays)
         return tracker
 
-    def _frames(self, source: Source, tracker: SourceTracker | None, taken: int) -> tuple[int, Iterator[PosedFrame]]:
-        """Frames between two moments at which the run may be saved, and the frames with their poses."""
+    def _frames(self, source: Source, tracker: SourceTracker | None, taken: int, size: int) -> Iterator[PosedFrame]:
+        """The frames of the source, without those taken before, with their poses."""
         frames = source.read(taken)
         if self._options.detect_every > 1 and tracker is not None:
-            return 1, carry_frames(self._pipeline, frames, tracker, every=self._options.detect_every, taken=taken)
-        if source.kind == "live":
-            return 1, self._pipeline.run(frames, chunk_frames=1)
-        if source.kind == "images":
-            return IMAGE_CHUNK, self._pipeline.run(frames, chunk_frames=IMAGE_CHUNK)
-        first = next(frames, None)
-        if first is None:
-            return 1, iter(())
-        size = chunk_size(first.height, first.width)
-        return size, self._pipeline.run(chain([first], frames), chunk_frames=size)
+            return carry_frames(self._pipeline, frames, tracker, every=self._options.detect_every, taken=taken)
+        return self._pipeline.run(frames, chunk_frames=size)
 
     def _add(self, source: Source, posed: PosedFrame, tracker: SourceTracker | None, live: OutputSet) -> None:
         """Track the poses of a frame and write it."""
@@ -193,12 +190,12 @@ class PoseRun:
 
 
 def summarise(
-    options: PoseOptions, progress: Progress, pipeline: PosePipeline, files: list[str], *, seconds: float, before: int
+    options: PoseOptions, progress: Progress, pipeline: PosePipeline, files: list[str], *, seconds: float, before: int, tracked: bool
 ) -> Summary:
     """The summary of a run; rates are of the frames of this session."""
     done = progress.frames - before
     return Summary(
-        out=str(options.out), frames=progress.frames, people=progress.people, tracks=progress.tracks if options.track else None,
+        out=str(options.out), frames=progress.frames, people=progress.people, tracks=progress.tracks if tracked else None,
         broken=progress.broken, missing=progress.missing, seconds=round(seconds, 3), frames_per_second=round(done / max(seconds, 1e-9), 2),
         parts=part_rates(pipeline.timings.seconds, done), detector=options.detector, model=options.model,
         problems=progress.problems, files=["poses.jsonl", *files, "summary.json"],

@@ -30,15 +30,12 @@ class InputFrame:
         time_ms: since the source's start; None where frames have no time.
         name: of the image file, relative to the source; of a video's frame its number with .jpg.
         load: gives the RGB image; raises DataError where it is broken.
-        height, width: where they are known before.
     """
 
     frame_index: int
     time_ms: float | None
     name: str
     load: Callable[[], Image]
-    height: int = 0
-    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class Source(ABC):
         kind: whether frames are a video's, and whether they can be read again.
         frames_per_second: None where it has no rate.
         length: frames to come, as far as known; an estimate for progress alone.
-        problems: frames that could not be read, a line each (the first 100), and how many there were.
+        size_wh: of a video's frames; zeros where it is not known before.
     """
 
     kind: SourceKind = "video"
@@ -116,6 +113,7 @@ class Source(ABC):
         self.name, self.window = name, window
         self.frames_per_second: float | None = None
         self.length: int | None = None
+        self.size_wh = (0, 0)
 
     @property
     def stem(self) -> str:

@@ -15,7 +15,7 @@ from poseline.errors import ConfigError, DataError
 from poseline.pose.inputs.base import Source, Window
 from poseline.pose.inputs.images import ImageSource
 from poseline.pose.inputs.raw import RawFormat, RawSource
-from poseline.pose.inputs.video import LiveSource, VideoSource, open_capture
+from poseline.pose.inputs.video import BrokenSource, LiveSource, VideoSource, open_capture
 
 PICTURES = IMAGE_SUFFIXES | {".jp2", ".ppm", ".pgm", ".pnm", ".avif", ".jpe", ".jfif", ".gif"} - {".gif"}
 VIDEOS = frozenset(
@@ -134,7 +134,10 @@ def _folder(folder: Path, window: Window) -> Iterator[Source]:
             paths = sorted(places[place], key=natural_key)
             yield ImageSource(str(place), window, paths, [file.relative_to(folder).as_posix() for file in paths])
         for file in sorted((file for file in videos if file.parent == place), key=natural_key):
-            yield VideoSource(str(file), window)
+            try:
+                yield VideoSource(str(file), window)
+            except DataError as error:
+                yield BrokenSource(str(file), window, error)
 
 
 def _flush(named: list[_Image], window: Window) -> list[Source]:

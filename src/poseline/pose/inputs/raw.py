@@ -77,7 +77,7 @@ class RawSource(Source):
                 taken += 1
                 if taken > skip:
                     image = self._form.to_image(data)
-                    yield InputFrame(frame_index, time_ms, f"{frame_index}.jpg", lambda image=image: image, *image.shape[:2])
+                    yield InputFrame(frame_index, time_ms, f"{frame_index}.jpg", lambda image=image: image)
         self._rest = len(data)
         if frame_index < 0:
             wanted = f"{self._form.width}x{self._form.height} {self._form.pixels}"

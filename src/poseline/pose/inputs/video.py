@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from poseline.errors import BackendError, DataError
+from poseline.errors import BackendError, DataError, PoselineError
 from poseline.pose.inputs.base import Image, InputFrame, Source, Window
 
 RETRIES = 3
@@ -36,6 +36,7 @@ class VideoSource(Source):
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._promised = int(count) if 0 < count < 1e9 else None
         self.length = window.count(self._promised, self.frames_per_second)
+        self.size_wh = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         self._read: int | None = None
         capture.release()
 
@@ -68,6 +69,22 @@ class VideoSource(Source):
     def missing(self) -> int:
         """Frames that the header promises beyond those that were decoded."""
         return 0 if self._read is None or self._promised is None else max(0, self._promised - self._read)
+
+
+class BrokenSource(Source):
+    """A file among others that is no video: it is said when its turn comes, and the others are read."""
+
+    def __init__(self, name: str, window: Window, error: PoselineError) -> None:
+        super().__init__(name, window)
+        self.length, self._error = 0, error
+
+    def read(self, skip: int = 0) -> Iterator[InputFrame]:
+        """Nothing.
+
+        Raises:
+            PoselineError: why.
+        """
+        raise self._error
 
 
 class LiveSource(Source):
@@ -147,8 +164,7 @@ def grabbed(capture: cv2.VideoCapture, name: str, frame_index: int, time_ms: flo
             raise DataError(f"{name}: frame {frame_index} does not decode")
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
 
-    height, width = image.shape[:2] if done and image is not None else (0, 0)
-    return InputFrame(frame_index, time_ms, f"{frame_index}.jpg", load, height, width)
+    return InputFrame(frame_index, time_ms, f"{frame_index}.jpg", load)
 
 
 def open_capture(address: int | str) -> cv2.VideoCapture:

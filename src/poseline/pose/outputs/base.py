@@ -99,12 +99,13 @@ class Output(ABC):
             ConfigError: it does not.
             BackendError: it needs a package that is missing.
         """
+        del run  # most formats go with every run
 
     @abstractmethod
     def add(self, record: FrameRecord, image: Image | None = None) -> None:
         """Write a frame; the frames of a source come in order, one source after another."""
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027 - nothing for most
         """Write what goes after the last frame."""
 
     def __enter__(self) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -117,8 +117,6 @@ def _with_images(records: Iterator[FrameRecord], sources: Sequence[Source]) -> I
                 break
             if frame.frame_index != record.frame_index:
                 continue
-            try:
+            with suppress(DataError):  # it could be read before; a file may have gone since
                 yield record, frame.load()
-            except DataError:  # it could be read before; a file may have gone since
-                pass
             record = next(records, None)
