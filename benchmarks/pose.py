@@ -68,7 +68,10 @@ def write_clip(path: Path, frames: Iterator[np.ndarray], size_wh: tuple[int, int
 
 def run_poseline(clip: Path, out: Path, model: str, detector: str, *more: str) -> dict:
     """The summary of a run in a process of its own, with its peak memory."""
-    code = "import resource, sys; from poseline.cli import main\ntry: main()\nfinally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    code = (
+        "import resource, sys; from poseline.cli import main\ntry: main()\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
     command = [sys.executable, "-c", code, "pose", str(clip), "--model", model, "--detector", detector, "--out", str(out), "--json", *more]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return {**json.loads(done.stdout), "peak_mb": round(int(done.stderr.split()[-1]) / 1024, 1)}
@@ -107,8 +110,9 @@ def measure_speed(real: Path, model: str, detector: str, frames: int, rounds: in
             parts = summary["parts"]
             plain.append(round(plain_loop(clip, model, detector, 0.3), 2))
     result = {"model": model, "detector": detector, "people": PEOPLE, "frames": frames, "cores": len(os.sched_getaffinity(0))}
-    print(f"{model} + {detector}: {np.median(ours):.1f} frames/s, plain loop {np.median(plain):.1f}: x{np.median(ours) / np.median(plain):.2f}")
-    return {**result, "frames_per_second": ours, "plain_loop": plain, "ratio": round(float(np.median(ours) / np.median(plain)), 3), "parts": parts}
+    ratio = float(np.median(ours) / np.median(plain))
+    print(f"{model} + {detector}: {np.median(ours):.1f} frames/s, plain loop {np.median(plain):.1f}: x{ratio:.2f}")
+    return {**result, "frames_per_second": ours, "plain_loop": plain, "ratio": round(ratio, 3), "parts": parts}
 
 
 def measure_ids(real: Path, model: str, detector: str, frames: int) -> dict:
@@ -125,17 +129,27 @@ def measure_ids(real: Path, model: str, detector: str, frames: int) -> dict:
     for t, line in enumerate(lines):
         centres = np.c_[boxes.reshape(-1, 2, 2).mean(axis=1), np.ones(len(boxes))] @ window_matrix(t, (image.shape[1], image.shape[0])).T
         for person, (x, y) in enumerate(centres):
-            inside = [p for p in line["people"] if abs(p["bbox"][0] + p["bbox"][2] / 2 - x) < p["bbox"][2] / 2
-                      and abs(p["bbox"][1] + p["bbox"][3] / 2 - y) < p["bbox"][3] / 2]  # fmt: skip
-            nearest = min(inside, key=lambda p: np.hypot(p["bbox"][0] + p["bbox"][2] / 2 - x, p["bbox"][1] + p["bbox"][3] / 2 - y), default=None)
+            nearest = person_at(line["people"], x, y)
             if nearest is None:
                 missed += 1
                 continue
-            switches += person in last and last[person] != nearest["track_id"]
-            last[person] = nearest["track_id"]
+            switches += person in last and last[person] != nearest
+            last[person] = nearest
     ids = sorted({p["track_id"] for line in lines for p in line["people"]})
     print(f"{model} + {detector}: {switches} switches in {len(lines)} frames of {len(boxes)} people, {len(ids)} ids, {missed} not found")
-    return {"model": model, "detector": detector, "frames": len(lines), "people": len(boxes), "switches": switches, "ids": len(ids), "missed": missed}
+    counts = {"frames": len(lines), "people": len(boxes), "switches": switches, "ids": len(ids), "missed": missed}
+    return {"model": model, "detector": detector, **counts}
+
+
+def person_at(people: list[dict], x: float, y: float) -> int | None:
+    """Id of the person whose box's centre is nearest to a place, of those whose box holds it."""
+    best, found = np.inf, None
+    for person in people:
+        left, top, width, height = person["bbox"]
+        off = (left + width / 2 - x, top + height / 2 - y)
+        if abs(off[0]) < width / 2 and abs(off[1]) < height / 2 and np.hypot(*off) < best:
+            best, found = np.hypot(*off), person["track_id"]
+    return found
 
 
 def measure_memory(model: str, counts: tuple[int, int]) -> dict:

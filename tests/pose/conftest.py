@@ -14,7 +14,7 @@ from drawn_squares import draw_frame
 from poseline.cli import main
 from poseline.core.skeletons import load_skeleton
 from poseline.infer.detectors.base import Detections
-from poseline.infer.estimator import CropBatch
+from poseline.infer.estimator import CropBatch, PoseEstimator
 
 
 class SquareDetector:
@@ -32,19 +32,23 @@ class SquareDetector:
         return Detections(np.array(sorted(boxes), dtype=np.float64).reshape(-1, 4), np.full(len(boxes), 0.9))
 
 
-class SquareNetwork:
-    """Its crops are the boxes themselves; keypoints stand on a grid in each."""
+class SquareNetwork(PoseEstimator):
+    """Keypoints stand on a grid in each box, whatever is in it."""
 
-    skeleton, score, batch_size = load_skeleton("coco17"), "mean", 8
+    def __init__(self) -> None:
+        self.skeleton, self.score, self.batch_size = load_skeleton("coco17"), "mean", 8
 
-    def cut(self, image: np.ndarray, boxes: np.ndarray) -> CropBatch:
-        return CropBatch(np.asarray(boxes, dtype=np.float32), np.zeros((len(boxes), 2, 3)))
+    def cut(self, image: np.ndarray, bbox_xyxy: np.ndarray) -> CropBatch:
+        back = np.zeros((len(bbox_xyxy), 2, 3))
+        back[:, :, 2] = bbox_xyxy[:, :2]
+        back[:, [0, 1], [0, 1]] = bbox_xyxy[:, 2:] - bbox_xyxy[:, :2]
+        return CropBatch(np.zeros((len(bbox_xyxy), 2, 2, 3), np.uint8), back)
 
     def run(self, groups: Iterable[CropBatch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         steps = np.linspace(0.1, 0.9, 17)
+        points = np.stack([(7 * steps) % 1, steps, np.ones(17)], axis=1)
         for group in groups:
-            low, size = group.crops[:, None, :2], group.crops[:, None, 2:] - group.crops[:, None, :2]
-            yield low + size * np.stack([(7 * steps) % 1, steps], axis=1), np.tile(steps * 0.5 + 0.5, (len(group.crops), 1))
+            yield points @ group.to_image.transpose(0, 2, 1), np.tile(steps * 0.5 + 0.5, (len(group.crops), 1))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from poseline.core.poses import PoseSet
 
 def fill_gaps(
     tracked: Sequence[PoseSet], frame_indices: Sequence[int], *, max_gap: int
-) -> tuple[list[PoseSet], list[Bool[np.ndarray, " N"]]]:
+) -> tuple[list[PoseSet], list[Bool[np.ndarray, " _"]]]:
     """The frames of one video with the poses of short gaps added behind the others, and which of the poses of each frame these are.
 
     A gap is a stretch of at most ``max_gap`` frames in which a track is not seen, between two in which it is. Keypoints, boxes and area lie

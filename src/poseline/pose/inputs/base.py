@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from poseline.errors import ConfigError
 
-Image = UInt8[np.ndarray, "H W 3"]
+Image = UInt8[np.ndarray, "_ _ 3"]
 SourceKind = Literal["images", "video", "live"]
 """``images``: separate images or a folder of frames; ``video``: a file that can be read again; ``live``: camera, stream or pipe."""
 
