@@ -20,7 +20,8 @@ TIME_BASE = Fraction(1, 90_000)
 
 def has_h264() -> bool:
     """Whether the package that writes H.264 is installed."""
-    return find_spec("av") is not None
+    spec = find_spec("av")
+    return spec is not None and spec.origin is not None  # a folder named av is no package
 
 
 def require_h264(what: str) -> None:
@@ -98,7 +99,7 @@ class H264Video(VideoFile):
         self._stream.width, self._stream.height = self.size_wh
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = TIME_BASE
-        self._stream.codec_context.options = {"preset": "veryfast", "crf": "20"}
+        self._stream.codec_context.options = {"preset": "veryfast", "crf": "20", "bf": "0"}  # B frames would shift the first time stamp
         self._last = -1
         self._sound = self._packets(sound, start_ms) if sound is not None else iter(())
         self._next_packet = next(self._sound, None)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -109,9 +108,7 @@ def open_video(path: Path, image: Image, info: SourceInfo, options: DrawOptions,
         ArtifactError: it cannot be written.
     """
     rate = (info.frames_per_second or DEFAULT_RATE) / info.stride
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")  # OpenCV goes by the ending
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
         if options.codec == "h264" or (options.codec == "auto" and has_h264()):
             sound = Path(info.name) if options.sound and info.kind == "video" else None
             video: VideoFile = H264Video(temporary, image, rate, sound=sound, start_ms=start_ms)
@@ -119,9 +116,3 @@ def open_video(path: Path, image: Image, info: SourceInfo, options: DrawOptions,
             video = OpenCvVideo(temporary, image, rate)
         with closing(video):
             yield video
-        temporary.replace(path)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}). Check the folder's rights and free disk.") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
