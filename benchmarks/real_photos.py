@@ -50,7 +50,8 @@ def main() -> None:
     else:
         started = time.perf_counter()
         boxes = [(found.bbox_xyxy, found.scores) for image in images for found in detector.detect([image])]
-        print(f"{given.detector}: {sum(len(b) for b, _ in boxes)} boxes, {(time.perf_counter() - started) / len(images) * 1e3:.0f} ms an image")
+        milliseconds = (time.perf_counter() - started) / len(images) * 1e3
+        print(f"{Path(given.detector).stem}: {sum(len(b) for b, _ in boxes)} boxes, {milliseconds:.0f} ms an image")
     for model in given.model:
         network = load_pose_network(model, flip=given.flip, **options)
         started = time.perf_counter()

@@ -22,12 +22,12 @@ class ImageInput(Section):
     """
 
     input_wh: tuple[int, int] = Field(description="width and height of the input, pixels")
-    mean: tuple[float, float, float] = Field(default=(0.0, 0.0, 0.0), description="taken off values in 0..1, in the network's channel order")
+    mean: tuple[float, float, float] = Field(default=(0.0, 0.0, 0.0), description="taken off values in 0..1")
     std: tuple[float, float, float] | None = Field(default=None, description="divides what is left; in its place scale may be given")
     scale: float | None = Field(default=None, gt=0, description="multiplies what is left after the mean: 255 gives bytes as they are")
     channel_order: Literal["rgb", "bgr"] = Field(default="rgb", description="of the network's input")
     input_name: str | None = Field(default=None, description="name of the image input; null takes the first")
-    output_names: tuple[str, ...] | None = Field(default=None, description="the outputs to read, in this order; null takes all in the file's order")
+    output_names: tuple[str, ...] | None = Field(default=None, description="the outputs to read, in this order; null takes all")
 
     @model_validator(mode="after")
     def _check_input(self) -> ImageInput:

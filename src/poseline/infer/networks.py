@@ -13,7 +13,8 @@ from poseline.infer.onnx_spec import parse_pose_spec, read_onnx_spec
 from poseline.infer.runtime import load_onnx_estimator, torch_forward
 from poseline.models.device import resolve_device
 from poseline.models.saved import load_model
-from poseline.zoo.weight_files import find_entry, get_file
+from poseline.zoo.weight_cache import get_file
+from poseline.zoo.weight_files import find_entry
 
 
 def load_pose_network(

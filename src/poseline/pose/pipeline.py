@@ -23,6 +23,7 @@ from poseline.config.evaluation import NmsConfig
 from poseline.core.poses import PoseSet
 from poseline.errors import DataError, PoselineError
 from poseline.infer.detectors.base import Detections, Detector
+from poseline.infer.detectors.file_boxes import FileBoxes
 from poseline.infer.estimator import CropBatch, PoseEstimator
 from poseline.infer.predict import suppress_poses
 from poseline.pose.inputs.base import Image, InputFrame, Source
@@ -69,7 +70,7 @@ class PosePipeline:
     """Detector and network at work.
 
     Attributes:
-        detector: finds people.
+        detector: finds people, or knows their boxes from a file.
         network: gives poses in boxes.
         nms: what becomes of duplicates.
         region: x1, y1, x2, y2 of the part of each image in which people are looked for; None: everywhere.
@@ -77,7 +78,7 @@ class PosePipeline:
         timings: of all parts.
     """
 
-    detector: Detector
+    detector: Detector | FileBoxes
     network: PoseEstimator
     nms: NmsConfig = field(default_factory=NmsConfig)
     region: tuple[int, int, int, int] | None = None
@@ -133,6 +134,9 @@ class PosePipeline:
 
     def detect(self, images: list[Image], frames: list[InputFrame]) -> list[Detections]:
         """The people of each image, in pixels of the whole image."""
+        if isinstance(self.detector, FileBoxes):
+            found = [self.detector.lookup(frame.name, frame.frame_index) for frame in frames]
+            return found if self.region is None else [inside_region(people, self.region) for people in found]
         views = [image if self.region is None else crop_region(image, self.region) for image in images]
         size = max(1, self.detector.batch_size)
         found = [people for start in range(0, len(views), size) for people in self.detector.detect(views[start : start + size])]
@@ -203,6 +207,13 @@ def worker_count(device: str) -> int:
     return (
         max(1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)) if device == "cpu" else 1
     )
+
+
+def inside_region(people: Detections, region: tuple[int, int, int, int]) -> Detections:
+    """The people whose boxes have their centres in the region."""
+    centres = people.bbox_xyxy.reshape(-1, 2, 2).mean(axis=1)
+    inside = ((centres >= region[:2]) & (centres < region[2:])).all(axis=1)
+    return Detections(people.bbox_xyxy[inside], people.scores[inside])
 
 
 def crop_region(image: Image, region: tuple[int, int, int, int]) -> Image:

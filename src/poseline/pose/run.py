@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 
 from poseline.artifacts import write_json
 from poseline.errors import ConfigError, DataError, PoselineError
+from poseline.infer.detectors.base import Detector
 from poseline.infer.detectors.build import load_detector
+from poseline.infer.detectors.file_boxes import FileBoxes
 from poseline.infer.networks import load_pose_network
 from poseline.models.device import resolve_device
 from poseline.pose.carry import carry_frames
@@ -90,7 +93,11 @@ def build_pipeline(options: PoseOptions) -> PosePipeline:
     network = load_pose_network(
         options.model, runtime=options.runtime, device=options.device, batch_size=options.batch_size, flip=options.flip, threads=threads
     )
-    detector = load_detector(options.detector, min_score=options.min_score, threads=threads, runtime=options.runtime)
+    detector: Detector | FileBoxes
+    if options.detector.lower().endswith(".json"):
+        detector = FileBoxes(Path(options.detector), min_score=options.min_score)
+    else:
+        detector = load_detector(options.detector, min_score=options.min_score, threads=threads, runtime=options.runtime)
     return PosePipeline(detector, network, options.nms, options.region, workers)
 
 

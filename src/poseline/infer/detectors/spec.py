@@ -19,8 +19,8 @@ class DetectorSpec(ImageInput):
     """What a detector takes and gives."""
 
     head: Literal["yolox", "yolo", "boxes", "table"] = Field(
-        description="yolox: rows [N, 5 + C] in grid units; yolo: rows or columns of cx, cy, w, h, [objectness,] classes in pixels of the input; "
-        "boxes: an output of boxes and one of scores, perhaps one of labels; table: one output with a row a box, its columns in `columns`"
+        description="yolox: rows [N, 5 + C] in grid units; yolo: rows or columns of cx, cy, w, h, [objectness,] classes in pixels of the "
+        "input; boxes: an output of boxes and one of scores, perhaps one of labels; table: one output with a row a box, see `columns`"
     )
     resize: Literal["letterbox", "letterbox_centre", "stretch"] = Field(
         default="letterbox", description="letterbox: the image's shape is kept, at the top left or in the centre; stretch: it is not"
@@ -28,13 +28,13 @@ class DetectorSpec(ImageInput):
     fill: int = Field(default=114, ge=0, le=255, description="value of the letterbox's border")
     person: int = Field(default=0, ge=0, description="index of the class of people; where `classes` is given, it is looked up there")
     classes: tuple[str, ...] | None = Field(default=None, description="names of the classes, one of them person")
-    nms_iou: float | None = Field(default=0.65, gt=0, le=1, description="overlap above which the lower score goes; null: the network did it")
+    nms_iou: float | None = Field(default=0.65, gt=0, le=1, description="overlap above which the lower score goes; null: no NMS")
     strides: tuple[int, ...] = Field(default=(8, 16, 32), description="yolox: of its grids")
     objectness: bool = Field(default=True, description="yolo: a row has an objectness after its box (v5: true, v8 and later: false)")
     scores: Literal["probability", "logits"] = Field(default="probability", description="boxes: logits get a sigmoid")
     box: Literal["xyxy", "yxyx", "cxcywh"] = Field(default="xyxy", description="boxes: order of the numbers of a box")
     units: Literal["image", "input", "fraction"] = Field(
-        default="input", description="boxes, table: pixels of the image (a network that is told its size), of the input, or 0..1 of the input"
+        default="input", description="boxes, table: pixels of the image (a network that knows its size), of the input, or 0..1 of it"
     )
     columns: tuple[Column, ...] = Field(default=("x1", "y1", "x2", "y2", "score", "label"), description="table: what each column is")
     size_input: str | None = Field(default=None, description="name of the input that takes the image's size, as orig_target_sizes")
@@ -45,7 +45,8 @@ class DetectorSpec(ImageInput):
     @model_validator(mode="after")
     def _check_head(self) -> DetectorSpec:
         if self.classes is not None and "person" not in self.classes:
-            raise ValueError(f"classes: no class 'person' among {len(self.classes)} ({', '.join(self.classes[:5])}, ...). Use another detector")
+            first = ", ".join(self.classes[:5])
+            raise ValueError(f"classes: no class 'person' among {len(self.classes)} ({first}, ...). Take another detector")
         if self.head == "table" and "score" not in self.columns:
             raise ValueError("columns: expected one named score")
         return self
