@@ -117,3 +117,16 @@ def test_parts_of_a_set_keep_its_skeleton() -> None:
     mpii = load_skeleton("mpii16")
     assert poses.convert(poses.skeleton, mpii).skeleton == mpii
     assert poses.with_track_ids(np.array([3])).to_coco()[0]["track_id"] == 3
+
+
+@pytest.mark.usefixtures("squares")
+def test_the_example_of_the_docs_runs(make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/python.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    make_clip("street.mp4")
+    cv2.imwrite("street.jpg", cv2.cvtColor(draw_frame(0), cv2.COLOR_RGB2BGR))
+    names: dict[str, object] = {}
+    exec(compile(example, "docs/python.md", "exec"), names)
+    assert len(names["people"]) == 2  # type: ignore[arg-type]
+    assert len(names["results"]) == 2  # type: ignore[arg-type]

@@ -244,3 +244,19 @@ def test_nobody_in_the_images_gives_no_poses(call: Call, tmp_path: Path) -> None
     assert call(tmp_path / "in", *NAMED, "--out", tmp_path / "out", "--format", "coco") == 0
     assert [line["people"] for line in lines(tmp_path / "out")] == [[]] * 20
     assert json.loads((tmp_path / "out/coco.json").read_text()) == []
+
+
+@pytest.mark.parametrize("form", ["list", "names"])
+def test_boxes_of_a_file_stand_for_a_detector(
+    form: str, make_clip: Callable[..., Path], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("poseline.pose.run.load_detector", lambda *_, **__: pytest.fail("a file needs no detector"))
+    boxes = tmp_path / "boxes.json"
+    if form == "list":
+        boxes.write_text(json.dumps([{"image_id": t, "bbox": [5 + t, 10, 20, 30], "score": 0.8} for t in range(0, 40, 2)]))
+    else:
+        boxes.write_text(json.dumps({str(t): [[5 + t, 10, 25 + t, 40, 0.8]] for t in range(0, 40, 2)}))
+    assert call(make_clip(), "--model", "m", "--detector", boxes, "--out", tmp_path / "out") == 0
+    found = lines(tmp_path / "out")
+    assert [len(line["people"]) for line in found] == [1, 0] * 20
+    assert found[4]["people"][0]["bbox"] == [9, 10, 20, 30]

@@ -23,57 +23,56 @@ if TYPE_CHECKING:
 FORMATS = "coco, alphapose, alphapose-cmu, alphapose-open, posetrack18, csv, parquet, trc, images, video"
 INTERRUPTED = 130
 Smooth = Literal["none", "one_euro", "savgol", "butterworth"]
+Codec = Literal["auto", "h264", "mp4v"]
+
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Images, folders, 'patterns', lists (.txt), videos, cameras (0), URLs, - (a pipe).")
+]
+Model = Annotated[str, typer.Option("--model", help="Pose network: a name (`poseline weights list`), a model folder or an ONNX file.")]
+DetectorName = Annotated[
+    str, typer.Option("--detector", help="Who finds people: a name, an ONNX file, boxes.json, or 'whole' for the whole image.")
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Track = Annotated[
+    str | None,
+    typer.Option("--track", help=f"{', '.join(TRACKERS.own)} or none; default: bytepose for videos, none for images. "
+                 "Named, it takes each folder of images as a video, too."),
+]  # fmt: skip
+Formats = Annotated[list[str] | None, typer.Option("--format", help=f"Beside poses.jsonl: {FORMATS}. May be repeated.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where a run into this folder ended.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an unfinished run in this folder.")]
+Start = Annotated[str | None, typer.Option("--start", help="First frame: a number (250) or a time (12.5s, 1:30).")]
+Stop = Annotated[str | None, typer.Option("--stop", help="The frame before which to end, likewise.")]
+Stride = Annotated[int, typer.Option("--stride", min=1, help="Use every N-th frame.")]
+Roi = Annotated[str | None, typer.Option("--roi", help="Look for people in this region only: X,Y,WIDTH,HEIGHT in pixels.")]
+Raw = Annotated[str | None, typer.Option("--raw", help="Form of the frames in a pipe: 640x480:bgr24@25.")]
+MinScore = Annotated[float, typer.Option("--min-score", min=0, max=1, help="Least score of a box.")]
+DetectEvery = Annotated[int, typer.Option("--detect-every", min=1, help="Detect in every N-th frame; carry boxes between.")]
+Smoothing = Annotated[Smooth, typer.Option("--smooth", help="Keypoints along tracks; the last two after the whole clip.")]
+FillGaps = Annotated[int, typer.Option("--fill-gaps", min=0, help="Interpolate gaps of at most N frames in a track, marked.")]
+Flip = Annotated[bool, typer.Option("--flip", help="Average with the mirrored crop: slower, a little better.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Crops a forward call.")]
+Runtime = Annotated[str, typer.Option("--runtime", help="Of the networks: auto, torch, onnxruntime, openvino.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads; 0: one a core.")]
+DrawMinScore = Annotated[float, typer.Option("--draw-min-score", help="Poses and keypoints scored below are not drawn.")]
+DrawBoxes = Annotated[bool, typer.Option("--boxes/--no-boxes", help="Draw boxes.")]
+BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Blur faces in drawn outputs.")]
+Sound = Annotated[bool, typer.Option("--sound", help="Keep the sound of the source in --format video.")]
+VideoCodec = Annotated[Codec, typer.Option("--codec", help="Of --format video; h264 needs poseline[video].")]
+SaveEvery = Annotated[float, typer.Option("--save-every", min=0, help="Seconds between states to resume from.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="An option of the tracker: track.bytepose.high_score=0.4.")]
 
 
 @app.command()
 def pose(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT...", help="Images, folders, 'patterns', lists (.txt), videos, camera numbers, URLs, - (pipe)."),
-    ],
-    model: Annotated[str, typer.Option("--model", help="Pose network: a name (`poseline weights list`), a model folder, an ONNX file.")],
-    detector: Annotated[
-        str, typer.Option("--detector", help="Who finds people: a name, an ONNX file, boxes.json, or 'whole' for the whole image.")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
-    track: Annotated[
-        str | None,
-        typer.Option(
-            "--track",
-            help=f"{', '.join(TRACKERS.own)}, none; default: bytepose for videos, none for images. "
-            "Named, it takes each folder of images as a video, too.",
-        ),
-    ] = None,
-    formats: Annotated[list[str] | None, typer.Option("--format", help=f"Beside poses.jsonl: {FORMATS}. May be repeated.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run into this folder ended.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an unfinished run in this folder.")] = False,
-    start: Annotated[str | None, typer.Option("--start", help="First frame: a number (250) or a time (12.5s, 1:30).")] = None,
-    stop: Annotated[str | None, typer.Option("--stop", help="The frame before which to end, likewise.")] = None,
-    stride: Annotated[int, typer.Option("--stride", min=1, help="Use every N-th frame.")] = 1,
-    roi: Annotated[str | None, typer.Option("--roi", help="Look for people in this region only: X,Y,WIDTH,HEIGHT in pixels.")] = None,
-    raw: Annotated[str | None, typer.Option("--raw", help="Form of the frames in a pipe: 640x480:bgr24@25.")] = None,
-    min_score: Annotated[float, typer.Option("--min-score", min=0, max=1, help="Least score of a box.")] = 0.1,
-    detect_every: Annotated[int, typer.Option("--detect-every", min=1, help="Detect in every N-th frame; carry boxes between.")] = 1,
-    smooth: Annotated[Smooth, typer.Option("--smooth", help="Smooth keypoints along tracks; the last two after the whole clip.")] = "none",
-    fill_gaps: Annotated[int, typer.Option("--fill-gaps", min=0, help="Interpolate gaps of at most N frames in a track, marked.")] = 0,
-    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored crop: slower, a little better.")] = False,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Crops a forward call.")] = 8,
-    runtime: Annotated[str, typer.Option("--runtime", help="Of the networks: auto, torch, onnxruntime, openvino.")] = "auto",
-    device: Device = "auto",
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Threads; 0: one a core.")] = 0,
-    draw_min_score: Annotated[float, typer.Option("--draw-min-score", help="Poses and keypoints scored below are not drawn.")] = 0.3,
-    draw_boxes: Annotated[bool, typer.Option("--boxes/--no-boxes", help="Draw boxes.")] = True,
-    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in drawn outputs.")] = False,
-    sound: Annotated[bool, typer.Option("--sound", help="Keep the sound of the source in --format video.")] = False,
-    codec: Annotated[
-        Literal["auto", "h264", "mp4v"], typer.Option("--codec", help="Of --format video; h264 needs poseline[video].")
-    ] = "auto",
-    save_every: Annotated[float, typer.Option("--save-every", min=0, help="Seconds between states to resume from.")] = 5.0,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="An option of the tracker: --set track.bytepose.high_score=0.4.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+    inputs: Inputs, model: Model, detector: DetectorName, out: Out, track: Track = None, formats: Formats = None,
+    resume: Resume = False, overwrite: Overwrite = False, start: Start = None, stop: Stop = None, stride: Stride = 1, roi: Roi = None,
+    raw: Raw = None, min_score: MinScore = 0.1, detect_every: DetectEvery = 1, smooth: Smoothing = "none", fill_gaps: FillGaps = 0,
+    flip: Flip = False, batch_size: BatchSize = 8, runtime: Runtime = "auto", device: Device = "auto", workers: Workers = 0,
+    draw_min_score: DrawMinScore = 0.3, draw_boxes: DrawBoxes = True, blur_faces: BlurFaces = False, sound: Sound = False,
+    codec: VideoCodec = "auto", save_every: SaveEvery = 5.0, overrides: Settings = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Estimate and track poses: any images, videos or cameras to poses.jsonl and other formats."""
     from poseline.pose.inputs.base import Window, parse_end
     from poseline.pose.inputs.raw import RawFormat

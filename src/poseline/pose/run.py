@@ -14,6 +14,7 @@ from poseline.infer.detectors.base import Detector
 from poseline.infer.detectors.build import load_detector
 from poseline.infer.detectors.file_boxes import FileBoxes
 from poseline.infer.networks import load_pose_network
+from poseline.infer.video_files import has_h264
 from poseline.models.device import resolve_device
 from poseline.pose.carry import carry_frames
 from poseline.pose.inputs.base import Source
@@ -196,6 +197,16 @@ class PoseRun:
             self._watch(progress.frames + progress.broken, self._total)
 
 
+def run_notes(options: PoseOptions, pipeline: PosePipeline, frames: int) -> list[str]:
+    """What a user should know of the networks in use."""
+    notes = []
+    if isinstance(pipeline.detector, FileBoxes) and pipeline.detector.misses:
+        notes.append(f"{options.detector} has no entry for {pipeline.detector.misses} of {frames} frames: nobody is there.")
+    if options.draw.codec == "auto" and "video" in options.formats and not has_h264():
+        notes.append("video is MPEG-4 at a constant rate; `pip install 'poseline[video]'` for H.264 with the source's time stamps.")
+    return notes
+
+
 def summarise(
     options: PoseOptions, progress: Progress, pipeline: PosePipeline, files: list[str], *, seconds: float, before: int, tracked: bool
 ) -> Summary:
@@ -205,5 +216,5 @@ def summarise(
         out=str(options.out), frames=progress.frames, people=progress.people, tracks=progress.tracks if tracked else None,
         broken=progress.broken, missing=progress.missing, seconds=round(seconds, 3), frames_per_second=round(done / max(seconds, 1e-9), 2),
         parts=part_rates(pipeline.timings.seconds, done), detector=options.detector, model=options.model,
-        problems=progress.problems, files=["poses.jsonl", *files, "summary.json"],
+        problems=progress.problems, notes=run_notes(options, pipeline, done), files=["poses.jsonl", *files, "summary.json"],
     )  # fmt: skip

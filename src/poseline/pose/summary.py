@@ -21,6 +21,7 @@ class Summary:
         parts: frames a second of each part alone, by the seconds that all threads spent in it.
         detector, model: in use.
         problems: of the broken frames, a line each, at most 100.
+        notes: what else a user should know.
         files: what was written, relative to ``out``.
     """
 
@@ -36,6 +37,7 @@ class Summary:
     detector: str
     model: str
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
@@ -51,6 +53,7 @@ class Summary:
         lines += [f"  skipped: {problem}" for problem in self.problems[:5]]
         if len(self.problems) > 5:
             lines.append(f"  ... and {self.broken - 5} more, see summary.json")
+        lines += [f"  note: {note}" for note in self.notes]
         parts = ", ".join(f"{name} {rate:.1f}" for name, rate in self.parts.items())
         lines.append(f"  {self.frames_per_second:.1f} frames/s in {self.seconds:.1f} s ({parts})")
         lines.append(f"results in {self.out}: {', '.join(self.files)}")
