@@ -169,13 +169,14 @@ def test_a_stream_that_dies_keeps_its_results(
 
 
 @pytest.mark.usefixtures("squares")
-def test_a_broken_video_in_a_folder_does_not_stop_the_others(
+def test_broken_videos_in_a_folder_do_not_stop_the_others(
     call: Call, tmp_path: Path, make_clip: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     clip = make_clip("in.avi")
     (tmp_path / "in").mkdir()
     clip.rename(tmp_path / "in/b.avi")
-    (tmp_path / "in/a.mp4").write_text("no video")
+    for name in ("a.mp4", "c.mp4"):
+        (tmp_path / "in" / name).write_text("no video")
     assert call(tmp_path / "in", *NAMED, "--out", tmp_path / "out") == 2
     assert "a.mp4: expected an image or a video" in error_line(capsys)
     assert len((tmp_path / "out/poses.jsonl").read_text().splitlines()) == 40

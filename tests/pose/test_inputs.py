@@ -251,3 +251,13 @@ def test_a_stream_that_breaks_is_opened_again_and_ends_with_a_message(monkeypatc
     with pytest.raises(BackendError, match="rtsp://x: no more frames after frame 2, 2 attempts to open it again failed"):
         frames.extend(frame.frame_index for frame in source.read())
     assert frames == [0, 1, 2]
+
+
+def test_sources_have_names_of_their_own(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    first, second, clip = write_image(tmp_path / "1.png"), write_image(tmp_path / "2.png"), make_clip()
+    other = write_image(tmp_path / "3.png")
+    sources = open_inputs([str(first), str(second), str(clip), str(second), str(other)], ALL)
+    assert [source.kind for source in sources] == ["images", "video", "images"]
+    assert len({source.name for source in sources}) == 3
+    with pytest.raises(ConfigError, match="named twice"):
+        open_inputs([str(clip), str(first), str(clip)], ALL)

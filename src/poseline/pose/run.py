@@ -71,7 +71,7 @@ def start_progress(options: PoseOptions) -> tuple[Progress, State]:
         ArtifactError: its state is damaged.
     """
     found = None if options.overwrite else read_state(options.out)
-    if found is None or (found[0].phase == "done" and not options.resume):
+    if found is None or (not options.resume and (found[0].phase == "done" or not found[0].frames)):
         return Progress(options.fingerprint()), {}
     progress, wanted = found[0], options.fingerprint()
     if not options.resume:
@@ -125,8 +125,8 @@ class PoseRun:
         drawn = drawn_formats(self._options.formats) if any(source.kind == "live" for source in self._sources) else ()
         with OutputSet(drawn, self._options.out, self._info) as live:
             while progress.source < len(self._sources):
-                failure = failure or self._read(self._sources[progress.source], arrays, live)
-                arrays = {}
+                ended = self._read(self._sources[progress.source], arrays, live)
+                failure, arrays = failure or ended, {}
         if not progress.frames:
             reason = progress.problems[0] if progress.problems else "the range of --start, --stop and --stride holds none"
             raise failure or DataError(f"{self._sources[0].name}: no frame could be read ({reason}). Check the input.")

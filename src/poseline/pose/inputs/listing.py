@@ -37,7 +37,7 @@ def open_inputs(inputs: Sequence[str], window: Window, *, raw: RawFormat | None 
     """The sources that the arguments name; images named one after another are one source, and so is each folder with images.
 
     Raises:
-        ConfigError: ``-`` without the form of the frames.
+        ConfigError: ``-`` without the form of the frames, or a video named twice.
         DataError: no such file, no image or video, a folder or pattern without any.
         BackendError: a camera or stream is not there.
     """
@@ -55,7 +55,23 @@ def open_inputs(inputs: Sequence[str], window: Window, *, raw: RawFormat | None 
             sources.extend(_flush(named, window))
             sources.extend(_folder(found, window) if found.is_dir() else [VideoSource(str(found), window)])
     sources.extend(_flush(named, window))
+    _tell_apart(sources)
     return sources
+
+
+def _tell_apart(sources: Sequence[Source]) -> None:
+    """Give each source a name of its own: results are told apart by it.
+
+    Raises:
+        ConfigError: a video or camera is named twice.
+    """
+    seen: dict[str, int] = {}
+    for source in sources:
+        seen[source.name] = seen.get(source.name, 0) + 1
+        if seen[source.name] > 1:
+            if not isinstance(source, ImageSource):
+                raise ConfigError(f"{source.name}: named twice. Name it once.")
+            source.name = f"{source.name} ({seen[source.name]})"
 
 
 def _is_live(text: str) -> bool:
