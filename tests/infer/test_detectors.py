@@ -70,7 +70,7 @@ def yolox_rows(boxes: Sequence[np.ndarray], scores: Sequence[float]) -> np.ndarr
 
 CENTRE = [40, 30, 40, 40]  # the same box as cx, cy, w, h
 STYLES = {
-    "yolox": ({"output": yolox_rows([BOX, BOX + [8, 0, 8, 0]], [0.8, 0.7])}, {"head": "yolox", "scale": 255}),
+    "yolox": ({"output": yolox_rows([BOX, BOX + np.array([8, 0, 8, 0])], [0.8, 0.7])}, {"head": "yolox", "scale": 255}),
     "yolov5": ({"output": np.array([[[*CENTRE, 0.8, 1.0, 0.2], [41, 30, 40, 40, 0.8, 0.9, 0.2]] + [[0] * 7] * 9])}, {"head": "yolo"}),
     "yolov8": (
         {"output0": np.array([[[*CENTRE, 0.8, 0.2], [41, 30, 40, 40, 0.7, 0.2]] + [[0] * 6] * 9]).transpose(0, 2, 1)},

@@ -15,17 +15,25 @@ from poseline.cli.app import AsJson, app, show
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option("--out", help="The ONNX file to write; its description is written beside it.")],
-    model: Annotated[Path | None, typer.Option("--model", help="Model folder; default: the project's data/model.")] = None,
+    model: Annotated[Path | None, typer.Argument(help="Model folder; default: the project's data/model.")] = None,
+    to: Annotated[str, typer.Option("--to", help="What to write: onnx.")] = "onnx",
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write; default: model.onnx in the model folder.")] = None,
+    named_model: Annotated[Path | None, typer.Option("--model", help="The model folder, by option.")] = None,
+    outputs: Annotated[str, typer.Option("--outputs", help="raw, or keypoints: decoded in the graph.")] = "raw",
+    precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 or int8; the last two need --data.")] = "fp32",
+    data: Annotated[Path | None, typer.Option("--data", help="People in COCO's format, for checks, ranges of int8 and AP.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of their images; default: images beside the file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the trained model as ONNX, checked against PyTorch."""
-    from poseline.infer.export import export_onnx
+    """Write a trained model as ONNX, described inside, checked against PyTorch on crops of people."""
+    from poseline.infer.export_command import ExportOptions, run_export
     from poseline.project import workspace_root
 
     started = time.perf_counter()
-    difference = export_onnx(model or workspace_root() / "data/model", out)
-    show({"file": str(out), "relative_difference": difference}, as_json=as_json, title="export", started=started)
+    folder = model or named_model or workspace_root() / "data/model"
+    options = ExportOptions.checked(to=to, outputs=outputs, precision=precision, data=data, images=images)
+    result = run_export(folder, out or folder / "model.onnx", options)
+    show(result, as_json=as_json, title="export", started=started)
 
 
 @app.command("import-weights")

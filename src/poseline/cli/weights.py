@@ -12,6 +12,8 @@ from poseline.cli.app import AsJson, app
 from poseline.errors import FindingsError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from poseline.zoo.download import Progress
     from poseline.zoo.weight_cache import Check
     from poseline.zoo.weight_files import WeightFile
@@ -128,7 +130,7 @@ class _Bar:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.bar: object | None = None
+        self.bar: tqdm[None] | None = None
 
     def __enter__(self) -> Progress:
         return self._advance
@@ -138,9 +140,9 @@ class _Bar:
 
         if self.bar is None:
             self.bar = tqdm(total=total, unit="B", unit_scale=True, desc=self.name, disable=not sys.stderr.isatty(), leave=False)
-        self.bar.n = have  # type: ignore[attr-defined]
-        self.bar.refresh()  # type: ignore[attr-defined]
+        self.bar.n = have
+        self.bar.refresh()
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
-            self.bar.close()  # type: ignore[attr-defined]
+            self.bar.close()

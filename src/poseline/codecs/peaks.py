@@ -34,8 +34,8 @@ def find_peaks(heatmaps: Float[Tensor, "B K h w"]) -> tuple[Int[Tensor, "B K 2"]
 
 def argmax_last(values: Float[Tensor, "*rest n"]) -> Int[Tensor, "*rest"]:
     """Index of the first largest value along the last axis."""
-    if values.device.type == "cpu" and values.dtype == torch.float32:
-        # NumPy's arg-maximum is vectorised, ten times as fast as torch's on one core.
+    if values.device.type == "cpu" and values.dtype == torch.float32 and not torch.compiler.is_compiling():
+        # NumPy's arg-maximum is vectorised, ten times as fast as torch's on one core; a graph that is exported cannot hold it.
         return torch.from_numpy(np.asarray(values.detach().numpy().argmax(axis=-1)))
     return values.argmax(dim=-1)
 

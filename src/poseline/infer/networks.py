@@ -1,20 +1,57 @@
-"""The pose network of a name: of the catalogue, a trained folder, or an ONNX file."""
+"""The pose network of a name: of the catalogue, a trained folder, or an ONNX file; and the runtime that runs it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from poseline.artifacts import file_hash, read_json
+from poseline.codecs.base import Outputs
 from poseline.codecs.build import build_codec
-from poseline.errors import ConfigError
-from poseline.infer.estimator import PoseEstimator
+from poseline.errors import BackendError, ConfigError
+from poseline.infer.estimator import Forward, PoseEstimator
+from poseline.infer.export import export_onnx
 from poseline.infer.onnx_spec import parse_pose_spec, read_onnx_spec
 from poseline.infer.runtime import load_onnx_estimator, torch_forward
+from poseline.infer.sessions import SESSIONS, choose_runtime
 from poseline.models.device import resolve_device
-from poseline.models.saved import load_model
+from poseline.models.saved import SPEC_FILE, load_model
 from poseline.zoo.weight_cache import get_file
-from poseline.zoo.weight_files import find_entry
+from poseline.zoo.weight_files import cache_folder, find_entry
+
+LOG = logging.getLogger(__name__)
+
+
+def compiled_forward(module: nn.Module, device: torch.device) -> Forward:
+    """The network compiled by torch.compile; the first batches of a new size take long."""
+    return torch_forward(torch.compile(module, dynamic=True), device)  # type: ignore[arg-type]
+
+
+def half_forward(module: nn.Module, device: torch.device) -> Forward:
+    """The network under bfloat16 autocast; outputs in float32."""
+    forward = torch_forward(module, device)
+
+    def run(images: Float[Tensor, "B 3 H W"]) -> Outputs:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            outputs = forward(images)
+        return outputs.float() if isinstance(outputs, Tensor) else tuple(part.float() for part in outputs)
+
+    return run
+
+
+TORCH_RUNTIMES: dict[str, Callable[[nn.Module, torch.device], Forward]] = {
+    "torch": torch_forward,
+    "torch-compile": compiled_forward,
+    "torch-bf16": half_forward,
+}
+"""Ways in which PyTorch runs a trained folder."""
+RUNTIMES = ("auto", *TORCH_RUNTIMES, *SESSIONS.own)
 
 
 def load_pose_network(
@@ -24,7 +61,8 @@ def load_pose_network(
 
     Args:
         name: a name of the catalogue (``poseline weights list``), a trained folder of ours, or an ONNX file with its description.
-        runtime: ``torch`` (folders), ``onnxruntime``, ``openvino``, or ``auto``: the fastest that is here.
+        runtime: ``torch``, ``torch-compile`` or ``torch-bf16`` (trained folders), ``onnxruntime``, ``openvino`` (folders are exported
+            once, into the cache), or ``auto``: the fastest that is here; a GPU runs ``torch``.
         device: of torch: auto, cpu, cuda, cuda:N or mps; ONNX files run on the CPU.
         batch_size: crops a forward call.
         flip: average with the outputs of the mirrored crops.
@@ -35,9 +73,11 @@ def load_pose_network(
         ArtifactError: the weights are not here, or their description is missing or wrong.
         BackendError: the runtime or device is missing, or the network does not fit its description.
     """
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"--runtime {runtime}: expected one of {', '.join(RUNTIMES)}.")
     path = Path(name)
     if path.is_dir():
-        return _load_folder(path, device=resolve_device(device), batch_size=batch_size, flip=flip)
+        return _load_folder(path, runtime, device=device, batch_size=batch_size, flip=flip, threads=threads)
     if path.is_file() or path.suffix == ".onnx":
         described, file = read_onnx_spec(path), path
     else:
@@ -45,14 +85,52 @@ def load_pose_network(
         if entry.task != "pose":
             raise ConfigError(f"'{name}': a detector, expected a pose network. Give it as --detector; `poseline weights list` shows all.")
         described, file = parse_pose_spec(dict(entry.spec), f"catalogue: {entry.name}"), get_file(entry)
-    if runtime == "torch":
-        raise ConfigError(f"--runtime torch: {name} is an ONNX file. Use onnxruntime, openvino or auto.")
+    if runtime in TORCH_RUNTIMES:
+        raise ConfigError(f"--runtime {runtime}: {name} is an ONNX file. Use onnxruntime, openvino or auto.")
     return load_onnx_estimator(
         file, described, batch_size=batch_size, flip=flip, score=described.saved.score, runtime=runtime, threads=threads
     )
 
 
-def _load_folder(folder: Path, *, device: torch.device, batch_size: int, flip: bool) -> PoseEstimator:
+def _load_folder(folder: Path, runtime: str, *, device: str, batch_size: int, flip: bool, threads: int | None) -> PoseEstimator:
+    where = resolve_device(device)
+    chosen = _choose_for_folder(where) if runtime == "auto" else runtime
+    if chosen not in TORCH_RUNTIMES:
+        if where.type != "cpu" and device != "auto":
+            raise ConfigError(f"--runtime {chosen}: runs on the CPU, got --device {device}. Use torch, or --device cpu.")
+        file = cached_export(folder)
+        described = read_onnx_spec(file)
+        score = described.saved.score
+        return load_onnx_estimator(file, described, batch_size=batch_size, flip=flip, score=score, runtime=chosen, threads=threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     module, saved = load_model(folder)
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
-    return PoseEstimator(torch_forward(module, device), codec, saved, device=device, batch_size=batch_size, flip=flip, score=saved.score)
+    LOG.info("%s: runs on %s, %s", folder.name, chosen, where)
+    forward = TORCH_RUNTIMES[chosen](module, where)
+    return PoseEstimator(forward, codec, saved, device=where, batch_size=batch_size, flip=flip, score=saved.score)
+
+
+def _choose_for_folder(device: torch.device) -> str:
+    """The fastest runtime of a trained folder: PyTorch on a GPU, else one of ONNX files, if the exporter's packages are here."""
+    if device.type != "cpu" or find_spec("onnx") is None or find_spec("onnxscript") is None:
+        return "torch"
+    try:
+        return choose_runtime()
+    except BackendError:
+        return "torch"
+
+
+def cached_export(folder: Path) -> Path:
+    """The ONNX file of a trained folder, exported and checked at the first use, then taken from the cache.
+
+    Raises:
+        ArtifactError: the folder is missing or damaged, or the cache cannot be written.
+        BackendError: the exporter is not installed, or its file differs from PyTorch's.
+    """
+    read_json(folder / SPEC_FILE, made_by="train")
+    target = cache_folder().parent / "exports" / f"{file_hash(folder / SPEC_FILE)}.onnx"  # model.json holds the hash of the weights
+    if not target.is_file():
+        LOG.warning("%s: exported to ONNX for its first use on the CPU (%s); later runs start at once.", folder, target)
+        export_onnx(folder, target)
+    return target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import BinaryIO
 
 from poseline.errors import ArtifactError
 
@@ -54,7 +53,7 @@ def _read_pair(content: bytes) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def _read_field(file: BinaryIO, *, keep: int | None, size: int) -> tuple[int, bytes]:
+def _read_field(file: io.BufferedIOBase, *, keep: int | None, size: int) -> tuple[int, bytes]:
     """Number and content of the next field; the content of others than ``keep`` is skipped, None keeps all."""
     tag = _read_varint(file)
     number, wire = tag >> 3, tag & 7
@@ -70,7 +69,7 @@ def _read_field(file: BinaryIO, *, keep: int | None, size: int) -> tuple[int, by
     return number, b""
 
 
-def _read_varint(file: BinaryIO) -> int:
+def _read_varint(file: io.BufferedIOBase) -> int:
     value = shift = 0
     while True:
         byte = file.read(1)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class Port:
     dtype: str
 
 
+@runtime_checkable
 class Session(Protocol):
     """An opened network.
 
@@ -122,7 +123,7 @@ class OnnxRuntimeSession:
             Port(
                 entry.name,  # type: ignore[attr-defined]
                 tuple(side if isinstance(side, int) else None for side in entry.shape),  # type: ignore[attr-defined]
-                names.get(entry.type, entry.type.removeprefix("tensor(").removesuffix(")")),  # type: ignore[attr-defined]
+                names.get(kind := str(entry.type), kind.removeprefix("tensor(").removesuffix(")")),  # type: ignore[attr-defined]
             )
             for entry in entries
         )

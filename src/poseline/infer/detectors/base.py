@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -26,6 +26,7 @@ class Detections:
         return len(self.scores)
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Finds people; a kind of detector implements :meth:`detect`.
 

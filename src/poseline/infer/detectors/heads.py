@@ -73,13 +73,12 @@ def _decode_yolo(rows: np.ndarray, spec: DetectorSpec, source: str) -> Candidate
 
 
 def _decode_boxes(outputs: Sequence[np.ndarray], spec: DetectorSpec, source: str) -> Candidates:
-    boxes, scores = outputs[0], outputs[1] if len(outputs) > 1 else None
-    if boxes.ndim != 2 or scores is None:
+    boxes = outputs[0]
+    if boxes.ndim != 2 or len(outputs) < 2:
         raise _unfitting(source, boxes, "[boxes, 4] and an output of scores")
+    scores, labels = outputs[1], outputs[2] if len(outputs) > 2 else None
     if boxes.shape[1] == 5:  # a box and its score, then labels
         boxes, scores, labels = boxes[:, :4], boxes[:, 4], scores
-    else:
-        labels = outputs[2] if len(outputs) > 2 else None
     if boxes.shape[1] != 4 or len(scores) != len(boxes):
         raise _unfitting(source, outputs[0], "[boxes, 4], as many as scores; order them by output_names: boxes, scores, labels")
     if spec.scores == "logits":
