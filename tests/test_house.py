@@ -22,7 +22,9 @@ PROVIDED = packages_distributions()
 # Dependencies that other libraries import for us: mlflow's system metrics, and what torch.onnx.export writes with.
 USED_INDIRECTLY = {"psutil", "onnx", "onnxscript"}
 # Only these may import a package of an extra when they are loaded; elsewhere it is imported inside the function that needs it.
-NEEDS_EXTRA = {"pipeline": ("checks", "experiments", "report"), "onnx": (), "openvino": (), "timm": ()}
+NEEDS_EXTRA = {
+    "pipeline": ("checks", "experiments", "report"), "onnx": (), "openvino": (), "timm": (), "video": (), "supervision": (),
+}  # fmt: skip
 
 
 def source_files() -> list[Path]:

@@ -129,12 +129,14 @@ class PoseflowPublishedConfig(Section):
 class SmoothingConfig(Section):
     """Keypoint smoothing along each track after tracking; ids stay as they are."""
 
-    kind: Literal["none", "one_euro", "savgol"] = "none"
+    kind: Literal["none", "one_euro", "savgol", "butterworth"] = "none"
     min_cutoff: float = Field(default=0.15, gt=0, description="one-euro: cut-off of a still keypoint, cycles per frame")
     beta: float = Field(default=3.0, ge=0, description="one-euro: cut-off added per person size per frame of speed")
     derivative_cutoff: float = Field(default=0.3, gt=0, description="one-euro: cut-off of the speed, cycles per frame")
     savgol_window: int = Field(default=7, ge=3, description="Savitzky-Golay: odd number of frames (offline)")
     savgol_order: int = Field(default=2, ge=0)
+    butterworth_cutoff: float = Field(default=0.2, gt=0, lt=0.5, description="Butterworth: cycles per frame, 0.2 is 6 Hz at 30 (offline)")
+    butterworth_order: int = Field(default=2, ge=1, le=8, description="Butterworth: of one pass; it runs forwards and backwards")
 
     @model_validator(mode="after")
     def _window(self) -> SmoothingConfig:

@@ -21,7 +21,7 @@ TRACK_COLOURS: tuple[Colour, ...] = (
     (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178), (190, 190, 190),
 )  # fmt: skip
 _SHIFT = 4  # cv2 takes fixed-point coordinates with so many binary digits: lines start between pixels
-_DARK: Colour = (20, 20, 24)
+DARK: Colour = (20, 20, 24)
 
 
 @dataclass(frozen=True)
@@ -98,25 +98,25 @@ def draw_pose(
     limbs = [(a, b) for a, b in skeleton.edges if shown[a] and shown[b]]
     sides = side_of_keypoints(skeleton)
     colours = {"left": style.left, "right": style.right, "middle": style.middle}
-    for colour, width in ((_DARK, style.width + 2), (None, style.width)):
+    for colour, width in ((DARK, style.width + 2), (None, style.width)):
         for a, b in limbs:
             side = sides[a] if sides[a] == sides[b] else "middle"
             start, end = (int(points[a, 0]), int(points[a, 1])), (int(points[b, 0]), int(points[b, 1]))
             cv2.line(canvas, start, end, colour or colours[side], width, cv2.LINE_AA, _SHIFT)
     for index in np.flatnonzero(shown) if style.radius else ():
         centre = (int(points[index, 0]), int(points[index, 1]))
-        cv2.circle(canvas, centre, (style.radius + 1) << _SHIFT, _DARK, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, centre, (style.radius + 1) << _SHIFT, DARK, -1, cv2.LINE_AA, _SHIFT)
         cv2.circle(canvas, centre, style.radius << _SHIFT, colours[sides[index]], -1, cv2.LINE_AA, _SHIFT)
 
 
-def draw_label(canvas: Image, text: str, position: tuple[float, float], colour: Colour) -> None:
+def draw_label(canvas: Image, text: str, position: tuple[float, float], colour: Colour, *, scale: float = 0.42) -> None:
     """Write a short text in place on a coloured tag whose lower left corner is at ``position``, kept inside the image."""
-    scale, thickness = 0.42, 1
+    thickness = 1 if scale < 0.7 else 2
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     x = int(np.clip(position[0], 0, max(canvas.shape[1] - width - 6, 0)))
     y = int(np.clip(position[1], height + 6, canvas.shape[0]))
     cv2.rectangle(canvas, (x, y - height - 6), (x + width + 6, y), colour, -1)
-    ink = _DARK if sum(colour) > 300 else (255, 255, 255)
+    ink = DARK if sum(colour) > 300 else (255, 255, 255)
     cv2.putText(canvas, text, (x + 3, y - 4), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
 
 

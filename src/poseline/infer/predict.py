@@ -12,6 +12,7 @@ from poseline.artifacts import Layout, PoseTable, file_hash, read_json, read_pos
 from poseline.codecs.scores import ScoreRule, pose_score
 from poseline.config import DatasetConfig, NmsConfig, PredictConfig
 from poseline.core.nms import HEATMAP_CONSTANTS, oks_nms, parametric_pose_nms, soft_oks_nms
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton, map_keypoints
 from poseline.datasets.boxes import detected_boxes, ground_truth_boxes
 from poseline.datasets.coco_format import read_detections
@@ -83,10 +84,21 @@ def convert_predictions(found: PoseTable, source: Skeleton, target: Skeleton, ru
 
 def suppress(image: PoseTable, skeleton: Skeleton, nms: NmsConfig, rule: ScoreRule) -> PoseTable:
     """The poses of one image without duplicates, best first; all of them as they are for kind ``none``."""
-    poses, keypoints = image.poses, {}
+    if nms.kind == "none":
+        return image
+    index, poses = _suppress(image.poses, skeleton, nms, rule)
+    return PoseTable(image.rows.iloc[index], poses)
+
+
+def suppress_poses(poses: PoseSet, skeleton: Skeleton, nms: NmsConfig, rule: ScoreRule) -> PoseSet:
+    """The same for the bare poses of one image."""
+    return poses if nms.kind == "none" or not len(poses) else _suppress(poses, skeleton, nms, rule)[1]
+
+
+def _suppress(poses: PoseSet, skeleton: Skeleton, nms: NmsConfig, rule: ScoreRule) -> tuple[np.ndarray, PoseSet]:
+    """Rows of the poses that are kept, best first, and these poses, merged and scored anew."""
+    keypoints = {}
     match nms.kind:
-        case "none":
-            return image
         case "parametric":
             index, merged, merged_scores, scores = parametric_pose_nms(
                 poses.keypoints, poses.keypoint_scores, poses.bbox_xyxy, poses.bbox_scores, mode=nms.mode
@@ -102,5 +114,6 @@ def suppress(image: PoseTable, skeleton: Skeleton, nms: NmsConfig, rule: ScoreRu
             index, scores = soft_oks_nms(
                 poses.keypoints, poses.pose_scores, poses.bbox_xyxy, skeleton.sigma_array, oks_threshold=nms.oks_threshold
             )
-    kept = image.select(index)
-    return replace(kept, poses=replace(kept.poses, pose_scores=scores, **keypoints))
+        case "none":
+            return np.arange(len(poses)), poses
+    return index, replace(poses.select(index), pose_scores=scores, **keypoints)

@@ -32,14 +32,21 @@ def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
         ConfigError: a parameter that does not exist or a value out of its range.
     """
     path = params or workspace_root() / "params.yaml"
-    if params is not None or path.is_file():
-        return load_params(path, overrides).track
+    return load_params(path, overrides).track if params is not None or path.is_file() else config_from_overrides(overrides)
+
+
+def config_from_overrides(overrides: Sequence[str]) -> TrackConfig:
+    """Section ``track`` of the defaults under overrides.
+
+    Raises:
+        ConfigError: a parameter that does not exist or a value out of its range.
+    """
     raw: dict[str, Yaml] = {}
     for override in overrides:
         apply_override(raw, override)
     strange = sorted(set(raw) - {"track"})
     if strange:
-        raise ConfigError(f"--set {strange[0]}: there is no params.yaml here; only track.KEY=VALUE can be set.")
+        raise ConfigError(f"--set {strange[0]}: only track.KEY=VALUE can be set without a params.yaml.")
     if (renamed := find_renamed(raw)) is not None:
         raise ConfigError(f"--set {renamed}")
     try:

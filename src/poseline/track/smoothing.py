@@ -1,14 +1,18 @@
-"""Smoothing of keypoints along tracks: one-euro (online) and Savitzky-Golay (offline). Ids, boxes and scores stay as they are."""
+"""Smoothing of keypoints along tracks: one-euro (online), Savitzky-Golay and Butterworth (offline).
+
+Ids, boxes and scores stay as they are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.signal import savgol_filter
+from scipy.signal import butter, savgol_filter, sosfiltfilt
 
 from poseline.config.tracking import SmoothingConfig
 from poseline.core.boxes import box_area
@@ -40,6 +44,26 @@ def smooth_tracks(tracked: Sequence[PoseSet], config: SmoothingConfig, frame_ind
             return [smoother.update(poses, step) for poses, step in zip(tracked, steps, strict=False)]
         case "savgol":
             return smooth_offline(tracked, window=config.savgol_window, order=config.savgol_order, frame_indices=indices)
+        case "butterworth":
+            sections = butter(config.butterworth_order, 2 * config.butterworth_cutoff, output="sos")
+            return _filter_runs(tracked, indices, partial(_butterworth, sections=sections))
+
+
+def is_offline(config: SmoothingConfig) -> bool:
+    """Whether smoothing needs the whole video at once."""
+    return config.kind in ("savgol", "butterworth")
+
+
+def _butterworth(path: Float[np.ndarray, "T K 2"], *, sections: np.ndarray) -> Float[np.ndarray, "T K 2"]:
+    """The path after a low-pass without phase lag; runs too short for the filter's margins stay.
+
+    Reference:
+        Winter, Biomechanics and Motor Control of Human Movement, ch. 3.
+    """
+    margin = 3 * (2 * len(sections) + 1)
+    if len(path) < 4:
+        return path
+    return np.asarray(sosfiltfilt(sections, path, axis=0, padlen=min(margin, len(path) - 1)))
 
 
 class OneEuroSmoother:
@@ -138,14 +162,23 @@ def smooth_offline(
     Raises:
         DataError: a track id twice in one frame.
     """
+
+    def smooth(path: np.ndarray) -> np.ndarray:
+        length = min(window, len(path) - (len(path) + 1) % 2)
+        return path if length <= order else np.asarray(savgol_filter(path, length, order, axis=0, mode="interp"))
+
+    return _filter_runs(tracked, list(range(len(tracked))) if frame_indices is None else frame_indices, smooth)
+
+
+def _filter_runs(
+    tracked: Sequence[PoseSet], frame_indices: Sequence[int], smooth: Callable[[Float[np.ndarray, "T K 2"]], Float[np.ndarray, "T K 2"]]
+) -> list[PoseSet]:
+    """The frames with ``smooth`` applied to each unbroken run of a track; keypoints that are not annotated stay."""
     keypoints = [poses.keypoints.copy() for poses in tracked]
-    for places in _runs(tracked, list(range(len(tracked))) if frame_indices is None else frame_indices):
-        length = min(window, len(places) - (len(places) + 1) % 2)
-        if length <= order:
-            continue
+    for places in _runs(tracked, frame_indices):
         path = np.stack([tracked[frame].keypoints[row] for frame, row in places]).astype(np.float64)
         shown = np.stack([tracked[frame].visibility[row] > 0 for frame, row in places])
-        smoothed = savgol_filter(_bridge(path, shown), length, order, axis=0, mode="interp")
+        smoothed = smooth(_bridge(path, shown))
         for (frame, row), pose, annotated in zip(places, smoothed, shown, strict=True):
             keypoints[frame][row, annotated] = pose[annotated]
     return [replace(poses, keypoints=array) for poses, array in zip(tracked, keypoints, strict=True)]

@@ -1,0 +1,1 @@
+"""What `poseline pose` reads: images, folders, lists, videos, cameras, streams and raw frames."""
