@@ -50,6 +50,7 @@ class Tracks:
         hits: times seen.
         lost: seconds since last seen.
         evidence: log odds of being a person.
+        innovations: [T, 2], the last sighting's place against the prediction, in standard deviations; 0 where unknown.
         known: [T, K], keypoints ever seen.
         embeddings: [T, D], running mean of the appearance, zeros where unknown.
         motion: the filters.
@@ -60,6 +61,7 @@ class Tracks:
     hits: Int[np.ndarray, " T"]
     lost: Float[np.ndarray, " T"]
     evidence: Float[np.ndarray, " T"]
+    innovations: Float[np.ndarray, "T 2"]
     known: Bool[np.ndarray, "T K"]
     embeddings: Float[np.ndarray, "T D"]
     motion: MotionState
@@ -209,9 +211,13 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         if not len(rows):
             return
         steady = (tracks.lost[rows] <= 1.5 * self._step_seconds) & (tracks.hits[rows] >= STEADY_HITS)
+        innovations = np.zeros_like(tracks.innovations)
         if steady.any():
-            self._sigma_scale = self._observed_scale(self._oks[rows[steady], columns[steady]])
-            self._physics = self._physics.observe(tracks.motion.select(rows[steady]), poses.select(columns[steady]), seen[columns[steady]])
+            sure, their = rows[steady], columns[steady]
+            self._sigma_scale = self._observed_scale(self._oks[sure, their])
+            self._physics, innovations[sure] = self._physics.observe(
+                tracks.motion.select(sure), poses.select(their), seen[their], tracks.innovations[sure]
+            )
         corrected = self._physics.correct(tracks.motion.select(rows), poses.select(columns), seen[columns])
         hits, lost, known, mean, odds = (
             array.copy() for array in (tracks.hits, tracks.lost, tracks.known, tracks.embeddings, tracks.evidence)
@@ -223,7 +229,9 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         if embeddings is not None:
             mean[rows] = _running_mean(mean[rows], embeddings[columns], self._config.appearance.momentum)
         motion = tracks.motion.replace_rows(rows, corrected)
-        self._tracks = replace(tracks, hits=hits, lost=lost, known=known, embeddings=mean, evidence=odds, motion=motion)
+        self._tracks = replace(
+            tracks, hits=hits, lost=lost, known=known, embeddings=mean, evidence=odds, motion=motion, innovations=innovations
+        )
 
     def _observed_scale(self, oks: Float[np.ndarray, " P"]) -> float:
         """The factor on the OKS sigmas, led towards the one at which half of these sure pairs have an OKS above ``TYPICAL_OKS``."""
@@ -263,6 +271,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
             hits=np.ones(count, dtype=np.int64),
             lost=np.zeros(count),
             evidence=NEW_TRACK_EVIDENCE + odds,
+            innovations=np.zeros((count, 2)),
             known=seen.astype(bool),
             embeddings=np.zeros((count, size)) if embeddings is None else embeddings,
             motion=self._physics.start(poses, seen),
@@ -317,6 +326,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
             "last_scores": self._scores.last.copy(),
             "noise_scale": np.array(self._physics.noise_scale),
         }
+        counters["acceleration_scale"] = np.array(self._physics.acceleration_scale)
         counters["sigma_scale"] = np.array(self._sigma_scale)
         return super().state() | arrays | counters | {"gray": self._gray.copy()}
 
@@ -332,7 +342,9 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         super().restore(state)
         self._gray = np.array(state["gray"])
         self._next_serial, self._scores.last = int(state["next_serial"]), np.array(state["last_scores"])
-        self._physics = replace(self._physics, noise_scale=float(state["noise_scale"]))
+        self._physics = replace(
+            self._physics, noise_scale=float(state["noise_scale"]), acceleration_scale=float(state["acceleration_scale"])
+        )
         self._sigma_scale = float(state["sigma_scale"])
         self._waiting, self._late = {}, []
 

@@ -48,7 +48,13 @@ def read_config(params: Path | None, overrides: Sequence[str]) -> TrackConfig:
 
 
 def track_files(
-    config: TrackConfig, predictions: Path, out: Path, *, frames: Path | None = None, skeleton: str = "coco17"
+    config: TrackConfig,
+    predictions: Path,
+    out: Path,
+    *,
+    frames: Path | None = None,
+    skeleton: str = "coco17",
+    known_rate: bool = False,
 ) -> dict[str, int]:
     """Counts after writing ``out/<video>.json`` in PoseTrack18 result format for every video of the predictions.
 
@@ -62,6 +68,7 @@ def track_files(
         out: folder of the results; videos go to ``out/videos`` where ``config.video`` asks for them.
         frames: folder of images (of the one video, or holding the videos' folders), or the one video's file.
         skeleton: of a list of poses; PoseTrack files name theirs.
+        known_rate: the configured frame rate goes before a video file's own.
 
     Raises:
         DataError: a file is missing or not in its format, frames are out of order, or a frame has no image.
@@ -77,7 +84,9 @@ def track_files(
         kept = [poses.select(np.flatnonzero(_usable(poses))) for poses in video.poses]
         indices = [frame.frame_index for frame in video.sequence.frames]
         images = None if video.open_images is None else video.open_images()
-        tracked = track_video(config, video.skeleton, kept, frame_indices=indices, images=images)
+        rate = config.frames_per_second if known_rate or video.frames_per_second is None else video.frames_per_second
+        timed = config.model_copy(update={"frames_per_second": rate})
+        tracked = track_video(timed, video.skeleton, kept, frame_indices=indices, images=images)
         tracked = [poses.convert(video.skeleton, posetrack) for poses in tracked]
         submission, renamed = track_submission(video.sequence, tracked, min_keypoint_score=config.min_keypoint_score)
         write_sequence(out / f"{submission.name}.json", submission)

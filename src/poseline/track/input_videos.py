@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -34,12 +34,14 @@ class PoseVideo:
         poses: what is tracked, a set a frame.
         skeleton: of ``poses``.
         open_images: gives the frames' images from the first on, each time it is called; None without images.
+        frames_per_second: of the video file; None where there is none, or it does not say.
     """
 
     sequence: PoseTrackSequence
     poses: list[PoseSet]
     skeleton: Skeleton
     open_images: OpenImages | None
+    frames_per_second: float | None = None
 
 
 def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> list[PoseVideo]:
@@ -48,14 +50,17 @@ def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> l
     Raises:
         DataError: a file is missing or not in its format, frames are out of order, or a frame has no image.
     """
+    rate = _frame_rate(frames) if frames is not None and frames.is_file() else None
     if predictions.is_file() and isinstance(read_json(predictions), list):
         found = read_pose_results(predictions, skeleton)
-        return [_listed_video(name, poses, frames, skeleton, single=len(found) == 1) for name, poses in found.items()]
+        listed = [_listed_video(name, poses, frames, skeleton, single=len(found) == 1) for name, poses in found.items()]
+        return [replace(video, frames_per_second=rate) for video in listed]
     sequences = read_folder(predictions, with_ids=False)
     images = _sequence_images(sequences, frames)
     posetrack = load_skeleton("posetrack17")
     return [
-        PoseVideo(sequence, [frame.people for frame in sequence.frames], posetrack, images[name]) for name, sequence in sequences.items()
+        PoseVideo(sequence, [frame.people for frame in sequence.frames], posetrack, images[name], rate)
+        for name, sequence in sequences.items()
     ]
 
 
@@ -106,6 +111,14 @@ def _check_images(missing: list[int], folder: Path, count: int) -> None:
 
 def _file_images(paths: list[Path]) -> OpenImages:
     return lambda: map(read_image, paths)
+
+
+def _frame_rate(path: Path) -> float | None:
+    """Frames per second that a video file states; None where it states none."""
+    capture = cv2.VideoCapture(str(path))
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    capture.release()
+    return rate if np.isfinite(rate) and rate > 0 else None
 
 
 def _video_images(path: Path, indices: list[int]) -> OpenImages:

@@ -21,6 +21,7 @@ MIN_SIDE_PX = 1.0
 BOX = 4  # coordinates before the keypoints' own
 CHI_SQUARE_MEDIAN = 0.4549  # of one degree of freedom
 NOISE_MEMORY = 100  # sightings after which the stream's own noise counts as much as the configured one
+FOLLOW_GAIN = 3.0  # how quickly the acceleration follows the innovations' signs
 LOG_SIDE_NOISE = (2.0, 1.0)  # a walker's box changes its width with every step
 LOG_SIDE = 0.4  # a person's sides change less than the place: acceleration and start speed of their logarithms against sizes
 
@@ -32,15 +33,31 @@ class PersonMotion:
     config: ByteposeConfig
     sigmas: Float[np.ndarray, " K"]
     noise_scale: float = 1.0
+    acceleration_scale: float = 1.0
 
-    def observe(self, state: MotionState, poses: PoseSet, seen: Bool[np.ndarray, "T K"]) -> PersonMotion:
-        """The same physics with the noise's scale led towards what these tracks' next sightings show (the median is robust to errors)."""
+    def observe(
+        self, state: MotionState, poses: PoseSet, seen: Bool[np.ndarray, "T K"], last: Float[np.ndarray, "T 2"]
+    ) -> tuple[PersonMotion, Float[np.ndarray, "T 2"]]:
+        """The same physics, its noise led towards what these tracks' next sightings show, and the sightings' innovations.
+
+        Innovations as wide as expected tell that the noise is right; that they follow the last ones' signs (``last``, 0: unknown)
+        tells that people are quicker than thought. Medians and signs are robust to wrong pairs.
+
+        Reference:
+            Mehra, On the Identification of Variances and Adaptive Kalman Filtering, IEEE TAC 1970 (white innovations).
+        """
         measurement, noise = self.measure(poses, seen)
         variance = state.variance[:, :BOX] + noise[:, :BOX] ** 2
-        ratio = np.median((measurement[:, :BOX] - state.position[:, :BOX]) ** 2 / variance) / CHI_SQUARE_MEDIAN
+        innovation = (measurement[:, :BOX] - state.position[:, :BOX]) / np.sqrt(variance)
         rate = len(poses) / (len(poses) + NOISE_MEMORY)
-        scale = self.noise_scale * float(np.clip(ratio, 0.1, 10.0)) ** (rate / 2)
-        return replace(self, noise_scale=float(np.clip(scale, 1 / self.config.max_noise_scale, self.config.max_noise_scale)))
+        ratio = float(np.clip(np.median(innovation**2) / CHI_SQUARE_MEDIAN, 0.1, 10.0))
+        follows = float(np.mean(np.sign(innovation[:, :2] * last)))
+        most = self.config.max_noise_scale
+        return replace(
+            self,
+            noise_scale=float(np.clip(self.noise_scale * ratio ** (rate / 2), 1 / most, most)),
+            acceleration_scale=float(np.clip(self.acceleration_scale * np.exp(FOLLOW_GAIN * rate * follows), 1 / most**2, most**2)),
+        ), innovation[:, :2]
 
     def start(self, poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> MotionState:
         """New tracks standing still at these poses. A keypoint not ``seen`` starts at the centre with a noise of half the person's size."""
@@ -54,7 +71,7 @@ class PersonMotion:
     def predict(self, state: MotionState, seconds: float, lost: Bool[np.ndarray, " T"]) -> MotionState:
         """The tracks ``seconds`` later; velocities of the tracks that were not seen last (``lost``) die away."""
         size = _size(state.position)
-        acceleration = _scaled(self.noise_scale * self.config.acceleration, size, state.position.shape[1])
+        acceleration = _scaled(self.noise_scale * self.acceleration_scale * self.config.acceleration, size, state.position.shape[1])
         damping = np.full_like(state.position, np.exp(-seconds / self.config.pose_velocity_seconds))
         damping[:, :BOX] = np.where(lost, np.exp(-seconds / self.config.lost_velocity_seconds), 1.0)[:, None]
         damping[:, 2:BOX] *= ~lost[:, None]
