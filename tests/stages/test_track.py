@@ -77,7 +77,7 @@ def test_trackers_hear_how_many_frames_were_skipped(params: Params, layout: Layo
     spread = replace(video, sequence=replace(video.sequence, frames=tuple(
         replace(frame, frame_index=10 * frame.frame_index) for frame in video.sequence.frames
     )))  # fmt: skip
-    short = params.track.model_copy(update={"bytepose": params.track.bytepose.model_copy(update={"max_lost_frames": 3})})
+    short = params.track.model_copy(update={"bytepose": params.track.bytepose.model_copy(update={"max_lost_seconds": 0.12})})
     plain, slow = (
         track_video(short, load_skeleton("posetrack17"), predicted, frame_indices=one.frame_indices, images=one.read_images())
         for one in (video, spread)

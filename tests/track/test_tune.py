@@ -13,7 +13,7 @@ NAMES = [f"video{i}" for i in range(9)]
 SPACE = {
     "bytepose.match_threshold": Span(0.0, 1.0),
     "bytepose.confirm_hits": OneOf((1, 2, 3)),
-    "bytepose.max_lost_frames": Span(1, 60, whole=True),
+    "bytepose.max_lost_seconds": Span(0.04, 2.4),
 }
 
 

@@ -46,7 +46,15 @@ def track(
     frames: Annotated[
         Path | None, typer.Option("--frames", help="Their images: a folder, or a video file. Without: by the poses alone.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", callback=new_folder, help="Folder for the results, PoseTrack18 format.")] = None,
+    boxes: Annotated[
+        Path | None, typer.Option("--boxes", help="Track boxes without keypoints: a MOT detection file, or a COCO result list.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", callback=new_folder, help="Folder for the results: PoseTrack18 format, of boxes MOT format.")
+    ] = None,
+    frames_per_second: Annotated[
+        float | None, typer.Option("--fps", help="Frame rate of the videos; default: the video's or file's, else the parameters'.")
+    ] = None,
     skeleton: Annotated[str, typer.Option("--skeleton", help="Keypoints of a COCO result list.")] = "coco17",
     video: Annotated[bool, typer.Option("--video", help="Also write mp4 videos with coloured ids.")] = False,
     params: ParamsFile = None,
@@ -55,15 +63,23 @@ def track(
 ) -> None:
     """Track the predicted PoseTrack videos, or with --predictions any prediction files."""
     options = [f"track.kind={kind}"] * (kind is not None) + ["track.video=true"] * video
+    options += [f"track.frames_per_second={frames_per_second}"] * (frames_per_second is not None)
     if context.invoked_subcommand is not None:
-        if dataset or predictions or frames or out or options or params or overrides or as_json:
+        if dataset or predictions or boxes or frames or out or options or params or overrides or as_json:
             raise ConfigError(f"track: options of `{context.invoked_subcommand}` come after its name.")
         return
+    settings = [*(overrides or []), *options]
+    if boxes is not None:
+        if predictions is not None or frames is not None or dataset is not None or video:
+            raise ConfigError("track --boxes: goes without --predictions, --frames, --dataset and --video.")
+        track_box_file(boxes, out, params=params, overrides=settings, known_rate=frames_per_second is not None, as_json=as_json)
+        return
     if predictions is not None:
-        track_predictions(predictions, frames, out, skeleton, params=params, overrides=[*(overrides or []), *options], as_json=as_json)
+        rate = frames_per_second is not None
+        track_predictions(predictions, frames, out, skeleton, params=params, overrides=settings, known_rate=rate, as_json=as_json)
         return
     if frames is not None or out is not None:
-        raise ConfigError("track: --frames and --out go with --predictions FILE or DIR.")
+        raise ConfigError("track: --frames and --out go with --predictions FILE or DIR, or --boxes FILE.")
     from poseline.stages import track as stage
 
     def choose(known: Context) -> list[str]:
@@ -76,9 +92,17 @@ def track(
 
 
 def track_predictions(
-    predictions: Path, frames: Path | None, out: Path | None, skeleton: str, *, params: Path | None, overrides: list[str], as_json: bool
+    predictions: Path,
+    frames: Path | None,
+    out: Path | None,
+    skeleton: str,
+    *,
+    params: Path | None,
+    overrides: list[str],
+    known_rate: bool,
+    as_json: bool,
 ) -> None:
-    """Track files outside the pipeline; nothing is logged."""
+    """Track files outside the pipeline; nothing is logged. With ``known_rate`` the parameters' frame rate goes before the video's."""
     from poseline.datasets.sets import named_skeleton
     from poseline.track.build import reads_images
     from poseline.track.files import read_config, track_files
@@ -96,7 +120,19 @@ def track_predictions(
     def report(line: str) -> None:
         print(f"track: {line}", file=sys.stderr)
 
-    counts = track_files(config, predictions, out, frames=frames, skeleton=skeleton, report=report)
+    counts = track_files(config, predictions, out, frames=frames, skeleton=skeleton, known_rate=known_rate, report=report)
+    show(counts, as_json=as_json, title="track", started=started)
+
+
+def track_box_file(boxes: Path, out: Path | None, *, params: Path | None, overrides: list[str], known_rate: bool, as_json: bool) -> None:
+    """Track boxes outside the pipeline; nothing is logged."""
+    from poseline.track.box_files import track_boxes
+    from poseline.track.files import read_config
+
+    if out is None:
+        raise ConfigError("track --boxes: needs --out DIR for the results.")
+    started = time.perf_counter()
+    counts = track_boxes(read_config(params, overrides), boxes, out, known_rate=known_rate)
     show(counts, as_json=as_json, title="track", started=started)
 
 

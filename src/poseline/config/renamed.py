@@ -9,6 +9,10 @@ KEYS: dict[str, str] = {
     "track.bytepose.sure_score": "track.bytepose.high_score",
     "track.bytepose.unsure_match_threshold": "track.bytepose.low_match_threshold",
     "track.bytepose.relink.min_likeness": "track.bytepose.relink.min_similarity",
+    "track.bytepose.max_lost_frames": "track.bytepose.max_lost_seconds (frames / track.frames_per_second)",
+    "track.bytepose.lost_damping": "track.bytepose.lost_velocity_seconds",
+    "track.bytepose.pose_damping": "track.bytepose.pose_velocity_seconds",
+    "track.bytepose.relink.min_appearance": "track.bytepose.appearance.neutral",
     "track.poseflow_released": "track.poseflow_published",
     "report.pictures": "report.images",
 }

@@ -20,16 +20,10 @@ TRACKERS = Kinds(
 
 
 class RelinkConfig(Section):
-    """Linking a pose to a lost track that it no longer overlaps: by distance, size and appearance."""
+    """Linking a pose to a lost track whose expected box it does not overlap, as far as the motion's uncertainty reaches."""
 
     enabled: bool = True
-    reach: float = Field(
-        default=1.0, ge=0, description="allowed distance from the expected place one frame after the loss, in person sizes"
-    )
-    reach_growth: float = Field(default=0.1, ge=0, description="added to the reach for each further frame lost")
-    max_reach: float = Field(default=2.5, ge=0, description="the reach never grows beyond")
-    min_similarity: float = Field(default=0.45, ge=0, le=1, description="mean of nearness, size and (where frames are given) appearance")
-    min_appearance: float = Field(default=0.7, ge=0, le=1, description="cosine; required wherever appearance is known on both sides")
+    min_similarity: float = Field(default=0.5, ge=0, le=1, description="least probability of such a pair")
 
 
 class AppearanceConfig(Section):
@@ -37,7 +31,8 @@ class AppearanceConfig(Section):
 
     kind: Literal["none", "colour", "onnx"] = "colour"
     onnx: str | None = Field(default=None, description="re-identification network: [N, 3, H, W] RGB in, [N, D] out")
-    weight: float = Field(default=0.25, ge=0, le=1, description="weight in the similarity")
+    weight: float = Field(default=8.0, ge=0, description="evidence for a pair per unit of cosine above the neutral one")
+    neutral: float = Field(default=0.75, ge=-1, le=1, description="cosine that speaks neither for nor against a pair")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of a track's running mean; 0.9 as in JDE and BoT-SORT")
     bins: int = Field(default=6, ge=2, le=16, description="colour: bins of each opponent-colour axis")
 
@@ -49,27 +44,44 @@ class AppearanceConfig(Section):
 
 
 class ByteposeConfig(Section):
-    """The default tracker: Kalman filter on box and keypoints, association of high-score and then of low-score poses.
+    """The default tracker: Kalman filter on box and keypoints, association by likelihood ratio, tracks confirmed by evidence.
 
-    The order of association is ByteTrack's (Zhang et al., ECCV 2022). Its similarity here is OKS beside box IoU; the noise figures are
-    fractions of a person's size (root of the box area) and ours. ``high_score`` was found by `track tune` on 40 drawn training videos.
+    Each pair of track and pose gets a log-likelihood ratio: the pose is this person's next sighting, against a false positive or a
+    new person. Times are in seconds, lengths in person sizes (root of the box area). Chosen on eight real sequences of trajectories
+    (each left out once) and on drawn videos; see docs/tracking.md.
     """
 
-    high_score: float = Field(default=0.25, ge=0, description="poses at or above may start a track and are associated first")
-    match_threshold: float = Field(default=0.15, ge=0, le=1, description="least similarity of a pair, poses of high score")
-    low_match_threshold: float = Field(default=0.35, ge=0, le=1, description="the same for poses of low score")
-    oks_weight: float = Field(default=0.4, ge=0, le=1, description="OKS against box IoU in the similarity")
-    sigma_scale: float = Field(default=1.5, gt=0, description="factor on the OKS sigmas: a person moves between frames")
+    high_score: float = Field(default=0.2, ge=0, description="poses below never start a track, whatever the stream's scores")
+    relative_score: float = Field(
+        default=0.7, ge=0, description="poses at this fraction of the stream's 90 % quantile of scores are as likely people as not"
+    )
+    score_slope: float = Field(default=5.0, ge=0, description="log odds of being a person, per unit of score over that score")
+    match_threshold: float = Field(default=0.5, ge=0, le=1, description="least probability of a pair, poses of high score")
+    low_match_threshold: float = Field(default=0.5, ge=0, le=1, description="the same for poses that could not start a track")
+    oks_weight: float = Field(default=3.0, ge=0, description="evidence for a pair of OKS 1 against OKS 0.5")
+    sigma_scale: float = Field(
+        default=1.5, gt=0, description="factor on the OKS sigmas at first; then as wide as the stream's keypoints scatter"
+    )
     min_keypoint_score: float | tuple[float, ...] = Field(default=0.2, description="one for all keypoints, or one for each")
-    max_lost_frames: int = Field(default=30, ge=0, description="a track unseen for longer ends; its id is never used again")
-    confirm_hits: int = Field(default=1, ge=1, description="a track shows from this sighting on")
+    max_lost_seconds: float = Field(default=1.2, ge=0, description="a track unseen for longer ends; its id is never used again")
+    lost_cost: float = Field(default=5.0, ge=0, description="evidence that a pair loses per second unseen: the person may be gone")
+    confirm_evidence: float = Field(default=1.0, description="log odds of being a person from which a track is shown")
+    confirm_hits: int = Field(default=1, ge=1, description="and a track is shown from this sighting on at the earliest")
     duplicate_similarity: float = Field(default=0.7, gt=0, le=1, description="a pose this close to a tracked one starts no track")
     max_tracks: int = Field(default=1000, ge=1, description="the longest lost are dropped beyond")
-    acceleration: float = Field(default=0.04, gt=0, description="process noise, person sizes per frame²")
-    box_noise: float = Field(default=0.04, gt=0, description="measurement noise, person sizes")
-    keypoint_noise: float = Field(default=0.04, gt=0, description="the same for a keypoint of score 1 and mean sigma")
-    lost_damping: float = Field(default=0.95, ge=0, le=1, description="factor on the velocity for each frame lost")
-    pose_damping: float = Field(default=0.7, ge=0, le=1, description="factor on the limbs' velocity (against the box) for each frame")
+    clutter_density: float = Field(
+        default=0.01, gt=0, description="false positives and new people per frame, person size squared and log side squared"
+    )
+    degrees_of_freedom: float = Field(default=3.0, gt=0, description="of the t distribution of the motion; large: a normal one")
+    acceleration: float = Field(default=7.5, gt=0, description="process noise, person sizes per second squared")
+    start_speed: float = Field(default=2.5, gt=0, description="standard deviation of a new track's speed, person sizes per second")
+    box_noise: float = Field(default=0.06, gt=0, description="measurement noise, fraction of the box's width and height")
+    keypoint_noise: float = Field(default=0.04, gt=0, description="the same in person sizes for a keypoint of score 1 and mean sigma")
+    max_noise_scale: float = Field(
+        default=4.0, ge=1, description="the stream's own noise is measured, and lies within this factor of the configured one; 1: fixed"
+    )
+    lost_velocity_seconds: float = Field(default=0.8, gt=0, description="a lost track's velocity dies away in this time (to 1/e)")
+    pose_velocity_seconds: float = Field(default=0.11, gt=0, description="the same of the limbs' velocity against the box, always")
     camera_motion: Literal["none", "sparse"] = "sparse"
     appearance: AppearanceConfig = AppearanceConfig()
     relink: RelinkConfig = RelinkConfig()
@@ -151,6 +163,9 @@ class TrackConfig(KindSection):
     kinds: ClassVar[Kinds] = TRACKERS
     sets: tuple[str, ...] = Field(default=("posetrack",), description="names of the data.sets of videos to track")
     kind: str = "bytepose"
+    frames_per_second: float = Field(
+        default=25.0, gt=0, description="of the videos, where neither the file nor the video tells it (--fps goes before both)"
+    )
     min_pose_score: float = Field(default=0.2, ge=0, description="poses below are not given to any tracker")
     min_keypoint_score: float = Field(default=0.2, ge=0, description="keypoints below are left out of the tracking submission")
     bytepose: ByteposeConfig = ByteposeConfig()

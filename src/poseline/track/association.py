@@ -1,17 +1,15 @@
-"""Similarity of tracks and poses, with and without overlap, and which go together."""
+"""Similarity of tracks and poses, and which go together."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.optimize import linear_sum_assignment
 
-from poseline.config.tracking import RelinkConfig
 from poseline.core.assignment import match
-from poseline.core.boxes import box_area, box_iou
+from poseline.core.boxes import box_area
 from poseline.core.poses import PoseSet
 from poseline.core.similarity import oks_pairs
-from poseline.track.kalman import MotionState
-from poseline.track.person_motion import boxes_of
 
 
 def match_similar(similarity: Float[np.ndarray, "T N"], min_similarity: float) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
@@ -35,6 +33,18 @@ def match_similar(similarity: Float[np.ndarray, "T N"], min_similarity: float) -
     return rows[real], columns[real]
 
 
+def match_evidence(evidence: Float[np.ndarray, "T N"]) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
+    """Rows and columns of pairs of positive evidence with the greatest total: a row or column left alone counts 0.
+
+    >>> rows, columns = match_evidence(np.array([[3.0, 2.5], [2.0, -1.0]]))
+    >>> rows.tolist(), columns.tolist()
+    ([0, 1], [1, 0])
+    """
+    rows, columns = linear_sum_assignment(-np.maximum(evidence, 0))
+    keep = evidence[rows, columns] > 0
+    return rows[keep], columns[keep]
+
+
 def pose_similarity(
     bbox_xyxy: Float[np.ndarray, "T 4"],
     keypoints: Float[np.ndarray, "T K 2"],
@@ -43,9 +53,8 @@ def pose_similarity(
     seen: Bool[np.ndarray, "N K"],
     *,
     sigmas: Float[np.ndarray, " K"],
-    oks_weight: float,
 ) -> Float[np.ndarray, "T N"]:
-    """Weighted mean of OKS and box IoU of every track and pose, 0..1; only IoU where they share no keypoint.
+    """OKS of every track and pose, 0..1; NaN where they share no keypoint, 0 where their boxes lie apart.
 
     Args:
         bbox_xyxy: the tracks' boxes.
@@ -54,53 +63,25 @@ def pose_similarity(
         poses: the new poses.
         seen: which of their keypoints score high enough.
         sigmas: OKS fall-off.
-        oks_weight: weight of OKS.
     """
-    iou = box_iou(bbox_xyxy, poses.bbox_xyxy)
-    similarity = (1 - oks_weight) * iou
+    similarity = np.zeros((len(bbox_xyxy), len(poses)))
     rows, columns = np.nonzero(_near(bbox_xyxy, poses.bbox_xyxy))
-    shared = known[rows] & seen[columns]
-    area = np.maximum(box_area(poses.bbox_xyxy), 1.0)
-    oks = oks_pairs(keypoints[rows], poses.keypoints[columns], shared.astype(np.uint8), area[columns], sigmas)
-    # A box alone says less than a box with a pose in it, yet a pose without keypoints must find its track.
-    similarity[rows, columns] = np.where(shared.any(axis=1), similarity[rows, columns] + oks_weight * oks, iou[rows, columns])
+    similarity[rows, columns] = moved_oks(keypoints[rows], poses.select(columns), known[rows] & seen[columns], sigmas)
     return similarity
 
 
-def blend(similarity: Float[np.ndarray, "T N"], appearance: Float[np.ndarray, "T N"], weight: float) -> Float[np.ndarray, "T N"]:
-    """Similarity mixed with appearance of weight ``weight``, where that is known (not NaN) and the pair has any overlap."""
-    mixed = (1 - weight) * similarity + weight * np.nan_to_num(appearance)
-    return np.where(np.isnan(appearance) | (similarity <= 0), similarity, mixed)
+def moved_oks(
+    keypoints: Float[np.ndarray, "P K 2"], poses: PoseSet, shared: Bool[np.ndarray, "P K"], sigmas: Float[np.ndarray, " K"]
+) -> Float[np.ndarray, " P"]:
+    """OKS of P pairs of keypoints and pose, 0..1; NaN where they share no keypoint."""
+    area = np.maximum(box_area(poses.bbox_xyxy), 1.0)
+    oks = oks_pairs(keypoints, poses.keypoints, shared.astype(np.uint8), area, sigmas)
+    return np.where(shared.any(axis=1), oks, np.nan)
 
 
-def relink_similarity(
-    motion: MotionState,
-    lost: Int[np.ndarray, " T"],
-    poses: PoseSet,
-    appearance: Float[np.ndarray, "T N"],
-    config: RelinkConfig,
-) -> Float[np.ndarray, "T N"]:
-    """Mean of nearness, similarity of size and, where known, appearance: 0..1; 0 beyond the reach or where the appearance differs.
-
-    Args:
-        motion: the tracks, predicted into this frame.
-        lost: frames since each track was seen.
-        poses: the new poses.
-        appearance: cosine, NaN where unknown.
-        config: reach and thresholds.
-    """
-    track_boxes, boxes = boxes_of(motion), poses.bbox_xyxy.astype(np.float64)
-    track_side = track_boxes[:, 2:] - track_boxes[:, :2]
-    side = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0)
-    track_size, size = np.sqrt(track_side.prod(axis=1)), np.sqrt(side.prod(axis=1))
-    distance = np.linalg.norm((track_boxes[:, :2] + track_boxes[:, 2:])[:, None] / 2 - (boxes[:, :2] + boxes[:, 2:])[None] / 2, axis=-1)
-    reach = np.minimum(config.reach + config.reach_growth * np.maximum(lost - 1, 0), config.max_reach) * track_size
-    nearness = np.clip(1 - distance / np.maximum(reach, 1e-6)[:, None], 0, 1)
-    ratio = np.minimum(track_size[:, None], size[None]) / np.maximum(track_size[:, None], size[None])
-    unknown = np.isnan(appearance)
-    similarity = np.where(unknown, (nearness + ratio) / 2, (nearness + ratio + np.nan_to_num(appearance)) / 3)
-    barred = (distance > reach[:, None]) | (~unknown & (appearance < config.min_appearance))
-    return np.where(barred, 0.0, similarity)
+def combined_similarity(iou: Float[np.ndarray, "T N"], oks: Float[np.ndarray, "T N"], oks_weight: float) -> Float[np.ndarray, "T N"]:
+    """Weighted mean of box IoU and OKS; IoU where OKS is not known (NaN)."""
+    return np.where(np.isnan(oks), iou, (1 - oks_weight) * iou + oks_weight * np.nan_to_num(oks))
 
 
 def _near(a: Float[np.ndarray, "T 4"], b: Float[np.ndarray, "N 4"]) -> Bool[np.ndarray, "T N"]:

@@ -60,11 +60,13 @@ class Tracker(ABC, Generic[Options]):
     A kind implements :meth:`link`, :meth:`state` and :meth:`restore`. A tracker of another package also names its options in ``Config``.
 
     Attributes:
+        frames_per_second: of the video; set before the first frame.
         search_space: what `poseline track tune` draws for each option of the kind; empty where there is nothing to tune.
     """
 
     Config: ClassVar[type[Section]]
     search_space: ClassVar[Space] = {}
+    frames_per_second: float = 25.0
 
     def __init__(self, config: Options, skeleton: Skeleton, *, min_pose_score: float = 0.0) -> None:
         """A tracker that has seen nothing; poses that score below ``min_pose_score`` are left out."""
@@ -103,6 +105,13 @@ class Tracker(ABC, Generic[Options]):
             step: frames since the last call, at least 1.
             image: the frame's pixels; None where there are none.
         """
+
+    def late(self) -> list[tuple[int, PoseSet]]:
+        """Poses of earlier frames whose tracks were recognised in the last update: frame index and poses with ids. By default none.
+
+        A live stream cannot show them any more; :func:`poseline.track.build.track_video` puts them into their frames.
+        """
+        return []
 
     def new_ids(self, count: int) -> np.ndarray:
         """Ids that were never used before.

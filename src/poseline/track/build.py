@@ -37,7 +37,9 @@ def build_tracker(config: TrackConfig, skeleton: Skeleton) -> Tracker[Section]:
         ConfigError: parameters that do not fit the skeleton.
         BackendError: a configured network cannot be loaded.
     """
-    return tracker_class(config.kind)(config.options, skeleton, min_pose_score=config.min_pose_score)
+    tracker = tracker_class(config.kind)(config.options, skeleton, min_pose_score=config.min_pose_score)
+    tracker.frames_per_second = config.frames_per_second
+    return tracker
 
 
 def reads_images(config: TrackConfig) -> bool:
@@ -69,24 +71,45 @@ def track_video(
     frames: Iterable[Frame] = map(index_only, times)
     if images is not None and reads_images(config):
         frames = (Frame(image, time) for image, time in zip(images, times, strict=True))
-    return smooth_tracks(track_frames(build_tracker(config, skeleton), poses_per_frame, frames), config.smoothing, times)
+    tracker, late = build_tracker(config, skeleton), list[tuple[int, PoseSet]]()
+    tracked = track_frames(tracker, poses_per_frame, frames, late=late)
+    return smooth_tracks(_with_late(tracked, late, times), config.smoothing, times)
+
+
+def _with_late(tracked: Sequence[PoseSet], late: Sequence[tuple[int, PoseSet]], times: Sequence[int]) -> list[PoseSet]:
+    """The frames with the poses whose tracks were recognised later, after the others of their frame."""
+    added: dict[int, list[PoseSet]] = {}
+    for time, poses in late:
+        added.setdefault(time, []).append(poses)
+    return [PoseSet.concat([poses, *added.get(time, [])]) for time, poses in zip(times, tracked, strict=True)]
 
 
 def track_frames(
-    tracker: Tracker[Section], poses_per_frame: Sequence[PoseSet], frames: Iterable[Frame] | None = None
+    tracker: Tracker[Section],
+    poses_per_frame: Sequence[PoseSet],
+    frames: Iterable[Frame] | None = None,
+    *,
+    late: list[tuple[int, PoseSet]] | None = None,
 ) -> list[PoseSet]:
-    """The tracked poses of each frame, in order; ``frames`` are read one at a time.
+    """The poses as a live stream shows them, in order; ``frames`` are read one at a time, and ``late`` takes what was recognised later.
 
     Raises:
         DataError: fewer or more frames than sets of poses, or frames out of order.
     """
     if frames is None:
-        return [tracker.update(poses) for poses in poses_per_frame]
+        return [_update(tracker, poses, None, late) for poses in poses_per_frame]
     tracked: list[PoseSet] = []
     for frame in frames:
         if len(tracked) == len(poses_per_frame):
             raise DataError(f"more frames than the {len(poses_per_frame)} sets of poses. Give one set (empty where nobody is) a frame.")
-        tracked.append(tracker.update(poses_per_frame[len(tracked)], frame))
+        tracked.append(_update(tracker, poses_per_frame[len(tracked)], frame, late))
     if len(tracked) < len(poses_per_frame):
         raise DataError(f"{len(tracked)} frames for {len(poses_per_frame)} sets of poses. Give every frame, or none.")
+    return tracked
+
+
+def _update(tracker: Tracker[Section], poses: PoseSet, frame: Frame | None, late: list[tuple[int, PoseSet]] | None) -> PoseSet:
+    tracked = tracker.update(poses, frame)
+    if late is not None:
+        late += tracker.late()
     return tracked

@@ -1,7 +1,8 @@
-"""The default tracker: Kalman prediction, association of high-score and then of low-score poses, and re-linking.
+"""The default tracker: Kalman prediction, association by likelihood ratio, and tracks that are shown once the evidence is enough.
 
 Reference:
-    Zhang et al., ByteTrack, ECCV 2022 (the order of association); OKS beside box IoU, filters on keypoints and re-linking are ours.
+    Blackman and Popoli, Design and Analysis of Modern Tracking Systems, 1999, chapter 6 (track score: the log-likelihood ratio).
+    Zhang et al., ByteTrack, ECCV 2022 (poses of low score go on with tracks, but start none). OKS, the score scale and appearance are ours.
 """
 
 from __future__ import annotations
@@ -14,16 +15,28 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from poseline.config.tracking import ByteposeConfig
+from poseline.core.boxes import box_iou
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
 from poseline.errors import ConfigError
 from poseline.track.appearance import appearance_similarity, build_encoder
-from poseline.track.association import blend, match_similar, pose_similarity, relink_similarity
+from poseline.track.association import combined_similarity, match_evidence, moved_oks, pose_similarity
 from poseline.track.base import OneOf, Space, Span, State, Tracker, require_keys
 from poseline.track.camera import camera_motion, gray_image
 from poseline.track.kalman import MotionState
-from poseline.track.person_motion import BOX, PersonMotion, boxes_of, keypoints_of, move
+from poseline.track.person_motion import BOX, NOISE_MEMORY, PersonMotion, boxes_of, keypoints_of, move
+from poseline.track.scores import ScoreScale
 
+DETECTION_RATE = 0.9  # people seen of those there
+MAX_EVIDENCE = 4.0  # of one sighting for its track
+MAX_TRACK_EVIDENCE = 12.0
+NEW_TRACK_EVIDENCE = -1.0
+MISSED_EVIDENCE = -1.5
+DROP_EVIDENCE = -4.0
+TYPICAL_OKS = 0.85
+STEADY_HITS = 3  # sightings after which a track tells the stream's noise
+DUPLICATE_OKS_WEIGHT = 0.4
+WAITING_SIGHTINGS = 12  # of an unconfirmed track that are shown later, once it is confirmed
 CAMERA_WIDTH = 320  # pixels of the image that the camera's motion is estimated on: enough, and the flow stays cheap
 
 
@@ -33,16 +46,22 @@ class Tracks:
 
     Attributes:
         ids: int64, -1 while a track waits for confirmation.
+        serials: running number of every track, confirmed or not.
         hits: times seen.
-        lost: frames since last seen.
+        lost: seconds since last seen.
+        evidence: log odds of being a person.
+        innovations: [T, 2], the last sighting's place against the prediction, in standard deviations; 0 where unknown.
         known: [T, K], keypoints ever seen.
         embeddings: [T, D], running mean of the appearance, zeros where unknown.
         motion: the filters.
     """
 
     ids: Int[np.ndarray, " T"]
+    serials: Int[np.ndarray, " T"]
     hits: Int[np.ndarray, " T"]
-    lost: Int[np.ndarray, " T"]
+    lost: Float[np.ndarray, " T"]
+    evidence: Float[np.ndarray, " T"]
+    innovations: Float[np.ndarray, "T 2"]
     known: Bool[np.ndarray, "T K"]
     embeddings: Float[np.ndarray, "T D"]
     motion: MotionState
@@ -66,16 +85,17 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
     """Tracks people by box, pose and appearance."""
 
     search_space: ClassVar[Space] = {
-        "high_score": Span(0.2, 0.7),
-        "match_threshold": Span(0.05, 0.5),
-        "low_match_threshold": Span(0.1, 0.6),
-        "oks_weight": Span(0.0, 1.0),
-        "sigma_scale": Span(1.0, 3.0, log=True),
-        "acceleration": Span(0.003, 0.1, log=True),
-        "max_lost_frames": Span(5, 60, log=True, whole=True),
+        "relative_score": Span(0.4, 0.9),
+        "score_slope": Span(2.0, 10.0, log=True),
+        "oks_weight": Span(0.0, 6.0),
+        "sigma_scale": Span(1.0, 4.0, log=True),
+        "max_lost_seconds": Span(0.4, 3.0, log=True),
+        "lost_cost": Span(1.0, 15.0, log=True),
+        "confirm_evidence": Span(0.0, 5.0),
         "confirm_hits": OneOf((1, 2, 3)),
-        "relink.reach": Span(0.2, 1.5),
-        "relink.min_similarity": Span(0.3, 0.8),
+        "clutter_density": Span(0.001, 0.1, log=True),
+        "acceleration": Span(2.0, 20.0, log=True),
+        "box_noise": Span(0.03, 0.12, log=True),
     }
 
     def __init__(self, config: ByteposeConfig, skeleton: Skeleton, *, min_pose_score: float = 0.0) -> None:
@@ -93,8 +113,17 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         super().__init__(config, skeleton, min_pose_score=min_pose_score)
         self._encoder = build_encoder(config.appearance, skeleton)
         self._physics = PersonMotion(config, skeleton.sigma_array)
+        self._scores = ScoreScale(config.relative_score, config.high_score, config.score_slope)
+        self._sigma_scale = config.sigma_scale
+        self._oks = np.zeros((0, 0))
         self._gray = np.zeros((0, 0), dtype=np.uint8)
-        self._tracks = self._start_tracks(PoseSet.empty(skeleton.num_keypoints), np.zeros((0, skeleton.num_keypoints), bool), None)
+        self._next_serial = 1
+        self._step_seconds = 0.0
+        self._waiting: dict[int, list[tuple[int, PoseSet]]] = {}
+        self._late: list[tuple[int, PoseSet]] = []
+        self._tracks = self._start_tracks(
+            PoseSet.empty(skeleton.num_keypoints), np.zeros((0, skeleton.num_keypoints), bool), None, np.zeros(0)
+        )
 
     @classmethod
     def reads_images(cls, config: ByteposeConfig) -> bool:
@@ -105,14 +134,18 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         """The poses that belong to confirmed tracks, in input order, with track ids."""
         seen = poses.keypoint_scores >= np.asarray(self._config.min_keypoint_score, dtype=np.float32)
         seen &= poses.visibility > 0
+        odds, start_score = self._scores.update(poses.pose_scores.astype(np.float64))
+        high = poses.pose_scores >= start_score
         self._advance(step, image)
         embeddings = self._encoder.encode(image, poses, seen) if self._encoder is not None and image is not None else None
-        owner = self._associate(poses, seen, embeddings)
-        self._absorb(poses, seen, embeddings, owner)
-        started = self._start_from(poses, seen, embeddings, owner)
+        evidence = self._evidence(poses, seen, embeddings) + odds
+        owner = self._associate(evidence, poses, high)
+        self._absorb(poses, seen, embeddings, owner, evidence)
+        started = self._start_from(poses, seen, owner, high)
         owner[started] = len(self._tracks) + np.arange(len(started))
         new_embeddings = None if embeddings is None else embeddings[started]
-        self._tracks = self._tracks.join(self._start_tracks(poses.select(started), seen[started], new_embeddings))
+        self._tracks = self._tracks.join(self._start_tracks(poses.select(started), seen[started], new_embeddings, odds[started]))
+        self._wait(poses, owner)
         self._confirm()
         ids = np.where(owner >= 0, self._tracks.ids[owner], -1) if len(self._tracks) else np.full(len(poses), -1)
         self._forget()
@@ -121,8 +154,8 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
 
     def _advance(self, step: int, image: np.ndarray | None) -> None:
         """Predict all tracks into the new frame, then move them with the camera."""
-        tracks = self._tracks
-        motion = self._physics.predict(tracks.motion, step, tracks.lost)
+        tracks, seconds = self._tracks, step / self.frames_per_second
+        motion = self._physics.predict(tracks.motion, seconds, tracks.lost > 0)
         if self._config.camera_motion == "sparse" and image is not None:
             gray = gray_image(image, CAMERA_WIDTH)
             if self._gray.size and gray.size:
@@ -130,83 +163,96 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
                 matrix = camera_motion(self._gray, gray, people_xyxy=people, image_wh=(image.shape[1], image.shape[0]))
                 motion = move(motion, matrix)
             self._gray = gray
-        self._tracks = replace(tracks, motion=motion, lost=tracks.lost + step)
+        self._step_seconds = seconds
+        self._tracks = replace(tracks, motion=motion, lost=tracks.lost + seconds)
 
-    def _associate(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None) -> Int[np.ndarray, " N"]:
+    def _evidence(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None) -> Float[np.ndarray, "T N"]:
+        """Log-likelihood ratio of every track and pose, without the pose's score: this person's next sighting, or somebody else."""
+        config, tracks = self._config, self._tracks
+        if not len(tracks) or not len(poses):
+            return np.zeros((len(tracks), len(poses)))
+        density = self._physics.log_density(tracks.motion, poses, seen)
+        since = tracks.lost - self._step_seconds
+        evidence = density + np.log(DETECTION_RATE / config.clutter_density) - (config.lost_cost * since)[:, None]
+        rows, columns = np.nonzero(evidence > -config.oks_weight - MAX_EVIDENCE)
+        shift = self._physics.expected_shift(tracks.motion.select(rows), poses.select(columns), seen[columns])
+        shared = tracks.known[rows] & seen[columns]
+        sigmas = self._skeleton.sigma_array * self._sigma_scale
+        oks = moved_oks(keypoints_of(tracks.motion)[rows] + shift[:, None], poses.select(columns), shared, sigmas)
+        self._oks = np.full(evidence.shape, np.nan)
+        self._oks[rows, columns] = oks
+        evidence[rows, columns] += np.nan_to_num(config.oks_weight * (2 * oks - 1))
+        if embeddings is not None:
+            cosine = appearance_similarity(tracks.embeddings, embeddings)
+            evidence += np.nan_to_num(config.appearance.weight * (cosine - config.appearance.neutral))
+        return evidence
+
+    def _associate(self, evidence: Float[np.ndarray, "T N"], poses: PoseSet, high: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
         """For each pose the row of its track, -1 for none."""
         config, tracks = self._config, self._tracks
         owner = np.full(len(poses), -1, dtype=np.int64)
-        if not len(tracks) or not len(poses):
+        if not evidence.size:
             return owner
-        similarity = pose_similarity(
-            boxes_of(tracks.motion),
-            keypoints_of(tracks.motion),
-            tracks.known,
-            poses,
-            seen,
-            sigmas=self._skeleton.sigma_array * config.sigma_scale,
-            oks_weight=config.oks_weight,
-        )
-        appearance = np.full(similarity.shape, np.nan) if embeddings is None else appearance_similarity(tracks.embeddings, embeddings)
-        similarity = blend(similarity, appearance, config.appearance.weight)
-        high = poses.pose_scores >= config.high_score
-        confirmed = tracks.ids > 0
-        recent = tracks.lost == tracks.lost.min()
-        stages = (
-            (confirmed, high, similarity, config.match_threshold),
-            (confirmed & recent, ~high, similarity, config.low_match_threshold),
-            (~confirmed, high, similarity, config.match_threshold),
-        )
-        for rows, columns, matrix, threshold in stages:
-            self._assign(owner, matrix, rows, columns, threshold)
-        if config.relink.enabled:
-            free = np.ones(len(tracks), dtype=bool)
-            free[owner[owner >= 0]] = False
-            again = relink_similarity(tracks.motion, tracks.lost, poses, appearance, config.relink)
-            self._assign(owner, again, confirmed & free, high, config.relink.min_similarity)
+        excess = evidence - np.where(high, _log_odds(config.match_threshold), _log_odds(config.low_match_threshold))
+        lost = tracks.lost > 1.5 * self._step_seconds
+        apart = lost[:, None] & (box_iou(boxes_of(tracks.motion), poses.bbox_xyxy) == 0)
+        least = _log_odds(config.relink.min_similarity) if config.relink.enabled else np.inf
+        excess = np.where(apart, np.minimum(excess, evidence - least), excess)
+        rows, columns = match_evidence(excess)
+        owner[columns] = rows
         return owner
 
-    def _assign(self, owner: np.ndarray, similarity: np.ndarray, rows: np.ndarray, columns: np.ndarray, threshold: float) -> None:
-        """Give the still free poses of ``columns`` to the still free tracks of ``rows``, in place."""
-        free_rows = rows.copy()
-        free_rows[owner[owner >= 0]] = False
-        row_index, column_index = np.flatnonzero(free_rows), np.flatnonzero(columns & (owner < 0))
-        matched_rows, matched_columns = match_similar(similarity[np.ix_(row_index, column_index)], threshold)
-        owner[column_index[matched_columns]] = row_index[matched_rows]
-
-    def _absorb(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, owner: np.ndarray) -> None:
-        """Correct the tracks with their poses."""
-        tracks = self._tracks
+    def _absorb(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, owner: np.ndarray, evidence: np.ndarray) -> None:
+        """Correct the tracks with their poses, and hold it against the others that they were not seen."""
+        tracks = replace(self._tracks, evidence=self._tracks.evidence + MISSED_EVIDENCE)
+        self._tracks = tracks
         columns = np.flatnonzero(owner >= 0)
         rows = owner[columns]
         if not len(rows):
             return
+        steady = (tracks.lost[rows] <= 1.5 * self._step_seconds) & (tracks.hits[rows] >= STEADY_HITS)
+        innovations = np.zeros_like(tracks.innovations)
+        if steady.any():
+            sure, their = rows[steady], columns[steady]
+            self._sigma_scale = self._observed_scale(self._oks[sure, their])
+            self._physics, innovations[sure] = self._physics.observe(
+                tracks.motion.select(sure), poses.select(their), seen[their], tracks.innovations[sure]
+            )
         corrected = self._physics.correct(tracks.motion.select(rows), poses.select(columns), seen[columns])
-        hits, lost, known, mean = tracks.hits.copy(), tracks.lost.copy(), tracks.known.copy(), tracks.embeddings.copy()
+        hits, lost, known, mean, odds = (
+            array.copy() for array in (tracks.hits, tracks.lost, tracks.known, tracks.embeddings, tracks.evidence)
+        )
         hits[rows] += 1
         lost[rows] = 0
+        odds[rows] = np.minimum(odds[rows] - MISSED_EVIDENCE + np.minimum(evidence[rows, columns], MAX_EVIDENCE), MAX_TRACK_EVIDENCE)
         known[rows] |= seen[columns]
         if embeddings is not None:
             mean[rows] = _running_mean(mean[rows], embeddings[columns], self._config.appearance.momentum)
         motion = tracks.motion.replace_rows(rows, corrected)
-        self._tracks = replace(tracks, hits=hits, lost=lost, known=known, embeddings=mean, motion=motion)
+        self._tracks = replace(
+            tracks, hits=hits, lost=lost, known=known, embeddings=mean, evidence=odds, motion=motion, innovations=innovations
+        )
 
-    def _start_from(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, owner: np.ndarray) -> Int[np.ndarray, " M"]:
+    def _observed_scale(self, oks: Float[np.ndarray, " P"]) -> float:
+        """The factor on the OKS sigmas, led towards the one at which half of these sure pairs have an OKS above ``TYPICAL_OKS``."""
+        known, most = oks[~np.isnan(oks)], self._config.max_noise_scale
+        if not len(known):
+            return self._sigma_scale
+        ratio = float(np.clip(np.log(max(np.median(known), 1e-9)) / np.log(TYPICAL_OKS), 0.1, 10.0))
+        scale = self._sigma_scale * ratio ** (len(known) / (len(known) + NOISE_MEMORY) / 2)
+        return float(np.clip(scale, self._config.sigma_scale / most, self._config.sigma_scale * most))
+
+    def _start_from(self, poses: PoseSet, seen: np.ndarray, owner: np.ndarray, high: np.ndarray) -> Int[np.ndarray, " M"]:
         """The free high-score poses that are not a second copy of a person already tracked or of a better pose."""
-        candidates = np.flatnonzero((owner < 0) & (poses.pose_scores >= self._config.high_score))
+        candidates = np.flatnonzero((owner < 0) & high)
         if not len(candidates):
             return candidates
         order = candidates[np.argsort(-poses.pose_scores[candidates], kind="stable")]
         rivals = np.concatenate([np.flatnonzero(owner >= 0), order])
-        similarity = pose_similarity(
-            poses.bbox_xyxy[rivals].astype(np.float64),
-            poses.keypoints[rivals].astype(np.float64),
-            seen[rivals],
-            poses.select(order),
-            seen[order],
-            sigmas=self._skeleton.sigma_array,
-            oks_weight=self._config.oks_weight,
-        )
+        boxes, new = poses.bbox_xyxy[rivals].astype(np.float64), poses.select(order)
+        keypoints, sigmas = poses.keypoints[rivals].astype(np.float64), self._skeleton.sigma_array
+        oks = pose_similarity(boxes, keypoints, seen[rivals], new, seen[order], sigmas=sigmas)
+        similarity = combined_similarity(box_iou(boxes, new.bbox_xyxy), oks, DUPLICATE_OKS_WEIGHT)
         kept = list(range(len(rivals) - len(order)))
         taken = []
         for column in range(len(order)):
@@ -215,39 +261,74 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
                 taken.append(order[column])
         return np.sort(np.asarray(taken, dtype=np.int64))
 
-    def _start_tracks(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None) -> Tracks:
+    def _start_tracks(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, odds: np.ndarray) -> Tracks:
         count = len(poses)
+        self._next_serial += count
         size = self._encoder.size if self._encoder is not None else 0
         return Tracks(
             ids=np.full(count, -1, dtype=np.int64),
+            serials=np.arange(self._next_serial - count, self._next_serial, dtype=np.int64),
             hits=np.ones(count, dtype=np.int64),
-            lost=np.zeros(count, dtype=np.int64),
+            lost=np.zeros(count),
+            evidence=NEW_TRACK_EVIDENCE + odds,
+            innovations=np.zeros((count, 2)),
             known=seen.astype(bool),
             embeddings=np.zeros((count, size)) if embeddings is None else embeddings,
             motion=self._physics.start(poses, seen),
         )
 
+    def _wait(self, poses: PoseSet, owner: np.ndarray) -> None:
+        """Keep the sightings of tracks that are not confirmed, for :meth:`late`."""
+        tracks = self._tracks
+        for column in np.flatnonzero(owner >= 0):
+            if tracks.ids[owner[column]] < 0:
+                sightings = self._waiting.setdefault(int(tracks.serials[owner[column]]), [])
+                sightings.append((self._frame_index, poses.select(np.array([column]))))
+                del sightings[:-WAITING_SIGHTINGS]
+
     def _confirm(self) -> None:
-        """Give ids to the tracks seen often enough, in row order."""
-        ids = self._tracks.ids.copy()
-        ready = np.flatnonzero((ids < 0) & (self._tracks.hits >= self._config.confirm_hits))
+        """Give ids to the tracks just seen whose evidence is enough, in row order."""
+        tracks, config = self._tracks, self._config
+        ids = tracks.ids.copy()
+        enough = (tracks.evidence >= config.confirm_evidence) & (tracks.hits >= config.confirm_hits)
+        ready = np.flatnonzero((ids < 0) & enough & (tracks.lost == 0))
         ids[ready] = self.new_ids(len(ready))
-        self._tracks = replace(self._tracks, ids=ids)
+        self._late = [
+            (frame_index, pose.with_track_ids(np.array([ids[row]])))
+            for row in ready
+            for frame_index, pose in self._waiting.pop(int(tracks.serials[row]), [])
+            if frame_index < self._frame_index
+        ]
+        self._tracks = replace(tracks, ids=ids)
+
+    def late(self) -> list[tuple[int, PoseSet]]:
+        """The earlier sightings of the tracks confirmed in the last update. They are no part of the saved state."""
+        return list(self._late)
 
     def _forget(self) -> None:
-        """Drop tracks lost for too long, unconfirmed ones at once, and the longest lost beyond ``max_tracks``."""
-        lost = self._tracks.lost
-        keep = np.flatnonzero((lost <= self._config.max_lost_frames) & ((self._tracks.ids > 0) | (lost == 0)))
+        """Drop tracks lost for too long, unconfirmed ones without evidence, and the longest lost beyond ``max_tracks``."""
+        tracks = self._tracks
+        alive = tracks.lost <= self._config.max_lost_seconds + 1e-9
+        keep = np.flatnonzero(alive & ((tracks.ids > 0) | (tracks.evidence > DROP_EVIDENCE)))
         if len(keep) > self._config.max_tracks:
-            keep = np.sort(keep[np.argsort(lost[keep], kind="stable")[: self._config.max_tracks]])
-        if len(keep) < len(lost):
-            self._tracks = self._tracks.select(keep)
+            keep = np.sort(keep[np.argsort(tracks.lost[keep], kind="stable")[: self._config.max_tracks]])
+        if len(keep) < len(tracks):
+            self._tracks = tracks.select(keep)
+        waiting = set(self._tracks.serials[self._tracks.ids < 0].tolist())
+        self._waiting = {serial: sightings for serial, sightings in self._waiting.items() if serial in waiting}
 
     def state(self) -> State:
         """Arrays of all tracks, the counters and the last small grey image."""
         arrays = {f.name: getattr(self._tracks, f.name).copy() for f in fields(Tracks) if f.name != "motion"}
         arrays |= {f"motion_{f.name}": getattr(self._tracks.motion, f.name).copy() for f in fields(MotionState)}
-        return super().state() | arrays | {"gray": self._gray.copy()}
+        counters = {
+            "next_serial": np.array(self._next_serial),
+            "last_scores": self._scores.last.copy(),
+            "noise_scale": np.array(self._physics.noise_scale),
+        }
+        counters["acceleration_scale"] = np.array(self._physics.acceleration_scale)
+        counters["sigma_scale"] = np.array(self._sigma_scale)
+        return super().state() | arrays | counters | {"gray": self._gray.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from a saved state."""
@@ -260,6 +341,12 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._tracks = Tracks(**arrays, motion=motion)
         super().restore(state)
         self._gray = np.array(state["gray"])
+        self._next_serial, self._scores.last = int(state["next_serial"]), np.array(state["last_scores"])
+        self._physics = replace(
+            self._physics, noise_scale=float(state["noise_scale"]), acceleration_scale=float(state["acceleration_scale"])
+        )
+        self._sigma_scale = float(state["sigma_scale"])
+        self._waiting, self._late = {}, []
 
 
 def _running_mean(mean: Float[np.ndarray, "M D"], new: Float[np.ndarray, "M D"], momentum: float) -> Float[np.ndarray, "M D"]:
@@ -268,3 +355,9 @@ def _running_mean(mean: Float[np.ndarray, "M D"], new: Float[np.ndarray, "M D"],
     mixed = np.where(mean.any(axis=1, keepdims=True), mixed, new)
     mixed = np.where(new.any(axis=1, keepdims=True), mixed, mean)
     return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12))
+
+
+def _log_odds(probability: float) -> float:
+    """Log odds of a probability; infinite at 0 and 1."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(probability) - np.log1p(-probability))

@@ -63,6 +63,7 @@ def track_files(
     frames: Path | None = None,
     skeleton: str = "coco17",
     report: Callable[[str], None] = lambda line: None,
+    known_rate: bool = False,
 ) -> dict[str, int]:
     """Counts after writing ``out/<video>.json`` in PoseTrack18 result format for every video of the predictions.
 
@@ -77,6 +78,7 @@ def track_files(
         frames: folder of images (of the one video, or holding the videos' folders), or the one video's file.
         skeleton: of a list of poses; PoseTrack files name theirs.
         report: receives a line a video: its frames and their step.
+        known_rate: the configured frame rate goes before a video file's own.
 
     Raises:
         ConfigError: an unknown or broken skeleton.
@@ -94,7 +96,9 @@ def track_files(
         kept = [poses.select(np.flatnonzero(_usable(poses))) for poses in video.poses]
         indices = [frame.frame_index for frame in video.sequence.frames]
         images = None if video.open_images is None else video.open_images()
-        tracked = track_video(config, video.skeleton, kept, frame_indices=indices, images=images)
+        rate = config.frames_per_second if known_rate or video.frames_per_second is None else video.frames_per_second
+        timed = config.model_copy(update={"frames_per_second": rate})
+        tracked = track_video(timed, video.skeleton, kept, frame_indices=indices, images=images)
         tracked = [poses.convert(video.skeleton, posetrack) for poses in tracked]
         submission, renamed = track_submission(video.sequence, tracked, min_keypoint_score=config.min_keypoint_score)
         write_sequence(out / f"{submission.name}.json", submission)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +33,7 @@ class PoseVideo:
         poses: what is tracked, a set a frame.
         skeleton: of ``poses``.
         open_images: gives the frames' images from the first on, each time it is called; None without images.
+        frames_per_second: of the video file; None where there is none, or it does not say.
         counted: whether the frames' names number them; else they are in natural order.
     """
 
@@ -40,6 +41,7 @@ class PoseVideo:
     poses: list[PoseSet]
     skeleton: Skeleton
     open_images: OpenImages | None
+    frames_per_second: float | None = None
     counted: bool = True
 
     def describe(self) -> str:
@@ -54,9 +56,11 @@ def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> l
     Raises:
         DataError: a file is missing or not in its format, frames are out of order, or a frame has no image.
     """
+    rate = _frame_rate(frames) if frames is not None and frames.is_file() else None
     if predictions.is_file() and isinstance(read_json(predictions), list):
         found = read_pose_results(predictions, skeleton)
-        return [_listed_video(name, poses, frames, skeleton, single=len(found) == 1) for name, poses in found.items()]
+        listed = [_listed_video(name, poses, frames, skeleton, single=len(found) == 1) for name, poses in found.items()]
+        return [replace(video, frames_per_second=rate) for video in listed]
     sequences = read_folder(predictions, with_ids=False)
     people = [frame.people for sequence in sequences.values() for frame in sequence.frames if len(frame.people)]
     if people and not any((poses.visibility > 0).any() for poses in people):
@@ -64,7 +68,8 @@ def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> l
     images = _sequence_images(sequences, frames)
     posetrack = load_skeleton("posetrack17")
     return [
-        PoseVideo(sequence, [frame.people for frame in sequence.frames], posetrack, images[name]) for name, sequence in sequences.items()
+        PoseVideo(sequence, [frame.people for frame in sequence.frames], posetrack, images[name], rate)
+        for name, sequence in sequences.items()
     ]
 
 
@@ -145,6 +150,14 @@ def _check_images(missing: list[int], folder: Path, count: int) -> None:
 
 def _file_images(paths: list[Path]) -> OpenImages:
     return lambda: map(read_image, paths)
+
+
+def _frame_rate(path: Path) -> float | None:
+    """Frames per second that a video file states; None where it states none."""
+    capture = cv2.VideoCapture(str(path))
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    capture.release()
+    return rate if np.isfinite(rate) and rate > 0 else None
 
 
 def _video_images(path: Path, indices: list[int]) -> OpenImages:

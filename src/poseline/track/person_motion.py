@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Bool, Float
+from scipy.special import gammaln
 
 from poseline.config.tracking import ByteposeConfig
 from poseline.core.poses import PoseSet
@@ -18,49 +19,102 @@ from poseline.track.kalman import MotionState
 
 MIN_SIDE_PX = 1.0
 BOX = 4  # coordinates before the keypoints' own
+CHI_SQUARE_MEDIAN = 0.4549  # of one degree of freedom
+NOISE_MEMORY = 100  # sightings after which the stream's own noise counts as much as the configured one
+FOLLOW_GAIN = 3.0  # how quickly the acceleration follows the innovations' signs
+LOG_SIDE_NOISE = (2.0, 1.0)  # a walker's box changes its width with every step
+LOG_SIDE = 0.4  # a person's sides change less than the place: acceleration and start speed of their logarithms against sizes
 
 
 @dataclass(frozen=True)
 class PersonMotion:
-    """Predicts and corrects the motion of all tracks at once."""
+    """Predicts and corrects the motion of all tracks at once. Velocities are per second, noise grows with the person's size."""
 
     config: ByteposeConfig
     sigmas: Float[np.ndarray, " K"]
+    noise_scale: float = 1.0
+    acceleration_scale: float = 1.0
+
+    def observe(
+        self, state: MotionState, poses: PoseSet, seen: Bool[np.ndarray, "T K"], last: Float[np.ndarray, "T 2"]
+    ) -> tuple[PersonMotion, Float[np.ndarray, "T 2"]]:
+        """The same physics, its noise led towards what these tracks' next sightings show, and the sightings' innovations.
+
+        Innovations as wide as expected tell that the noise is right; that they follow the last ones' signs (``last``, 0: unknown)
+        tells that people are quicker than thought. Medians and signs are robust to wrong pairs.
+
+        Reference:
+            Mehra, On the Identification of Variances and Adaptive Kalman Filtering, IEEE TAC 1970 (white innovations).
+        """
+        measurement, noise = self.measure(poses, seen)
+        variance = state.variance[:, :BOX] + noise[:, :BOX] ** 2
+        innovation = (measurement[:, :BOX] - state.position[:, :BOX]) / np.sqrt(variance)
+        rate = len(poses) / (len(poses) + NOISE_MEMORY)
+        ratio = float(np.clip(np.median(innovation**2) / CHI_SQUARE_MEDIAN, 0.1, 10.0))
+        follows = float(np.mean(np.sign(innovation[:, :2] * last)))
+        most = self.config.max_noise_scale
+        return replace(
+            self,
+            noise_scale=float(np.clip(self.noise_scale * ratio ** (rate / 2), 1 / most, most)),
+            acceleration_scale=float(np.clip(self.acceleration_scale * np.exp(FOLLOW_GAIN * rate * follows), 1 / most**2, most**2)),
+        ), innovation[:, :2]
 
     def start(self, poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> MotionState:
         """New tracks standing still at these poses. A keypoint not ``seen`` starts at the centre with a noise of half the person's size."""
-        measurement, noise = self._measure(poses, seen)
+        measurement, noise = self.measure(poses, seen)
         size = _size(measurement)
         noise = np.where(np.isfinite(noise), noise, 0.5 * size)
         measurement[:, BOX:] = np.where(np.repeat(seen, 2, axis=1), measurement[:, BOX:], 0)
-        velocity_noise = np.broadcast_to(_scaled(0.1, size, measurement.shape[1]), measurement.shape)
+        velocity_noise = _scaled(self.config.start_speed, size, measurement.shape[1])
         return kalman.start(measurement, noise, velocity_noise=velocity_noise)
 
-    def predict(self, state: MotionState, step: int, lost: Real[np.ndarray, " T"]) -> MotionState:
-        """The tracks ``step`` frames later; velocities of tracks unseen (``lost`` frames > 0) die away."""
+    def predict(self, state: MotionState, seconds: float, lost: Bool[np.ndarray, " T"]) -> MotionState:
+        """The tracks ``seconds`` later; velocities of the tracks that were not seen last (``lost``) die away."""
         size = _size(state.position)
-        acceleration = _scaled(self.config.acceleration, size, state.position.shape[1])
-        damping = np.full_like(state.position, self.config.pose_damping**step)
-        damping[:, :BOX] = np.where(lost > 0, self.config.lost_damping**step, 1.0)[:, None]
-        damping[:, 2:BOX] *= (lost == 0)[:, None]
-        predicted = kalman.predict(state, step, acceleration=acceleration, damping=damping)
+        acceleration = _scaled(self.noise_scale * self.acceleration_scale * self.config.acceleration, size, state.position.shape[1])
+        damping = np.full_like(state.position, np.exp(-seconds / self.config.pose_velocity_seconds))
+        damping[:, :BOX] = np.where(lost, np.exp(-seconds / self.config.lost_velocity_seconds), 1.0)[:, None]
+        damping[:, 2:BOX] *= ~lost[:, None]
+        predicted = kalman.predict(state, seconds, acceleration=acceleration, damping=damping)
         predicted.position[:, 2:BOX] = np.clip(predicted.position[:, 2:BOX], np.log(MIN_SIDE_PX), 12.0)
         return predicted
 
     def correct(self, state: MotionState, poses: PoseSet, seen: Bool[np.ndarray, "T K"]) -> MotionState:
         """The tracks after one pose each."""
-        return kalman.correct(state, *self._measure(poses, seen))
+        return kalman.correct(state, *self.measure(poses, seen))
 
-    def _measure(self, poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> tuple[np.ndarray, np.ndarray]:
+    def log_density(self, state: MotionState, poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> Float[np.ndarray, "T N"]:
+        """Log density of each pose's box where each track is expected, per person size squared and log side squared.
+
+        The innovations follow a t distribution: people start, stop and turn more often than a normal one allows.
+        """
+        measurement, noise = self.measure(poses, seen)
+        size = _size(state.position)
+        unit = np.concatenate([size, size, np.ones_like(size), np.ones_like(size)], axis=1)
+        innovation = (measurement[None, :, :BOX] - state.position[:, None, :BOX]) / unit[:, None]
+        variance = (state.variance[:, None, :BOX] + noise[None, :, :BOX] ** 2) / unit[:, None] ** 2
+        squared = (innovation**2 / variance).sum(axis=-1)
+        freedom = self.config.degrees_of_freedom
+        scale = gammaln((freedom + BOX) / 2) - gammaln(freedom / 2) - BOX / 2 * np.log(freedom * np.pi)
+        density: Float[np.ndarray, "T N"] = scale - (freedom + BOX) / 2 * np.log1p(squared / freedom) - np.log(variance).sum(axis=-1) / 2
+        return density
+
+    def expected_shift(self, state: MotionState, poses: PoseSet, seen: Bool[np.ndarray, "P K"]) -> Float[np.ndarray, "P 2"]:
+        """How far each of P tracks would be moved by its pose, pixels: all the way where the track is uncertain."""
+        measurement, noise = self.measure(poses, seen)
+        gain = state.variance[:, :2] / (state.variance[:, :2] + noise[:, :2] ** 2)
+        return np.asarray(gain * (measurement[:, :2] - state.position[:, :2]))
+
+    def measure(self, poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates of each pose and their standard deviations; infinite for keypoints not seen."""
         bbox = poses.bbox_xyxy.astype(np.float64)
         centre = (bbox[:, :2] + bbox[:, 2:]) / 2
         side = np.maximum(bbox[:, 2:] - bbox[:, :2], MIN_SIDE_PX)
         offsets = poses.keypoints.astype(np.float64) - centre[:, None]
         measurement = np.concatenate([centre, np.log(side), offsets.reshape(len(poses), 2 * poses.num_keypoints)], axis=1)
-        size = _size(measurement)
-        noise = _scaled(self.config.box_noise, size, BOX)
+        noise = self.noise_scale * self.config.box_noise * np.concatenate([side, np.broadcast_to(LOG_SIDE_NOISE, side.shape)], axis=1)
         spread = self.config.keypoint_noise * self.sigmas / self.sigmas.mean()
-        keypoint_noise = size * spread / np.clip(poses.keypoint_scores.astype(np.float64), 0.1, 1)
+        keypoint_noise = _size(measurement) * spread / np.clip(poses.keypoint_scores.astype(np.float64), 0.1, 1)
         keypoint_noise = np.where(seen, keypoint_noise, np.inf)
         return measurement, np.concatenate([noise, np.repeat(keypoint_noise, 2, axis=1)], axis=1)
 
@@ -104,7 +158,7 @@ def _size(position: Float[np.ndarray, "T D"]) -> Float[np.ndarray, "T 1"]:
 
 
 def _scaled(fraction: float, size: Float[np.ndarray, "T 1"], dimensions: int) -> Float[np.ndarray, "T D"]:
-    """A fraction of the person's size for pixel coordinates, the bare fraction for the two logarithms."""
+    """A fraction of the person's size for pixel coordinates; LOG_SIDE of the fraction for the two logarithms."""
     scaled = np.repeat(fraction * size, dimensions, axis=1)
-    scaled[:, 2:BOX] = fraction
+    scaled[:, 2:BOX] = fraction * LOG_SIDE
     return scaled

@@ -53,11 +53,7 @@ def read_mot(path: Path, *, ground_truth: bool = False) -> MotTracks:
     Raises:
         DataError: missing, not numbers, too few columns, NaN, a frame below 1, or an id twice in a frame.
     """
-    path = Path(path)
-    lines = [line for line in read_text(path, "a MOT Challenge text file").splitlines() if line.strip()]
-    rows = np.zeros((len(lines), 8))
-    for number, line in enumerate(lines):
-        rows[number] = _parse_line(line, f"{path}: line {number + 1}")
+    rows = read_detection_rows(path)
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     keys, counts = np.unique(rows[:, :2], axis=0, return_counts=True)
     if np.any(counts > 1):
@@ -70,6 +66,19 @@ def read_mot(path: Path, *, ground_truth: bool = False) -> MotTracks:
         confidence=rows[:, 6],
         classes=rows[:, 7].astype(np.int64) if ground_truth else np.full(len(rows), -1),
     )
+
+
+def read_detection_rows(path: Path) -> Float[np.ndarray, "R 8"]:
+    """The lines of a MOT file in its order: frame, id (-1 for detections), left, top, width, height, confidence, class.
+
+    Raises:
+        DataError: missing, not numbers, too few columns, NaN, or a frame below 1.
+    """
+    lines = [line for line in read_text(Path(path), "a MOT Challenge text file").splitlines() if line.strip()]
+    rows = np.zeros((len(lines), 8))
+    for number, line in enumerate(lines):
+        rows[number] = _parse_line(line, f"{path}: line {number + 1}")
+    return rows
 
 
 def read_mot_folder(path: Path, *, ground_truth: bool = False) -> dict[str, MotTracks]:
