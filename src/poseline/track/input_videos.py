@@ -13,7 +13,7 @@ import numpy as np
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.datasets.images import list_images, read_image
-from poseline.datasets.json_files import read_json
+from poseline.datasets.json_files import is_result_list, read_json
 from poseline.datasets.pose_lists import Frames, read_pose_results
 from poseline.datasets.posetrack.annotations import frame_rows
 from poseline.datasets.posetrack.files import read_folder
@@ -48,7 +48,7 @@ def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> l
     Raises:
         DataError: a file is missing or not in its format, frames are out of order, or a frame has no image.
     """
-    if predictions.is_file() and isinstance(read_json(predictions), list):
+    if predictions.is_file() and is_result_list(read_json(predictions)):
         found = read_pose_results(predictions, skeleton)
         return [_listed_video(name, poses, frames, skeleton, single=len(found) == 1) for name, poses in found.items()]
     sequences = read_folder(predictions, with_ids=False)
