@@ -202,13 +202,10 @@ def test_official_samples_are_as_expected(format_name: str, annotations: str, im
         assert answers([exchanged(found)])["sides"].startswith("left and right are exchanged")
 
 
-def test_the_command_says_it_in_a_line(drawn_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from conftest import copy_project
-
+def test_the_stage_says_it_in_a_line(project: Path, tiny: tuple[str, ...]) -> None:
     from poseline.artifacts import Layout
     from poseline.stages import validate
 
-    copy_project(drawn_project, tmp_path / "project", monkeypatch)
     path = next(Path("data/mini/coco/annotations").glob("person_keypoints_val*.json"))
     content = json.loads(path.read_text())
     for person in content["annotations"]:
@@ -216,4 +213,4 @@ def test_the_command_says_it_in_a_line(drawn_project: Path, tmp_path: Path, monk
         person["bbox"] = [x, y, x + w, y + h]
     path.write_text(json.dumps(content))
     with pytest.raises(PoselineError, match=r"coco val: ExpectBoxesReadRight: .*; got boxes are x1, y1, x2, y2: fits \d+ of \d+ people"):
-        validate.run(load_params(Path("params.yaml"), ["validate.html=false"]), Layout(Path()), "coco")
+        validate.run(load_params(Path("params.yaml"), tiny), Layout(Path()), "coco")

@@ -115,7 +115,7 @@ def test_what_is_no_finite_number_is_refused(form: Form, value: object, tmp_path
 
 @every_form
 def test_a_key_with_two_values_is_refused(form: Form, tmp_path: Path) -> None:
-    name, content = next((name, content) for name, content in form.files.items() if not isinstance(content, str) or "mot" in str(content))
+    name, content = next(iter(form.files.items()))
     if isinstance(content, str):
         pytest.skip("no JSON")
     text = json.dumps(content)

@@ -62,7 +62,7 @@ def read_ground_truth(path: Path, *, parts: tuple[str, ...] = BODY, area_from_bo
     where = [f"{path}: annotation {i}" for i in annotation_ids]
     person_images = integers(people, "image_id", where=where)
     _check_known(person_images, image_ids, "is not listed under 'images'", where)
-    points = _keypoints(people, parts, where)
+    points = _keypoints(people, parts, where) if people else _nobody(category, parts, path)
     boxes = finite_matrix(people, "bbox", 4, where=where)
     # Halpe gives confidences between 0 and 1 for visibilities; to pycocotools anything above 0 is labelled.
     visibility = np.clip(np.ceil(points[..., 2]), 0, 2).astype(np.uint8)
@@ -132,6 +132,13 @@ def _part_scores(entries: Entries, where: list[str]) -> dict[str, Float[np.ndarr
 def first_keypoints(ground_truth: GroundTruth, count: int) -> GroundTruth:
     """The ground truth with the first ``count`` of its keypoints; a person is ignored by all of them, as the file says."""
     return replace(ground_truth, keypoints=ground_truth.keypoints[:, :count], visibility=ground_truth.visibility[:, :count])
+
+
+def _nobody(category: Category | None, parts: tuple[str, ...], path: Path) -> Float[np.ndarray, "0 K 3"]:
+    """No keypoints, as many a person as the category names."""
+    if category is None or not category.keypoints or parts != BODY:
+        raise DataError(f"{path}: nobody is annotated in it. Give the annotations of a split with people.")
+    return np.zeros((0, len(category.keypoints), 3))
 
 
 def _given_counts(people: Entries, where: list[str]) -> Int[np.ndarray, " N"]:

@@ -143,6 +143,13 @@ def read_entries(path: Path, *, expected: str) -> Entries:
     return entries
 
 
+def is_result_list(content: Json) -> bool:
+    """Whether a file is a list of results, also one in an object; a file of images and their annotations is none."""
+    if isinstance(content, dict):
+        return not {"images", "annolist"} & set(content) and any(isinstance(content.get(key), list) for key in RESULT_KEYS)
+    return isinstance(content, list)
+
+
 def integer(entry: Mapping[str, Json], key: str, *, where: str, bits: int = 64) -> int:
     """The integer under ``key``; a float without fraction is one.
 

@@ -139,7 +139,7 @@ class Predictions:
 
     def with_confident_keypoints(self) -> Predictions:
         """The poses with a keypoint score above 0: the tools of full-body data sets do not look at the others."""
-        return self.select((self.keypoint_scores > 0).any(axis=1))
+        return self.select(np.asarray((self.keypoint_scores > 0).any(axis=1)))
 
     @classmethod
     def from_arrays(

@@ -13,7 +13,7 @@ from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton, load_skeleton
 from poseline.datasets.frame_order import FrameOrder, number_frames
 from poseline.datasets.images import list_images, read_image
-from poseline.datasets.json_files import read_json
+from poseline.datasets.json_files import is_result_list, read_json
 from poseline.datasets.pose_lists import ListedVideo, read_pose_results
 from poseline.datasets.posetrack.annotations import frame_rows
 from poseline.datasets.posetrack.files import read_folder
@@ -57,7 +57,7 @@ def open_videos(predictions: Path, frames: Path | None, skeleton: Skeleton) -> l
         DataError: a file is missing or not in its format, frames are out of order, or a frame has no image.
     """
     rate = _frame_rate(frames) if frames is not None and frames.is_file() else None
-    if predictions.is_file() and isinstance(read_json(predictions), list):
+    if predictions.is_file() and is_result_list(read_json(predictions)):
         found = read_pose_results(predictions, skeleton)
         listed = [_listed_video(name, poses, frames, skeleton, single=len(found) == 1) for name, poses in found.items()]
         return [replace(video, frames_per_second=rate) for video in listed]
