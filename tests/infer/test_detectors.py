@@ -114,6 +114,11 @@ def test_a_network_that_is_told_the_size_gives_pixels_of_the_image(save_constant
     detector = load_detector(str(save_constant(outputs, spec, size_input="orig_target_sizes")), min_score=0.3)
     (found,) = detector.detect([np.zeros((320, 640, 3), np.uint8)])
     np.testing.assert_allclose(found.bbox_xyxy, [[200, 50, 600, 250]], atol=1e-3)
+    # Told the size of its letterbox it gives pixels of that.
+    letterbox = {**spec, "units": "input", "resize": "letterbox"}
+    detector = load_detector(str(save_constant(outputs, letterbox, size_input="orig_target_sizes")), min_score=0.3)
+    (found,) = detector.detect([np.zeros((640, 640, 3), np.uint8)])
+    np.testing.assert_allclose(found.bbox_xyxy, [10 * BOX], atol=1e-3)
 
 
 @pytest.mark.parametrize(("resize", "expected"), [("letterbox", [40, 20, 120, 64]), ("letterbox_centre", [40, 0, 120, 64])])

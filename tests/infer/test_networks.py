@@ -203,6 +203,20 @@ def test_a_trained_folder_gives_the_same_under_every_runtime(trained: Path, cach
     assert half.keypoints.dtype == np.float32
 
 
+def test_a_folder_that_cannot_be_exported_runs_on_torch_and_says_so(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> float:
+        raise BackendError("export: this network cannot be written as ONNX (a layer).")
+
+    monkeypatch.setattr(networks, "export_onnx", refuse)
+    found = load_pose_network(str(trained), device="cpu").estimate(dot(64, 57), np.array([[50, 40, 80, 80]], np.float32))
+    assert found.keypoints.shape == (1, 17, 2)
+    assert "runs on torch, the slower way on a CPU (export: this network cannot be written as ONNX" in caplog.text
+    with pytest.raises(BackendError, match="cannot be written as ONNX"):
+        load_pose_network(str(trained), device="cpu", runtime="onnxruntime")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["udp", "heatmap", "simcc", "integral", "regression"])
 def test_decoding_in_the_graph_is_ours(tmp_path: Path, kind: str) -> None:
@@ -218,3 +232,33 @@ def test_decoding_in_the_graph_is_ours(tmp_path: Path, kind: str) -> None:
     ours = load_pose_network(str(tmp_path / "m"), runtime="torch", device="cpu").estimate(image, boxes)
     np.testing.assert_allclose(graph.keypoints, ours.keypoints, atol=0.2)  # image pixels; a crop's is three of them
     np.testing.assert_allclose(graph.pose_scores, ours.pose_scores, atol=1e-3)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "least"), [("movenet_thunder_256", 0.482), ("ultralight_simplepose_256x192", 0.458)])
+def test_photographs_are_not_below_what_a_plain_script_reached(real_data: Path, model: str, least: float) -> None:
+    """AP with the small detector on all photographs, by our scorer."""
+    from poseline.core.poses import PoseSet
+    from poseline.datasets.coco_scoring import read_ground_truth
+    from poseline.datasets.images import read_image
+    from poseline.infer.detectors.build import load_detector
+    from poseline.metrics.keypoint_ap import score_coco
+    from poseline.metrics.keypoint_types import Predictions
+
+    annotations = real_data / "coco/person_keypoints.json"
+    names = {image["id"]: image["file_name"] for image in json.loads(annotations.read_text())["images"]}
+    truth = read_ground_truth(annotations)
+    detector = load_detector(str(real_data / "weights/yolox_nano_416.onnx"))
+    network = load_pose_network(str(real_data / f"weights/{model}.onnx"))
+    found, ids = [], []
+    for image_id in truth.image_ids:
+        image = read_image(real_data / "coco/images" / names[int(image_id)])
+        (people,) = detector.detect([image])
+        found.append(network.estimate(image, people.bbox_xyxy, people.scores))
+        ids.append(np.full(len(people), image_id))
+    poses = PoseSet.concat(found)
+    predictions = Predictions.from_arrays(truth, np.concatenate(ids), keypoints=poses.keypoints, scores=poses.pose_scores)
+    ap = score_coco(truth, predictions).metrics["ap"]
+    assert ap is not None
+    assert ap >= least

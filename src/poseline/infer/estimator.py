@@ -69,18 +69,7 @@ class PoseEstimator:
 
     def cut(self, image: UInt8[np.ndarray, "H W 3"], bbox_xyxy: Float[np.ndarray, "N 4"]) -> CropBatch:
         """The network's inputs for the boxes of an image."""
-        width, height = self.saved.model.input_wh
-        centres, sizes = pad_to_aspect(bbox_xyxy, width / height, self.saved.model.padding)
-        sizes = np.maximum(sizes, 1.0)
-        geometry = self.saved.codec.geometry
-        matrices = [crop_matrix(c, s, (width, height), geometry=geometry) for c, s in zip(centres, sizes, strict=True)]
-        crops = [cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR) for matrix in matrices]
-        if self.mask is not None:
-            blacken_outside(crops, matrices, grow_boxes(bbox_xyxy, self.mask))
-        back = [invert_matrix(matrix) for matrix in matrices]
-        return CropBatch(
-            np.stack(crops) if crops else np.zeros((0, height, width, 3), np.uint8), np.stack(back) if back else np.zeros((0, 2, 3))
-        )
+        return cut_crops(image, bbox_xyxy, self.saved, mask=self.mask)
 
     @torch.inference_mode()
     def decode(self, crops: UInt8[np.ndarray, "B h w 3"]) -> tuple[Float[np.ndarray, "B K 2"], Float[np.ndarray, "B K"]]:
@@ -151,6 +140,24 @@ class PoseEstimator:
             start = rows.stop
             in_image = [warp_points(points, back) for points, back in zip(keypoints[rows], group.to_image, strict=True)]
             yield np.stack(in_image) if in_image else keypoints[rows], scores[rows]
+
+
+def cut_crops(
+    image: UInt8[np.ndarray, "H W 3"], bbox_xyxy: Float[np.ndarray, "N 4"], saved: SavedModel, *, mask: CropMask | None = None
+) -> CropBatch:
+    """The inputs of a network for the boxes of an image, as its description says."""
+    width, height = saved.model.input_wh
+    centres, sizes = pad_to_aspect(bbox_xyxy, width / height, saved.model.padding)
+    sizes = np.maximum(sizes, 1.0)
+    geometry = saved.codec.geometry
+    matrices = [crop_matrix(c, s, (width, height), geometry=geometry) for c, s in zip(centres, sizes, strict=True)]
+    crops = [cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR) for matrix in matrices]
+    if mask is not None:
+        blacken_outside(crops, matrices, grow_boxes(bbox_xyxy, mask))
+    back = [invert_matrix(matrix) for matrix in matrices]
+    return CropBatch(
+        np.stack(crops) if crops else np.zeros((0, height, width, 3), np.uint8), np.stack(back) if back else np.zeros((0, 2, 3))
+    )
 
 
 def grow_boxes(bbox_xyxy: Float[np.ndarray, "N 4"], mask: CropMask) -> Float[np.ndarray, "N 4"]:

@@ -21,6 +21,7 @@ from poseline.codecs.build import build_codec
 from poseline.config.network import CodecConfig, KeypointsConfig
 from poseline.config.params import Yaml
 from poseline.errors import BackendError
+from poseline.infer.export_data import draw_people
 from poseline.infer.onnx_metadata import KEY, add_metadata
 from poseline.infer.runtime import onnx_forward
 from poseline.models.normalise import normalise_images
@@ -58,7 +59,7 @@ def export_onnx(model_folder: Path, target: Path, *, outputs: Contents = "raw", 
         model_folder: of the trained model.
         target: the file to write.
         outputs: ``raw``: what the network gives; ``keypoints``: decoded in the graph, two outputs.
-        crops: people on which both are compared; random pixels where None.
+        crops: people on which both are compared; drawn ones where None.
 
     Returns:
         Of raw outputs the relative difference (largest norm over the outputs), of keypoints the largest distance in pixels.
@@ -70,7 +71,7 @@ def export_onnx(model_folder: Path, target: Path, *, outputs: Contents = "raw", 
     network, saved = load_model(model_folder)
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
     module: nn.Module = network if outputs == "raw" else DecodingNetwork(network, codec).eval()
-    example = example_inputs(saved, crops)
+    example = example_inputs(saved, draw_people(saved) if crops is None else crops)
     # Run before it is traced: what codecs keep for later calls must be made of real tensors.
     with torch.inference_mode():
         expected: Outputs = module(example)
@@ -89,11 +90,8 @@ def export_onnx(model_folder: Path, target: Path, *, outputs: Contents = "raw", 
     return difference
 
 
-def example_inputs(saved: SavedModel, crops: Crops | None) -> Float[Tensor, "B 3 H W"]:
-    """Normalised crops, at least two; random ones where none are given."""
-    if crops is None or not len(crops):
-        width, height = saved.model.input_wh
-        return torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, height, width)).astype(np.float32))
+def example_inputs(saved: SavedModel, crops: Crops) -> Float[Tensor, "B 3 H W"]:
+    """Normalised crops, at least two: a batch of one would be traced as a constant."""
     given = crops if len(crops) > 1 else np.concatenate([crops, crops])
     return normalise_images(torch.from_numpy(given).permute(0, 3, 1, 2), saved.model.normalise)
 
@@ -111,7 +109,7 @@ def trace(module: nn.Module, example: Float[Tensor, "B 3 H W"], target: Path, na
     """Write the traced network with a free batch size.
 
     Raises:
-        BackendError: onnx or onnxscript is not installed.
+        BackendError: onnx or onnxscript is not installed, or the network holds what ONNX does not have.
     """
     batch = torch.export.Dim("batch", min=1)
     try:
@@ -124,6 +122,9 @@ def trace(module: nn.Module, example: Float[Tensor, "B 3 H W"], target: Path, na
             )  # fmt: skip
     except ModuleNotFoundError as error:
         raise BackendError(f"export: '{error.name}' is not installed. Run `pip install 'poseline[onnx]'`.") from None
+    except torch.onnx.OnnxExporterError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:160]
+        raise BackendError(f"export: this network cannot be written as ONNX ({reason}).") from None
 
 
 def compare_outputs(path: Path, example: torch.Tensor, expected: tuple[torch.Tensor, ...]) -> float:

@@ -71,13 +71,13 @@ def run_export(model: Path, target: Path, options: ExportOptions) -> dict[str, o
     codec = build_codec(saved.codec, num_keypoints=saved.num_keypoints, input_wh=saved.model.input_wh)
     eager = PoseEstimator(torch_forward(module, torch.device("cpu")), codec, saved, device=torch.device("cpu"), batch_size=16, flip=False)
     people = LabelledPeople.read(options.data, options.images or Path()) if options.data is not None else None
-    crops = people.cut(eager, limit=CHECKED_CROPS) if people is not None else draw_people(eager)
+    crops = people.cut(saved, limit=CHECKED_CROPS) if people is not None else draw_people(saved)
     unit = "difference_px" if options.outputs == "keypoints" else "relative_difference"
     if options.precision == "fp32":
         difference = export_onnx(model, target, outputs=options.outputs, crops=crops)
     else:
         assert people is not None, "checked with the options"
-        calibration = example_inputs(saved, people.cut(eager, limit=CALIBRATION_CROPS)).numpy()
+        calibration = example_inputs(saved, people.cut(saved, limit=CALIBRATION_CROPS)).numpy()
         with TemporaryDirectory() as folder:
             whole = Path(folder) / "whole.onnx"
             export_onnx(model, whole, crops=crops)

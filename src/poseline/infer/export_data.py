@@ -13,10 +13,11 @@ from poseline.datasets.coco_scoring import read_ground_truth
 from poseline.datasets.images import read_image
 from poseline.datasets.json_files import expect_mapping, read_json, section
 from poseline.errors import DataError
-from poseline.infer.estimator import PoseEstimator
+from poseline.infer.estimator import PoseEstimator, cut_crops
 from poseline.metrics.keypoint_ap import score_coco
 from poseline.metrics.keypoint_types import GroundTruth, Predictions
 from poseline.mini.scene import STYLES, draw_scene
+from poseline.models.saved import SavedModel
 
 DRAWN = 8
 """Drawn people where there are no annotated ones."""
@@ -52,7 +53,7 @@ class LabelledPeople:
         rows = np.flatnonzero(~self.truth.ignored & (self.truth.image_index == image))
         return xywh_to_xyxy(self.truth.bbox_xywh[rows])
 
-    def cut(self, estimator: PoseEstimator, *, limit: int) -> UInt8[np.ndarray, "B h w 3"]:
+    def cut(self, saved: SavedModel, *, limit: int) -> UInt8[np.ndarray, "B h w 3"]:
         """Crops of at most ``limit`` people.
 
         Raises:
@@ -62,7 +63,7 @@ class LabelledPeople:
         for index, path in enumerate(self.images):
             boxes = self.boxes(index)
             if len(boxes):
-                crops += list(estimator.cut(read_image(path), boxes).crops)
+                crops += list(cut_crops(read_image(path), boxes, saved).crops)
             if len(crops) >= limit:
                 break
         if not crops:
@@ -92,12 +93,12 @@ class LabelledPeople:
         return float(score_coco(self.truth, found, sigmas=estimator.skeleton.sigma_array).metrics["ap"] or 0.0)
 
 
-def draw_people(estimator: PoseEstimator, *, count: int = DRAWN) -> UInt8[np.ndarray, "B h w 3"]:
+def draw_people(saved: SavedModel, *, count: int = DRAWN) -> UInt8[np.ndarray, "B h w 3"]:
     """Crops of drawn people, always the same."""
     rng = np.random.default_rng(0)
     crops: list[np.ndarray] = []
     while len(crops) < count:
         scene = draw_scene(rng, STYLES["mpii"], image_wh=(320, 240), max_people=3)
         boxes = np.array([person.bbox_xywh for person in scene.people], np.float32).reshape(-1, 4)
-        crops += list(estimator.cut(scene.image, xywh_to_xyxy(boxes)).crops)
+        crops += list(cut_crops(scene.image, xywh_to_xyxy(boxes), saved).crops)
     return np.stack(crops[:count])

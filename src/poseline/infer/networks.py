@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -94,11 +93,11 @@ def load_pose_network(
 
 def _load_folder(folder: Path, runtime: str, *, device: str, batch_size: int, flip: bool, threads: int | None) -> PoseEstimator:
     where = resolve_device(device)
-    chosen = _choose_for_folder(where) if runtime == "auto" else runtime
+    chosen, file = _choose_for_folder(folder, where) if runtime == "auto" else (runtime, None)
     if chosen not in TORCH_RUNTIMES:
         if where.type != "cpu" and device != "auto":
             raise ConfigError(f"--runtime {chosen}: runs on the CPU, got --device {device}. Use torch, or --device cpu.")
-        file = cached_export(folder)
+        file = file or cached_export(folder)
         described = read_onnx_spec(file)
         score = described.saved.score
         return load_onnx_estimator(file, described, batch_size=batch_size, flip=flip, score=score, runtime=chosen, threads=threads)
@@ -111,14 +110,15 @@ def _load_folder(folder: Path, runtime: str, *, device: str, batch_size: int, fl
     return PoseEstimator(forward, codec, saved, device=where, batch_size=batch_size, flip=flip, score=saved.score)
 
 
-def _choose_for_folder(device: torch.device) -> str:
-    """The fastest runtime of a trained folder: PyTorch on a GPU, else one of ONNX files, if the exporter's packages are here."""
-    if device.type != "cpu" or find_spec("onnx") is None or find_spec("onnxscript") is None:
-        return "torch"
+def _choose_for_folder(folder: Path, device: torch.device) -> tuple[str, Path | None]:
+    """The fastest runtime of a trained folder, and its ONNX file; PyTorch on a GPU, and where it cannot be exported, which is said."""
+    if device.type != "cpu":
+        return "torch", None
     try:
-        return choose_runtime()
-    except BackendError:
-        return "torch"
+        return choose_runtime(), cached_export(folder)
+    except BackendError as error:
+        LOG.warning("%s: runs on torch, the slower way on a CPU (%s)", folder, error)
+        return "torch", None
 
 
 def cached_export(folder: Path) -> Path:

@@ -69,10 +69,12 @@ class OnnxDetector:
             return []
         fitted = [fit_image(image, self.spec) for image in images]
         feeds = {self.port.name: self.feed(np.stack([canvas for canvas, _, _ in fitted]))}
-        sizes = np.array([image.shape[:2] for image in images], np.int64)
         if self.spec.size_input is not None:
+            # Told the image's size it gives pixels of the image, told its own input's size pixels of that.
+            own = [image.shape[1::-1] if self.spec.units == "image" else self.spec.input_wh for image in images]
+            sizes = np.array(own, np.int64)
             port = next(port for port in self.session.inputs if port.name == self.spec.size_input)
-            feeds[port.name] = (sizes[:, ::-1] if self.spec.size_order == "wh" else sizes).astype(port.dtype)
+            feeds[port.name] = (sizes if self.spec.size_order == "wh" else sizes[:, ::-1]).astype(port.dtype)
         outputs = run_batches(self.session, feeds, fixed=self.port.shape[0])
         return [
             self._decode([outputs[number][index] for number in self.outputs], images[index], scale, offset)

@@ -37,7 +37,7 @@ class DetectorSpec(ImageInput):
         default="input", description="boxes, table: pixels of the image (a network that knows its size), of the input, or 0..1 of it"
     )
     columns: tuple[Column, ...] = Field(default=("x1", "y1", "x2", "y2", "score", "label"), description="table: what each column is")
-    size_input: str | None = Field(default=None, description="name of the input that takes the image's size, as orig_target_sizes")
+    size_input: str | None = Field(default=None, description="input that takes the size of the image, or by units its own")
     size_order: Literal["wh", "hw"] = Field(default="wh", description="order of the two numbers of that input")
     tile: int | None = Field(default=None, ge=64, description="side of the tiles in which a larger image is searched, pixels; null: none")
     tile_overlap: float = Field(default=0.25, ge=0, lt=0.9, description="fraction of a tile that it shares with the next")
