@@ -101,7 +101,7 @@ def test_a_finished_run_is_replaced_or_with_resume_left_as_it_is(
     assert (options("out").out / "coco.json").is_file()
 
 
-@pytest.mark.parametrize("damage", ["cut", "rubbish", "emptied", "shorter"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "rubbish", "emptied", "shorter"])
 def test_a_damaged_state_is_named(options: Callable[..., PoseOptions], damage: str) -> None:
     estimate_poses(options("out"))
     out = options("out").out
@@ -109,6 +109,8 @@ def test_a_damaged_state_is_named(options: Callable[..., PoseOptions], damage: s
     match damage:
         case "cut":
             state.write_bytes(state.read_bytes()[:50])
+        case "empty":
+            state.write_bytes(b"")
         case "rubbish":
             state.write_bytes(b"no state")
         case "emptied":
