@@ -140,10 +140,10 @@ def test_a_full_disk_leaves_whole_lines(options: Callable[..., PoseOptions], mon
     out = options("out").out
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
     try:
         with pytest.raises(ArtifactError, match=r"cannot be written .*Every frame before is kept"):
-            estimate_poses(options("out"))
+            estimate_poses(options("out", save_every_s=1000.0))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
