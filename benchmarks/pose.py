@@ -153,14 +153,14 @@ def person_at(people: list[dict], x: float, y: float) -> int | None:
 
 
 def measure_memory(model: str, counts: tuple[int, int]) -> dict:
-    """Peak memory of a short and a long clip of one small picture that moves."""
+    """Peak memory of a short and a long clip of one small image that moves."""
     rng = np.random.default_rng(0)
-    picture = cv2.resize(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8), (160, 120), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8), (160, 120), interpolation=cv2.INTER_CUBIC)
     peaks = {}
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
             clip = Path(folder) / f"{count}.mp4"
-            write_clip(clip, (np.roll(picture, t, axis=1) for t in range(count)), (160, 120))
+            write_clip(clip, (np.roll(image, t, axis=1) for t in range(count)), (160, 120))
             summary = run_poseline(clip, Path(folder) / f"out{count}", model, "whole", "--set", "track.min_pose_score=0")
             peaks[str(count)] = summary["peak_mb"]
             print(f"{count} frames: peak {summary['peak_mb']} MB, {summary['people']} people, {summary['frames_per_second']} frames/s")

@@ -28,7 +28,7 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def picture(folder: Path, name: str = "a.png") -> Path:
+def write_image(folder: Path, name: str = "a.png") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / name), draw_frame(0))
     return folder / name
@@ -63,7 +63,7 @@ def test_inputs(
     Path("empty.txt").write_text("# nothing\n")
     Path("list.txt").write_text("# files\ngone.png\n")
     Path("start.mp4").write_bytes(make_clip("whole.mp4").read_bytes()[:2000])
-    picture(Path("broken")).write_bytes(b"\x89PNG")
+    write_image(Path("broken")).write_bytes(b"\x89PNG")
     argument, message = INPUTS[name]
     assert call(argument, *NAMED, "--out", "out") == 2
     assert message in error_line(capsys)
@@ -112,7 +112,7 @@ def test_networks(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     named = {"MODEL": str(finished_project / "data/model"), "EMPTY": str(tmp_path / "folder")}
-    assert call(picture(tmp_path), "--model", named.get(model, model), "--detector", detector, "--out", tmp_path / "out") == code
+    assert call(write_image(tmp_path), "--model", named.get(model, model), "--detector", detector, "--out", tmp_path / "out") == code
     assert message in error_line(capsys)
 
 
@@ -200,5 +200,5 @@ def test_an_output_that_cannot_be_written(
             return real(self, *arguments, **more)  # type: ignore[arg-type, call-overload]
 
         monkeypatch.setattr(Path, "open", refuse)
-    assert call(picture(tmp_path), *NAMED, "--out", out) == 2
+    assert call(write_image(tmp_path), *NAMED, "--out", out) == 2
     assert "cannot be written" in error_line(capsys)

@@ -101,7 +101,7 @@ def test_a_finished_run_is_replaced_or_with_resume_left_as_it_is(
     assert (options("out").out / "coco.json").is_file()
 
 
-@pytest.mark.parametrize("damage", ["cut", "rubbish", "emptied", "shorter"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "rubbish", "emptied", "shorter"])
 def test_a_damaged_state_is_named(options: Callable[..., PoseOptions], damage: str) -> None:
     estimate_poses(options("out"))
     out = options("out").out
@@ -109,6 +109,8 @@ def test_a_damaged_state_is_named(options: Callable[..., PoseOptions], damage: s
     match damage:
         case "cut":
             state.write_bytes(state.read_bytes()[:50])
+        case "empty":
+            state.write_bytes(b"")
         case "rubbish":
             state.write_bytes(b"no state")
         case "emptied":
@@ -138,10 +140,10 @@ def test_a_full_disk_leaves_whole_lines(options: Callable[..., PoseOptions], mon
     out = options("out").out
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
     try:
         with pytest.raises(ArtifactError, match=r"cannot be written .*Every frame before is kept"):
-            estimate_poses(options("out"))
+            estimate_poses(options("out", save_every_s=1000.0))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)

@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from drawn_squares import draw_frame
+from drawn_squares import SquareDetector, SquareNetwork, draw_frame
 
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.pose_lists import read_pose_results
 from poseline.datasets.posetrack.files import read_sequence
+from poseline.infer.estimator import CropBatch
 from poseline.pose.records import read_records
 
 pytestmark = pytest.mark.usefixtures("squares")
@@ -131,7 +132,8 @@ def test_csv_and_parquet_hold_the_same_numbers(make_clip: Callable[..., Path], c
     table, parquet = pd.read_csv(tmp_path / "out/poses.csv"), pd.read_parquet(tmp_path / "out/poses.parquet")
     assert len(table) == 80
     assert list(table) == list(parquet)
-    numbers = table.select_dtypes("number").columns
+    numbers = parquet.select_dtypes("number").columns
+    assert len(numbers) > 51
     assert table[numbers].to_numpy() == pytest.approx(parquet[numbers].to_numpy(), abs=1e-3)
     with (tmp_path / "out/poses.csv").open() as file:
         assert next(csv.reader(file))[:5] == ["source", "frame_index", "time_ms", "image", "track_id"]
@@ -141,7 +143,7 @@ def test_posetrack_results_read_back_with_their_ids(make_clip: Callable[..., Pat
     assert call(make_clip(), *NAMED, "--out", tmp_path / "out", "--format", "posetrack18") == 0
     sequence = read_sequence(tmp_path / "out/posetrack18/clip.json")
     assert [frame.frame_index for frame in sequence.frames] == list(range(40))
-    assert {tuple(frame.people.track_ids.tolist()) for frame in sequence.frames} == {(0, 1)}
+    assert {tuple(sorted(frame.people.track_ids.tolist())) for frame in sequence.frames} == {(0, 1)}
 
 
 def test_a_marker_file_has_a_row_a_frame_in_opensims_form(make_clip: Callable[..., Path], call: Call, tmp_path: Path) -> None:
@@ -206,7 +208,20 @@ def test_drawn_outputs_show_every_frame(make_clip: Callable[..., Path], call: Ca
     assert np.abs(cv2.imread(str(out / "images/000000.jpg")).astype(int) - plain).max() > 100
 
 
-def test_boxes_carried_between_detections_follow_the_people(make_clip: Callable[..., Path], call: Call, tmp_path: Path) -> None:
+class SeeingNetwork(SquareNetwork):
+    """Its keypoints are in the square of the image that is nearest to the box, as a real network's are in the person."""
+
+    def cut(self, image: np.ndarray, bbox_xyxy: np.ndarray) -> CropBatch:
+        squares = SquareDetector().detect([image])[0].bbox_xyxy
+        centres, wanted = (boxes.reshape(-1, 2, 2).mean(axis=1) for boxes in (squares, bbox_xyxy))
+        nearest = np.linalg.norm(wanted[:, None] - centres, axis=2).argmin(axis=1)
+        return super().cut(image, squares[nearest].astype(np.float32))
+
+
+def test_boxes_carried_between_detections_follow_the_people(
+    make_clip: Callable[..., Path], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("poseline.pose.run.load_pose_network", lambda *_, **__: SeeingNetwork())
     assert call(make_clip(), *NAMED, "--out", tmp_path / "out", "--detect-every", "4") == 0
     found = lines(tmp_path / "out")
     assert {len(line["people"]) for line in found} == {2}

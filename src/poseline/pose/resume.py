@@ -14,9 +14,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from poseline.artifacts import atomic_file
 from poseline.errors import ArtifactError
@@ -195,7 +196,7 @@ def read_state(out: Path) -> tuple[Progress, dict[str, np.ndarray]] | None:
         if raw.pop("version") != STATE_VERSION:
             raise ArtifactError(f"{path}: written by another version of poseline. Start again with --overwrite.")
         return TypeAdapter(Progress).validate_python(raw), arrays
-    except (OSError, KeyError, AttributeError, ValidationError, json.JSONDecodeError, ValueError) as error:
+    except (OSError, EOFError, BadZipFile, KeyError, AttributeError, ValueError) as error:  # pydantic's and JSON's are ValueErrors
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"{path}: damaged ({str(error).splitlines()[0]}). Start again with --overwrite.") from None

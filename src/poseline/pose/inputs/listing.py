@@ -17,7 +17,7 @@ from poseline.pose.inputs.images import ImageSource
 from poseline.pose.inputs.raw import RawFormat, RawSource
 from poseline.pose.inputs.video import BrokenSource, LiveSource, VideoSource, open_capture
 
-PICTURES = IMAGE_SUFFIXES | {".jp2", ".ppm", ".pgm", ".pnm", ".avif", ".jpe", ".jfif", ".gif"} - {".gif"}
+IMAGES = IMAGE_SUFFIXES | {".jp2", ".ppm", ".pgm", ".pnm", ".avif", ".jpe", ".jfif"}
 VIDEOS = frozenset(
     {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv", ".gif"}
 )
@@ -137,10 +137,10 @@ def _folder(folder: Path, window: Window) -> Iterator[Source]:
         file for file in folder.rglob("*")
         if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]  # fmt: skip
-    images = [file for file in files if file.suffix.lower() in PICTURES]
+    images = [file for file in files if file.suffix.lower() in IMAGES]
     videos = [file for file in files if file.suffix.lower() in VIDEOS]
     if not images and not videos:
-        kinds = ", ".join(sorted(PICTURES))
+        kinds = ", ".join(sorted(IMAGES))
         raise DataError(f"{folder}: no image or video in this folder or below it (images: {kinds}). Check the folder.")
     places: dict[Path, list[Path]] = {}
     for file in images:
@@ -170,7 +170,7 @@ def _flush(named: list[_Image], window: Window) -> list[Source]:
 def _is_image(path: Path) -> bool:
     """By its ending; where that says nothing by its content."""
     suffix = path.suffix.lower()
-    return suffix in PICTURES or (suffix not in VIDEOS and cv2.haveImageReader(str(path)))
+    return suffix in IMAGES or (suffix not in VIDEOS and cv2.haveImageReader(str(path)))
 
 
 def natural_key(path: str | Path) -> list[tuple[int, int, str]]:

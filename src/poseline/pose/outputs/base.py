@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self, TextIO
+from typing import ClassVar, TextIO
 
 from poseline.artifacts import atomic_file
 from poseline.core.skeletons import Skeleton
@@ -108,7 +108,7 @@ class Output(ABC):
     def finish(self) -> None:  # noqa: B027 - nothing for most
         """Write what goes after the last frame."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Output:
         """The output itself."""
         return self
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Self
 
 from poseline.core.skeletons import Skeleton
 from poseline.errors import DataError
@@ -50,7 +49,7 @@ class OutputSet(ExitStack):
         self._make = [(output_class(name), out, run) for name in formats]
         self.outputs: list[Output] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> OutputSet:
         """The set, its files open."""
         super().__enter__()
         self.outputs = [self.enter_context(kind(out, run)) for kind, out, run in self._make]
