@@ -11,7 +11,6 @@ from poseline.config.base import Section
 from poseline.config.tracking import TRACKERS, TrackConfig
 from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.datasets.frame_order import count_steps
 from poseline.errors import BackendError, DataError
 from poseline.track.base import Tracker, index_only
 from poseline.track.smoothing import smooth_tracks
@@ -59,17 +58,16 @@ def track_video(
         config: which tracker, and how to smooth.
         skeleton: of the poses.
         poses_per_frame: one set a frame, empty where nobody is.
-        frame_indices: rising frame numbers; they may skip. Their usual step is one unit of the tracker's time.
+        frame_indices: rising frame numbers in the tracker's unit of time (``frame_order.count_steps``); they may skip.
         images: the same frames' RGB images, read one at a time and only where the tracker uses them; None where there are none.
 
     Raises:
         DataError: frames out of order, or not as many as sets of poses.
     """
-    times = count_steps(frame_indices)
-    frames: Iterable[Frame] = map(index_only, times)
+    frames: Iterable[Frame] = map(index_only, frame_indices)
     if images is not None and reads_images(config):
-        frames = (Frame(image, time) for image, time in zip(images, times, strict=True))
-    return smooth_tracks(track_frames(build_tracker(config, skeleton), poses_per_frame, frames), config.smoothing, times)
+        frames = (Frame(image, index) for image, index in zip(images, frame_indices, strict=True))
+    return smooth_tracks(track_frames(build_tracker(config, skeleton), poses_per_frame, frames), config.smoothing, frame_indices)
 
 
 def track_frames(
