@@ -23,7 +23,7 @@ PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 SMALL = ("model.input_wh=[32, 64]", "model.width=0.125", "model.head=pyramid", "model.deconv_channels=[16]")
 KINDS = {
     "heat maps": (),
-    "SimCC": ("codec.kind=simcc", "loss.kind=simcc"),
+    "SimCC": ("codec.kind=simcc", "loss.kind=simcc_kl"),
     "regression": ("codec.kind=regression", "loss.kind=rle"),
     "deconvolutions": ("model.kind=simplepose", "model.head=standard", "model.deconv_channels=[16, 16, 16]"),
 }

@@ -42,7 +42,7 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
     with atomic_folder(layout.tracks / name) as folder:
         for video in follow(videos, "tracks", total=len(videos), unit="videos"):
             file, predicted = f"{video.sequence.name}.json", frame_poses(video, poses)
-            tracked = track_video(params.track, skeleton, predicted, frame_indices=video.frame_indices, images=video.read_images())
+            tracked = track_video(params.track, skeleton, predicted, frame_indices=video.frame_times, images=video.read_images())
             submission, tracked = track_submission(video.sequence, tracked, min_keypoint_score=params.track.min_keypoint_score)
             write_sequence(folder / "poses" / file, pose_submission(video.sequence, predicted))
             write_sequence(folder / "tracked" / file, submission)

@@ -11,7 +11,6 @@ from poseline.config.base import Section
 from poseline.config.tracking import TRACKERS, TrackConfig
 from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.datasets.frame_order import count_steps
 from poseline.errors import BackendError, DataError
 from poseline.track.base import Tracker, index_only
 from poseline.track.smoothing import smooth_tracks
@@ -61,27 +60,26 @@ def track_video(
         config: which tracker, and how to smooth.
         skeleton: of the poses.
         poses_per_frame: one set a frame, empty where nobody is.
-        frame_indices: rising frame numbers; they may skip. Their usual step is one unit of the tracker's time.
+        frame_indices: rising frame numbers in the tracker's unit of time (``frame_order.count_steps``); they may skip.
         images: the same frames' RGB images, read one at a time and only where the tracker uses them; None where there are none.
 
     Raises:
         DataError: frames out of order, or not as many as sets of poses.
     """
-    times = count_steps(frame_indices)
-    frames: Iterable[Frame] = map(index_only, times)
+    frames: Iterable[Frame] = map(index_only, frame_indices)
     if images is not None and reads_images(config):
-        frames = (Frame(image, time) for image, time in zip(images, times, strict=True))
+        frames = (Frame(image, index) for image, index in zip(images, frame_indices, strict=True))
     tracker, late = build_tracker(config, skeleton), list[tuple[int, PoseSet]]()
     tracked = track_frames(tracker, poses_per_frame, frames, late=late)
-    return smooth_tracks(_with_late(tracked, late, times), config.smoothing, times)
+    return smooth_tracks(_with_late(tracked, late, frame_indices), config.smoothing, frame_indices)
 
 
-def _with_late(tracked: Sequence[PoseSet], late: Sequence[tuple[int, PoseSet]], times: Sequence[int]) -> list[PoseSet]:
+def _with_late(tracked: Sequence[PoseSet], late: Sequence[tuple[int, PoseSet]], frame_indices: Sequence[int]) -> list[PoseSet]:
     """The frames with the poses whose tracks were recognised later, after the others of their frame."""
     added: dict[int, list[PoseSet]] = {}
-    for time, poses in late:
-        added.setdefault(time, []).append(poses)
-    return [PoseSet.concat([poses, *added.get(time, [])]) for time, poses in zip(times, tracked, strict=True)]
+    for frame_index, poses in late:
+        added.setdefault(frame_index, []).append(poses)
+    return [PoseSet.concat([poses, *added.get(index, [])]) for index, poses in zip(frame_indices, tracked, strict=True)]
 
 
 def track_frames(

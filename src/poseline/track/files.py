@@ -15,6 +15,7 @@ from poseline.config.tracking import TrackConfig
 from poseline.core.boxes import box_area
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
+from poseline.datasets.frame_order import count_steps
 from poseline.datasets.posetrack.files import write_sequence
 from poseline.datasets.sets import named_skeleton
 from poseline.errors import ConfigError, DataError
@@ -98,7 +99,7 @@ def track_files(
         images = None if video.open_images is None else video.open_images()
         rate = config.frames_per_second if known_rate or video.frames_per_second is None else video.frames_per_second
         timed = config.model_copy(update={"frames_per_second": rate})
-        tracked = track_video(timed, video.skeleton, kept, frame_indices=indices, images=images)
+        tracked = track_video(timed, video.skeleton, kept, frame_indices=count_steps(indices), images=images)
         tracked = [poses.convert(video.skeleton, posetrack) for poses in tracked]
         submission, renamed = track_submission(video.sequence, tracked, min_keypoint_score=config.min_keypoint_score)
         write_sequence(out / f"{submission.name}.json", submission)

@@ -115,7 +115,7 @@ def score_config(config: TrackConfig, videos: Mapping[str, Video], poses: Mappin
     ground_truth = {name: video.sequence for name, video in videos.items()}
     tracked = {}
     for name, video in videos.items():
-        found = track_video(config, skeleton, poses[name], frame_indices=video.frame_indices, images=video.read_images())
+        found = track_video(config, skeleton, poses[name], frame_indices=video.frame_times, images=video.read_images())
         tracked[name], _ = track_submission(video.sequence, found, min_keypoint_score=config.min_keypoint_score)
     if metric == "mota":
         return score_posetrack(ground_truth, tracked, mode="strict").metrics["mota"]

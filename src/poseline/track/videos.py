@@ -11,6 +11,7 @@ import pandas as pd
 
 from poseline.artifacts import PoseTable
 from poseline.core.poses import PoseSet
+from poseline.datasets.frame_order import count_steps
 from poseline.datasets.images import read_image
 from poseline.datasets.posetrack.annotations import frame_rows
 from poseline.datasets.posetrack.files import PoseTrackSequence, compact_track_ids, read_folder
@@ -35,6 +36,11 @@ class Video:
     def frame_indices(self) -> list[int]:
         """Rising frame numbers; they may skip."""
         return [frame.frame_index for frame in self.sequence.frames]
+
+    @property
+    def frame_times(self) -> list[int]:
+        """The frame numbers in units of their usual step, as trackers count time."""
+        return count_steps(self.frame_indices)
 
     def read_images(self) -> Iterator[Image]:
         """The frames' RGB images, one at a time."""
