@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poseline.config.tracking import TrackConfig
+from poseline.config.tracking import OfflineConfig, TrackConfig
 from poseline.core.boxes import box_iou, xywh_to_xyxy
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
@@ -187,6 +187,7 @@ def main() -> None:
     runs: dict[str, Callable[[Boxes, int], Boxes]] = {
         kind: lambda boxes, seed, kind=kind: track_ours(TrackConfig(kind=kind), boxes, seed) for kind in arguments.kinds
     }
+    runs["bytepose, offline"] = lambda boxes, seed: track_ours(TrackConfig(offline=OfflineConfig(enabled=True)), boxes, seed)
     runs |= {name: lambda boxes, seed, run=run: run(boxes) for name, run in public_trackers().items()}
     folders = sorted(path.parents[1] for path in Path(arguments.real).glob("mot/*/gt/gt.txt"))
     results = []
@@ -194,8 +195,7 @@ def main() -> None:
         for kind in arguments.inputs:
             chosen = [folder for folder in folders if kind != "detections" or (folder / "det/det.txt").is_file()]
             results.append(compare(chosen, kind, stride, arguments.seeds, runs))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"seeds": arguments.seeds, "results": results}, indent=1) + "\n")
+            arguments.out.write_text(json.dumps({"seeds": arguments.seeds, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

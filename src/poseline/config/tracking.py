@@ -139,6 +139,20 @@ class PoseflowPublishedConfig(Section):
     orb_ratio: float = Field(default=0.8, gt=0, le=1)
 
 
+class OfflineConfig(Section):
+    """After the whole clip: tracks are cut at their gaps, the parts joined by one assignment, short gaps filled (marked)."""
+
+    enabled: bool = False
+    cut_seconds: float = Field(default=0.4, ge=0, description="tracks unseen for longer are cut there and joined anew")
+    max_gap_seconds: float = Field(default=3.0, gt=0, description="parts further apart are never joined")
+    gap_cost: float = Field(default=2.0, ge=0, description="evidence that a pair of parts loses per second between them")
+    speed_noise: float = Field(default=0.7, gt=0, description="standard deviation of the speed in the gap, person sizes per second")
+    clutter_density: float = Field(
+        default=0.01, gt=0, description="other people who could start there, per person size squared and log side squared"
+    )
+    fill_seconds: float = Field(default=1.0, ge=0, description="gaps up to this long are filled by interpolation; 0: none")
+
+
 class SmoothingConfig(Section):
     """Keypoint smoothing along each track after tracking; ids stay as they are."""
 
@@ -170,6 +184,7 @@ class TrackConfig(KindSection):
     bytepose: ByteposeConfig = ByteposeConfig()
     poseflow: PoseflowConfig = PoseflowConfig()
     poseflow_published: PoseflowPublishedConfig = PoseflowPublishedConfig()
+    offline: OfflineConfig = OfflineConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
     video: bool = Field(default=False, description="also write every tracked video as mp4 with coloured ids")
 
