@@ -13,7 +13,7 @@ from poseline.cli import app
 from poseline.config.tracking import TrackConfig
 from poseline.datasets.mot.files import read_mot
 from poseline.errors import ConfigError, DataError
-from poseline.track.box_files import rank_scores, read_box_video, track_boxes
+from poseline.track.box_files import read_box_video, scale_scores, track_boxes
 
 RUNNER = CliRunner()
 
@@ -75,9 +75,9 @@ def test_the_frame_rate_decides_how_long_a_track_is_kept(tmp_path: Path) -> None
     assert tracks == [1, 2]
 
 
-def test_scores_within_one_stay() -> None:
-    assert rank_scores(np.array([0.1, 1.0])).tolist() == [0.1, 1.0]
-    assert np.argsort(rank_scores(np.array([5.0, -1.0, 3.0]))).tolist() == [1, 2, 0]
+def test_scores_come_onto_one_scale_in_their_order() -> None:
+    assert scale_scores(np.array([0.1, 1.0])).tolist() == [0.1, 1.0]
+    assert np.argsort(scale_scores(np.array([5.0, -1.0, 3.0]))).tolist() == [1, 2, 0]
 
 
 @pytest.mark.parametrize(

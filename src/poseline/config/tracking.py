@@ -145,7 +145,7 @@ class OfflineConfig(Section):
     enabled: bool = False
     cut_seconds: float = Field(default=0.4, ge=0, description="tracks unseen for longer are cut there and joined anew")
     max_gap_seconds: float = Field(default=3.0, gt=0, description="parts further apart are never joined")
-    gap_cost: float = Field(default=2.0, ge=0, description="evidence that a pair of parts loses per second between them")
+    gap_cost: float = Field(default=1.0, ge=0, description="evidence that a pair of parts loses per second between them")
     speed_noise: float = Field(default=0.7, gt=0, description="standard deviation of the speed in the gap, person sizes per second")
     clutter_density: float = Field(
         default=0.01, gt=0, description="other people who could start there, per person size squared and log side squared"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
 
 from poseline.artifacts import write_text
 from poseline.config.tracking import TrackConfig
@@ -65,7 +66,7 @@ def read_box_video(path: Path) -> BoxVideo:
 def track_boxes(config: TrackConfig, path: Path, out: Path, *, known_rate: bool = False) -> dict[str, int]:
     """Counts after writing ``out/VIDEO.txt``: frame, id, left, top, width, height, score, -1, -1, -1 for each tracked box.
 
-    Scores outside 0..1 are put onto it by their rank in the file, since every detector has its own scale. The sequence's frame rate
+    Scores outside 0..1 are put onto it, since every detector has its own scale (:func:`scale_scores`). The sequence's frame rate
     goes before the configured one unless ``known_rate``.
 
     Raises:
@@ -78,7 +79,7 @@ def track_boxes(config: TrackConfig, path: Path, out: Path, *, known_rate: bool 
     if video.frames_per_second is not None and not known_rate:
         config = config.model_copy(update={"frames_per_second": video.frames_per_second})
     indices = np.unique(video.frames).tolist()
-    scores = rank_scores(video.scores)
+    scores = scale_scores(video.scores)
     rows = [np.flatnonzero(video.frames == index) for index in indices]
     frames = [_as_poses(video.bbox_xywh[chosen], scores[chosen], video.scores[chosen]) for chosen in rows]
     tracked = track_video(config, PLACEHOLDER, frames, frame_indices=indices)
@@ -88,17 +89,19 @@ def track_boxes(config: TrackConfig, path: Path, out: Path, *, known_rate: bool 
     return {"videos": 1, "frames": len(indices), "boxes": len(ids), "tracks": len(np.unique(ids)), "left_out": len(scores) - len(ids)}
 
 
-def rank_scores(scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    """Scores within 0..1 as they are; others by their rank, from .2 for the lowest to .95 for the highest.
+def scale_scores(scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Scores within 0..1 as they are; greater ones against their 90 % quantile; where some are negative by rank, .2 to .95.
 
-    >>> rank_scores(np.array([-3.0, 40.0])).round(3).tolist(), rank_scores(np.array([0.3])).tolist()
-    ([0.388, 0.762], [0.3])
+    >>> scale_scores(np.array([0.3])).tolist(), scale_scores(np.array([50.0, 50.0, 25.0])).tolist()
+    ([0.3], [1.0, 1.0, 0.5])
+    >>> scale_scores(np.array([-3.0, 40.0])).round(3).tolist()
+    [0.388, 0.762]
     """
     if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
         return scores
-    rank = np.empty(len(scores))
-    rank[np.argsort(scores, kind="stable")] = (np.arange(len(scores)) + 0.5) / len(scores)
-    return np.asarray(0.2 + 0.75 * rank)
+    if scores.min() < 0:
+        return np.asarray(0.2 + 0.75 * (rankdata(scores) - 0.5) / len(scores))
+    return np.clip(scores / max(float(np.quantile(scores, 0.9)), 1e-9), 0, 1)
 
 
 def _as_poses(bbox_xywh: Float[np.ndarray, "N 4"], scores: Float[np.ndarray, " N"], given: Float[np.ndarray, " N"]) -> PoseSet:

@@ -150,7 +150,8 @@ def join_evidence(early: Part, late: Part, config: OfflineConfig) -> float:
     (end, leaving), (start, coming) = early.end(last=True), late.end(last=False)
     size = float(np.exp((end[2:] + start[2:]).mean() / 2))
     unit = np.array([size, size, 1.0, 1.0])
-    residual = (start - end - gap * (leaving + coming) / 2) / unit
+    ahead, back = (start - end - gap * leaving) / unit, (start - end - gap * coming) / unit
     variance = 2 * NOISE**2 + (config.speed_noise * gap * np.array([1.0, 1.0, 0.3, 0.3])) ** 2
-    density = -np.log1p((residual**2 / variance).sum() / DEGREES) * (DEGREES + 4) / 2 - np.log(variance).sum() / 2 - T_SCALE
+    squared = ((ahead**2 + back**2) / 2 / variance).sum()
+    density = -np.log1p(squared / DEGREES) * (DEGREES + 4) / 2 - np.log(variance).sum() / 2 - T_SCALE
     return float(density - np.log(config.clutter_density) - config.gap_cost * gap)
