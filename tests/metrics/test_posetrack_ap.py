@@ -72,7 +72,7 @@ def test_ap_without_detections_or_without_truth() -> None:
 
 
 def test_stable_ties_keep_the_order_of_the_frames() -> None:
-    assert rank_scores(np.array([0.5, 0.9, 0.5, 0.9]), ties="stable").tolist() == [1, 3, 0, 2]
+    assert rank_scores(np.array([0.5, 0.9, 0.5, 0.9])).tolist() == [1, 3, 0, 2]
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 20))

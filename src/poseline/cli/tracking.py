@@ -56,13 +56,16 @@ def track(
         float | None, typer.Option("--fps", help="Frame rate of the videos; default: the video's or file's, else the parameters'.")
     ] = None,
     skeleton: Annotated[str, typer.Option("--skeleton", help="Keypoints of a COCO result list.")] = "coco17",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="After the whole clip: join the tracks' parts anew and fill short gaps.")
+    ] = False,
     video: Annotated[bool, typer.Option("--video", help="Also write mp4 videos with coloured ids.")] = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Track the predicted PoseTrack videos, or with --predictions any prediction files."""
-    options = [f"track.kind={kind}"] * (kind is not None) + ["track.video=true"] * video
+    options = [f"track.kind={kind}"] * (kind is not None) + ["track.video=true"] * video + ["track.offline.enabled=true"] * offline
     options += [f"track.frames_per_second={frames_per_second}"] * (frames_per_second is not None)
     if context.invoked_subcommand is not None:
         if dataset or predictions or boxes or frames or out or options or params or overrides or as_json:

@@ -55,6 +55,7 @@ class ByteposeConfig(Section):
     relative_score: float = Field(
         default=0.7, ge=0, description="poses at this fraction of the stream's 90 % quantile of scores are as likely people as not"
     )
+    start_odds: float = Field(default=-0.5, description="least log odds of being a person, by its score, of a pose that starts a track")
     score_slope: float = Field(default=5.0, ge=0, description="log odds of being a person, per unit of score over that score")
     match_threshold: float = Field(default=0.5, ge=0, le=1, description="least probability of a pair, poses of high score")
     low_match_threshold: float = Field(default=0.5, ge=0, le=1, description="the same for poses that could not start a track")
@@ -78,7 +79,7 @@ class ByteposeConfig(Section):
     box_noise: float = Field(default=0.06, gt=0, description="measurement noise, fraction of the box's width and height")
     keypoint_noise: float = Field(default=0.04, gt=0, description="the same in person sizes for a keypoint of score 1 and mean sigma")
     max_noise_scale: float = Field(
-        default=4.0, ge=1, description="the stream's own noise is measured, and lies within this factor of the configured one; 1: fixed"
+        default=2.0, ge=1, description="the stream's own noise is measured, and lies within this factor of the configured one; 1: fixed"
     )
     lost_velocity_seconds: float = Field(default=0.8, gt=0, description="a lost track's velocity dies away in this time (to 1/e)")
     pose_velocity_seconds: float = Field(default=0.11, gt=0, description="the same of the limbs' velocity against the box, always")
@@ -138,6 +139,20 @@ class PoseflowPublishedConfig(Section):
     orb_ratio: float = Field(default=0.8, gt=0, le=1)
 
 
+class OfflineConfig(Section):
+    """After the whole clip: tracks are cut at their gaps, the parts joined by one assignment, short gaps filled (marked)."""
+
+    enabled: bool = False
+    cut_seconds: float = Field(default=0.4, ge=0, description="tracks unseen for longer are cut there and joined anew")
+    max_gap_seconds: float = Field(default=3.0, gt=0, description="parts further apart are never joined")
+    gap_cost: float = Field(default=1.0, ge=0, description="evidence that a pair of parts loses per second between them")
+    speed_noise: float = Field(default=0.7, gt=0, description="standard deviation of the speed in the gap, person sizes per second")
+    clutter_density: float = Field(
+        default=0.01, gt=0, description="other people who could start there, per person size squared and log side squared"
+    )
+    fill_seconds: float = Field(default=1.0, ge=0, description="gaps up to this long are filled by interpolation; 0: none")
+
+
 class SmoothingConfig(Section):
     """Keypoint smoothing along each track after tracking; ids stay as they are."""
 
@@ -171,6 +186,7 @@ class TrackConfig(KindSection):
     bytepose: ByteposeConfig = ByteposeConfig()
     poseflow: PoseflowConfig = PoseflowConfig()
     poseflow_published: PoseflowPublishedConfig = PoseflowPublishedConfig()
+    offline: OfflineConfig = OfflineConfig()
     smoothing: SmoothingConfig = SmoothingConfig()
     video: bool = Field(default=False, description="also write every tracked video as mp4 with coloured ids")
 

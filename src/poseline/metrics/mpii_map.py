@@ -166,7 +166,7 @@ def _rate_joints(
     rated: dict[str, float | None] = {}
     for joint in MULTI_JOINTS:
         rows = np.flatnonzero(present[:, joint])
-        order = rows[rank_scores(scores[rows, joint], ties="stable")]
+        order = rows[rank_scores(scores[rows, joint])]
         rated[MPII_JOINTS[joint]] = average_precision(labels[order, joint], int(num_annotated[joint]))[0] if num_annotated[joint] else None
     return rated
 

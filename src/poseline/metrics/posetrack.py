@@ -195,15 +195,15 @@ def _rate_detections(detections: Sequence[JointDetections], mode: PoseTrackMode)
     num_ground_truth = np.sum([part.num_ground_truth for part in detections], axis=0)
     columns = []
     for j in range(len(JOINTS)):
-        rates = average_precision(labels[rank_joint(present[:, j], scores[:, j], mode), j], int(num_ground_truth[j]))
+        rates = average_precision(labels[rank_joint(present[:, j], scores[:, j]), j], int(num_ground_truth[j]))
         columns.append((np.nan,) * 3 if mode == "strict" and not num_ground_truth[j] else rates)
     return np.array(columns).T
 
 
-def rank_joint(present: Bool[np.ndarray, " D"], scores: Float[np.ndarray, " D"], mode: PoseTrackMode) -> Int[np.ndarray, " P"]:
-    """The rows in which a joint was predicted, from the best score down; ties fall as the mode has them."""
+def rank_joint(present: Bool[np.ndarray, " D"], scores: Float[np.ndarray, " D"]) -> Int[np.ndarray, " P"]:
+    """The rows in which a joint was predicted, from the best score down; ties keep the order of videos and frames."""
     rows = np.flatnonzero(present)
-    return rows[rank_scores(scores[rows], ties="reference" if mode == "poseval" else "stable")]
+    return rows[rank_scores(scores[rows])]
 
 
 def _count_tracking(frames: Sequence[ScoredFrame], pairs: Sequence[JointPairs | None], mode: PoseTrackMode) -> Float[np.ndarray, "C J"]:

@@ -134,7 +134,7 @@ def _rank_joints(score: PoseTrackScore, names: Sequence[str]) -> RankedJoints:
     )
     parts = []
     for joint in range(len(JOINTS)):
-        order = rank_joint(present[:, joint], scores[:, joint], score.mode)
+        order = rank_joint(present[:, joint], scores[:, joint])
         parts.append((owner[order], np.full(len(order), joint), np.arange(len(order)), labels[order, joint]))
     video, joints, rank, label = (np.concatenate(column) for column in zip(*parts, strict=True))
     num_ground_truth = np.stack([score.sequences[name].detections.num_ground_truth for name in names]).astype(np.int64)

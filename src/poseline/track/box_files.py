@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
 
 from poseline.artifacts import write_text
 from poseline.config.tracking import TrackConfig
@@ -15,6 +16,7 @@ from poseline.core.boxes import xywh_to_xyxy, xyxy_to_xywh
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.categories import of_category
+from poseline.datasets.frame_order import count_steps
 from poseline.datasets.json_files import finite_matrix, finite_numbers, read_entries
 from poseline.datasets.list_frames import list_frames
 from poseline.datasets.mot.files import read_detection_rows
@@ -66,7 +68,7 @@ def read_box_videos(path: Path) -> list[BoxVideo]:
 def track_boxes(config: TrackConfig, path: Path, out: Path, *, known_rate: bool = False) -> dict[str, int]:
     """Counts after writing ``out/VIDEO.txt``: frame, id, left, top, width, height, score, -1, -1, -1 for each tracked box.
 
-    Scores outside 0..1 are put onto it by their rank in the file, since every detector has its own scale. The sequence's frame rate
+    Scores outside 0..1 are put onto it, since every detector has its own scale (:func:`scale_scores`). The sequence's frame rate
     goes before the configured one unless ``known_rate``.
 
     Raises:
@@ -89,27 +91,29 @@ def track_boxes(config: TrackConfig, path: Path, out: Path, *, known_rate: bool 
 def _track_video(config: TrackConfig, video: BoxVideo, target: Path) -> dict[str, int]:
     """Counts after writing the tracks of one video."""
     indices = np.unique(video.frames).tolist()
-    scores = rank_scores(video.scores)
+    scores = scale_scores(video.scores)
     rows = [np.flatnonzero(video.frames == index) for index in indices]
     frames = [_as_poses(video.bbox_xywh[chosen], scores[chosen], video.scores[chosen]) for chosen in rows]
-    tracked = track_video(config, PLACEHOLDER, frames, frame_indices=indices)
+    tracked = track_video(config, PLACEHOLDER, frames, frame_indices=count_steps(indices))
     lines = [line for index, poses in zip(indices, tracked, strict=True) for line in _lines(index, poses)]
     write_text(target, "".join(f"{line}\n" for line in lines))
     ids = np.concatenate([poses.track_ids for poses in tracked])
     return {"videos": 1, "frames": len(indices), "boxes": len(ids), "tracks": len(np.unique(ids)), "left_out": len(scores) - len(ids)}
 
 
-def rank_scores(scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    """Scores within 0..1 as they are; others by their rank, from .2 for the lowest to .95 for the highest.
+def scale_scores(scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Scores within 0..1 as they are; greater ones against their 90 % quantile; where some are negative by rank, .2 to .95.
 
-    >>> rank_scores(np.array([-3.0, 40.0])).round(3).tolist(), rank_scores(np.array([0.3])).tolist()
-    ([0.388, 0.762], [0.3])
+    >>> scale_scores(np.array([0.3])).tolist(), scale_scores(np.array([50.0, 50.0, 25.0])).tolist()
+    ([0.3], [1.0, 1.0, 0.5])
+    >>> scale_scores(np.array([-3.0, 40.0])).round(3).tolist()
+    [0.388, 0.762]
     """
     if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
         return scores
-    rank = np.empty(len(scores))
-    rank[np.argsort(scores, kind="stable")] = (np.arange(len(scores)) + 0.5) / len(scores)
-    return np.asarray(0.2 + 0.75 * rank)
+    if scores.min() < 0:
+        return np.asarray(0.2 + 0.75 * (rankdata(scores) - 0.5) / len(scores))
+    return np.clip(scores / max(float(np.quantile(scores, 0.9)), 1e-9), 0, 1)
 
 
 def _as_poses(bbox_xywh: Float[np.ndarray, "N 4"], scores: Float[np.ndarray, " N"], given: Float[np.ndarray, " N"]) -> PoseSet:

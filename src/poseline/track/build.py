@@ -13,6 +13,7 @@ from poseline.core.poses import Frame, PoseSet
 from poseline.core.skeletons import Skeleton
 from poseline.errors import BackendError, DataError
 from poseline.track.base import Tracker, index_only
+from poseline.track.offline import join_offline
 from poseline.track.smoothing import smooth_tracks
 
 
@@ -71,7 +72,10 @@ def track_video(
         frames = (Frame(image, index) for image, index in zip(images, frame_indices, strict=True))
     tracker, late = build_tracker(config, skeleton), list[tuple[int, PoseSet]]()
     tracked = track_frames(tracker, poses_per_frame, frames, late=late)
-    return smooth_tracks(_with_late(tracked, late, frame_indices), config.smoothing, frame_indices)
+    tracked = _with_late(tracked, late, frame_indices)
+    if config.offline.enabled:
+        tracked = join_offline(tracked, frame_indices, config.offline, frames_per_second=config.frames_per_second)
+    return smooth_tracks(tracked, config.smoothing, frame_indices)
 
 
 def _with_late(tracked: Sequence[PoseSet], late: Sequence[tuple[int, PoseSet]], frame_indices: Sequence[int]) -> list[PoseSet]:

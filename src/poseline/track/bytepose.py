@@ -113,7 +113,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         super().__init__(config, skeleton, min_pose_score=min_pose_score)
         self._encoder = build_encoder(config.appearance, skeleton)
         self._physics = PersonMotion(config, skeleton.sigma_array)
-        self._scores = ScoreScale(config.relative_score, config.high_score, config.score_slope)
+        self._scores = ScoreScale(config.relative_score, config.score_slope)
         self._sigma_scale = config.sigma_scale
         self._oks = np.zeros((0, 0))
         self._gray = np.zeros((0, 0), dtype=np.uint8)
@@ -134,8 +134,8 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         """The poses that belong to confirmed tracks, in input order, with track ids."""
         seen = poses.keypoint_scores >= np.asarray(self._config.min_keypoint_score, dtype=np.float32)
         seen &= poses.visibility > 0
-        odds, start_score = self._scores.update(poses.pose_scores.astype(np.float64))
-        high = poses.pose_scores >= start_score
+        odds = self._scores.update(poses.pose_scores.astype(np.float64))
+        high = (odds >= self._config.start_odds) & (poses.pose_scores >= self._config.high_score)
         self._advance(step, image)
         embeddings = self._encoder.encode(image, poses, seen) if self._encoder is not None and image is not None else None
         evidence = self._evidence(poses, seen, embeddings) + odds

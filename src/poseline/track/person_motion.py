@@ -19,7 +19,7 @@ from poseline.track.kalman import MotionState
 
 MIN_SIDE_PX = 1.0
 BOX = 4  # coordinates before the keypoints' own
-CHI_SQUARE_MEDIAN = 0.4549  # of one degree of freedom
+CLIPPED_AT, CLIPPED_MEAN = 9.0, 0.995  # squared standard deviations, and the mean of a normal one's square clipped there
 NOISE_MEMORY = 100  # sightings after which the stream's own noise counts as much as the configured one
 FOLLOW_GAIN = 3.0  # how quickly the acceleration follows the innovations' signs
 LOG_SIDE_NOISE = (2.0, 1.0)  # a walker's box changes its width with every step
@@ -41,7 +41,7 @@ class PersonMotion:
         """The same physics, its noise led towards what these tracks' next sightings show, and the sightings' innovations.
 
         Innovations as wide as expected tell that the noise is right; that they follow the last ones' signs (``last``, 0: unknown)
-        tells that people are quicker than thought. Medians and signs are robust to wrong pairs.
+        tells that people are quicker than thought. Clipped squares and signs are robust to wrong pairs.
 
         Reference:
             Mehra, On the Identification of Variances and Adaptive Kalman Filtering, IEEE TAC 1970 (white innovations).
@@ -50,13 +50,13 @@ class PersonMotion:
         variance = state.variance[:, :BOX] + noise[:, :BOX] ** 2
         innovation = (measurement[:, :BOX] - state.position[:, :BOX]) / np.sqrt(variance)
         rate = len(poses) / (len(poses) + NOISE_MEMORY)
-        ratio = float(np.clip(np.median(innovation**2) / CHI_SQUARE_MEDIAN, 0.1, 10.0))
+        ratio = float(np.mean(np.minimum(innovation**2, CLIPPED_AT))) / CLIPPED_MEAN
         follows = float(np.mean(np.sign(innovation[:, :2] * last)))
         most = self.config.max_noise_scale
         return replace(
             self,
-            noise_scale=float(np.clip(self.noise_scale * ratio ** (rate / 2), 1 / most, most)),
-            acceleration_scale=float(np.clip(self.acceleration_scale * np.exp(FOLLOW_GAIN * rate * follows), 1 / most**2, most**2)),
+            noise_scale=float(np.clip(self.noise_scale * max(ratio, 0.1) ** (rate / 2), 1 / most, most)),
+            acceleration_scale=float(np.clip(self.acceleration_scale * np.exp(FOLLOW_GAIN * rate * follows), 1 / most, most)),
         ), innovation[:, :2]
 
     def start(self, poses: PoseSet, seen: Bool[np.ndarray, "N K"]) -> MotionState:

@@ -12,19 +12,20 @@ QUANTILE = 0.9
 class ScoreScale:
     """The stream's own scale of scores: estimators and detectors differ in what they call a good score.
 
-    A pose of ``relative`` x the 90 % quantile of the last ``MEMORY`` scores is as likely a person as not.
+    A pose of ``middle`` x the 90 % quantile of the last ``MEMORY`` scores is as likely a person as not.
     """
 
     MEMORY = 512
 
-    def __init__(self, relative: float, least: float, slope: float) -> None:
-        """A scale that has seen nothing; the middle is never below ``least``."""
-        self._relative, self._least, self._slope = relative, least, slope
+    def __init__(self, middle: float, slope: float) -> None:
+        """A scale that has seen nothing."""
+        self._middle, self._slope = middle, slope
         self.last = np.zeros(0)
 
-    def update(self, scores: Float[np.ndarray, " N"]) -> tuple[Float[np.ndarray, " N"], float]:
-        """Log odds of each pose being a person, at most ``MAX_EVIDENCE`` either way, and the score at which they are 0."""
+    def update(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """Log odds of each pose being a person, at most ``MAX_EVIDENCE`` either way."""
         self.last = np.concatenate([self.last, scores])[-self.MEMORY :]
-        middle = max(self._least, self._relative * float(np.quantile(self.last, QUANTILE))) if len(self.last) else self._least
-        odds = self._slope * (scores / max(middle, 1e-9) - 1)
-        return np.clip(odds, -MAX_EVIDENCE, MAX_EVIDENCE), middle
+        if not len(scores):
+            return np.zeros(0)
+        middle = max(self._middle * float(np.quantile(self.last, QUANTILE)), 1e-9)
+        return np.clip(self._slope * (scores / middle - 1), -MAX_EVIDENCE, MAX_EVIDENCE)

@@ -16,6 +16,8 @@ MOT_PERSON = 1
 # Person on a vehicle, static person, distractor, reflection: neither to be found nor an error to find.
 MOT_DISTRACTORS = (2, 7, 8, 12)
 
+WORLD_COLUMNS = 10  # files of 2015 end with world coordinates instead of class and visibility
+
 
 @dataclass(frozen=True, eq=False)
 class MotTracks:
@@ -107,6 +109,8 @@ def _parse_line(line: str, where: str) -> list[float]:
     except ValueError:
         raise DataError(f"{where}: not numbers: {line[:40]!r}. Fix the file.") from None
     values += [1.0, -1.0][len(values) - 6 :]
+    if len(parts) >= WORLD_COLUMNS:
+        values[7] = -1.0  # a world coordinate
     if not np.isfinite(values).all() or values[0] < 1 or values[0] != int(values[0]) or values[1] != int(values[1]):
         raise DataError(f"{where}: expected a frame from 1 on, a whole id and finite numbers, got {line[:40]!r}. Fix the file.")
     return values
