@@ -191,7 +191,7 @@ def count_sides(annotations: Annotations) -> Sides:
         if min(left, right) < 0:
             return np.zeros((len(points), 2)), np.zeros(len(points), dtype=bool), np.zeros(len(points), dtype=bool)
         flags = visibility[:, [left, right]]
-        return points[:, left] - points[:, right], (flags > 0).all(axis=1), (flags > 1).all(axis=1)
+        return points[:, left] - points[:, right], np.asarray((flags > 0).all(axis=1)), np.asarray((flags > 1).all(axis=1))
 
     shoulders, has_shoulders, _ = pair("shoulder")
     hips, has_hips, _ = pair("hip")

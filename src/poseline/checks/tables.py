@@ -87,8 +87,8 @@ def image_table(
     table["image_state"] = [None if probe.state == "missing" or depth == "exists" else probe.state for probe in probes]
     found = np.asarray([(probe.width, probe.height) for probe in probes], dtype=np.float64).reshape(-1, 2)
     given = images[["width", "height"]].to_numpy(np.float64)
-    read, square = (found > 0).all(axis=1), found[:, 0] == found[:, 1]
-    swapped = read & ~square & (found[:, ::-1] == given).all(axis=1)
+    read, square = np.asarray((found > 0).all(axis=1)), found[:, 0] == found[:, 1]
+    swapped = read & ~square & np.asarray((found[:, ::-1] == given).all(axis=1))
     table["size_difference_px"] = _where(read & ~swapped, np.abs(found - given).max(axis=1))
     table["sides_swapped"] = [bool(own) if known else None for own, known in zip(swapped, read, strict=True)]
     table["orientation"] = _where(read, np.asarray([probe.orientation for probe in probes], dtype=np.float64))

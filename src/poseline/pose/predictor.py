@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -92,7 +92,7 @@ class PosePredictor:
 
     def batch(self, images: Sequence[AnyImage]) -> list[PoseSet]:
         """The people of each image, in order; images of any sizes."""
-        frames = (InputFrame(index, None, str(index), lambda image=image: _image(image)) for index, image in enumerate(images))
+        frames = (InputFrame(index, None, str(index), partial(_image, image)) for index, image in enumerate(images))
         results = []
         for posed in self._pipeline.run(frames, chunk_frames=4):
             if posed.image is None:

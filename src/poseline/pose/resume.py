@@ -175,7 +175,7 @@ def write_state(path: Path, progress: Progress, arrays: Mapping[str, np.ndarray]
     """Write a state, atomically."""
     text = json.dumps({"version": STATE_VERSION, **asdict(progress)})
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, progress=np.array(text), **{f"state.{name}": array for name, array in arrays.items()})
+        np.savez(file, **{"progress": np.array(text), **{f"state.{name}": array for name, array in arrays.items()}})  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
 

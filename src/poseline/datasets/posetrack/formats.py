@@ -165,11 +165,11 @@ def _people_2018(annotations: Entries, slots: Sequence[int], path: Path) -> _Peo
         keypoints = expect_list(annotation.get("keypoints"), where=f"{place}: 'keypoints'")
         if len(keypoints) != 3 * width:
             raise DataError(f"{place}: a person has {len(keypoints) / 3:g} keypoints, its category has {width}. Fix the file.")
-        scores = annotation.get("scores")
-        scores = [MISSING_SCORE] * width if scores in (None, []) else expect_list(scores, where=f"{place}: 'scores'")
-        if len(scores) != width:
-            raise DataError(f"{place}: a person has {len(scores)} scores for {width} keypoints. Write one per keypoint.")
-        filled.append({"keypoints": keypoints, "scores": scores})
+        given = annotation.get("scores")
+        listed: list[Json] = [MISSING_SCORE] * width if given in (None, []) else expect_list(given, where=f"{place}: 'scores'")
+        if len(listed) != width:
+            raise DataError(f"{place}: a person has {len(listed)} scores for {width} keypoints. Write one per keypoint.")
+        filled.append({"keypoints": keypoints, "scores": listed})
     known = [i for i, slot in enumerate(slots) if slot >= 0]
     target = [slots[i] for i in known]
     points = np.zeros((count, len(SLOTS), 3))

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -77,7 +78,7 @@ class RawSource(Source):
                 taken += 1
                 if taken > skip:
                     image = self._form.to_image(data)
-                    yield InputFrame(frame_index, time_ms, f"{frame_index}.jpg", lambda image=image: image)
+                    yield InputFrame(frame_index, time_ms, f"{frame_index}.jpg", partial(np.asarray, image))
         self._rest = len(data)
         if frame_index < 0:
             wanted = f"{self._form.width}x{self._form.height} {self._form.pixels}"
