@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from poseline import progress
 from poseline.errors import PoselineError
+from poseline.threads import limit_spinning
 
 if TYPE_CHECKING:
     from typer._click.core import Command, Parameter
@@ -108,6 +109,7 @@ SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set:
 
 def main() -> None:
     """Run the command line; errors a user can act on are one line, without a traceback unless --debug is given."""
+    limit_spinning()
     debug = DEBUG in sys.argv
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "poseline")
     try:
