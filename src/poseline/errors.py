@@ -29,3 +29,15 @@ class FindingsError(PoselineError):
     """The work was done and its verdict is no: the data has errors, or a gate refuses."""
 
     exit_code = 1
+
+
+class StoppedError(PoselineError):
+    """A signal ended the work early; what was done is saved, and the same command goes on from there.
+
+    Attributes:
+        exit_code: 75, "try again" of sysexits.h, on which schedulers requeue; 130 after Ctrl-C, as shells expect.
+    """
+
+    def __init__(self, message: str, *, by_user: bool = False) -> None:
+        super().__init__(message)
+        self.exit_code = 130 if by_user else 75
