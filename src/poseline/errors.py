@@ -33,3 +33,13 @@ class FindingsError(PoselineError):
 
 class DataWarning(UserWarning):
     """Something in an input file was left out or read in another way than it stands there: said in one line on stderr."""
+class StoppedError(PoselineError):
+    """A signal ended the work early; what was done is saved, and the same command goes on from there.
+
+    Attributes:
+        exit_code: 75, "try again" of sysexits.h, on which schedulers requeue; 130 after Ctrl-C, as shells expect.
+    """
+
+    def __init__(self, message: str, *, by_user: bool = False) -> None:
+        super().__init__(message)
+        self.exit_code = 130 if by_user else 75

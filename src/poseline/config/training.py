@@ -66,6 +66,7 @@ class TrainConfig(Section):
     validate_every: int = Field(default=1, ge=1, description="epochs")
     validate_people: int = Field(default=400, ge=1, description="at most so many val people score the checkpoints")
     checkpoint_every: int = Field(default=1, ge=1, description="epochs")
+    checkpoint_minutes: float = Field(default=5.0, ge=0, description="between two checkpoints within an epoch; 0: after each step")
 
 
 class MlflowConfig(Section):

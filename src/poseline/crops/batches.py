@@ -167,12 +167,13 @@ class PublishedDataset(PoseDataset):
 class EpochSampler(Sampler[list[tuple[int, int]]]):
     """Batches of keys (epoch, row). A global batch is split among ranks, so the order does not depend on their number.
 
-    The last, incomplete global batch of an epoch is left out, unless it is the only one. Set ``epoch`` before iterating.
+    The last, incomplete global batch of an epoch is left out, unless it is the only one. Set ``epoch`` before iterating, and ``start``
+    to leave out the first steps of the epoch: its order is the same.
     """
 
     def __init__(self, num_rows: int, batch_size: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
         self.num_rows, self.batch_size, self.seed, self.rank, self.world_size = num_rows, batch_size, seed, rank, world_size
-        self.epoch = 0
+        self.epoch = self.start = 0
 
     @property
     def global_batch(self) -> int:
@@ -184,7 +185,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.num_rows)
-        for step in range(len(self)):
+        for step in range(self.start, len(self)):
             batch = order[step * self.global_batch : (step + 1) * self.global_batch]
             yield [(self.epoch, int(row)) for row in np.array_split(batch, self.world_size)[self.rank]]
 

@@ -16,9 +16,9 @@ from poseline.errors import BackendError, PoselineError
 from poseline.experiments import StageRun
 from poseline.models.device import resolve_device
 from poseline.progress import significant
-from poseline.project import shown
-from poseline.train.checkpoint import checkpoint_file, fingerprint, saved_epochs
+from poseline.train.checkpoint import checkpoint_file, describe_saved, fingerprint
 from poseline.train.distributed import Rank, count_processes, join_group, launch
+from poseline.train.interrupt import Interrupt
 from poseline.train.loop import fit
 from poseline.train.sources import check_people, load_training_data
 from poseline.train.trainer import start_model
@@ -76,22 +76,22 @@ def run_under_torchrun(params: Params, layout: Layout, device: str, processes: i
         write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
         roots = [str(layout.root.resolve()), str((layout.main or layout.root).resolve())]
         arguments = [str(snapshot), *roots, device, str(record.folder or "")]
-        failure = launch("poseline.stages.train_worker", arguments, params.train, processes, scratch=Path(folder))
+        with Interrupt() as interrupt:
+            failure = launch("poseline.stages.train_worker", arguments, params.train, processes, scratch=Path(folder), interrupt=interrupt)
+        saved = describe_run(params, layout, world_size)
+    if interrupt.signal is not None:
+        raise interrupt.error(saved)
     if failure is not None:
         raised = getattr(errors, failure.error.partition(":")[0], None)
         kind = raised if isinstance(raised, type) and issubclass(raised, PoselineError) else BackendError
-        raise kind(f"train: {failure.describe(world_size).rstrip('.')}. {describe_saved(params, layout, world_size)}")
+        raise kind(f"train: {failure.describe(world_size).rstrip('.')}. {saved} --debug shows what the processes said.")
 
 
-def describe_saved(params: Params, layout: Layout, world_size: int) -> str:
-    """What a run that failed leaves, and how to go on."""
+def describe_run(params: Params, layout: Layout, world_size: int) -> str:
+    """What a run leaves that ended early, and how to go on."""
     crops = layout.processed / "crops.parquet"
-    folder = checkpoint_folder(params, layout, file_hash(crops), world_size) if crops.is_file() else None
-    done = saved_epochs(checkpoint_file(folder)) if folder else 0
-    if not done:
-        return "Nothing was saved, for no epoch was finished. Run the stage again to start anew; --debug shows what the processes said."
-    saved = f"Saved: {done} of {params.train.epochs} epochs, in {shown(checkpoint_file(folder).resolve())}" if folder else ""
-    return f"{saved}. Run the stage again to go on from there; --debug shows what the processes said."
+    folder = checkpoint_folder(params, layout, file_hash(crops) if crops.is_file() else "", world_size)
+    return describe_saved(checkpoint_file(folder), params.train.epochs)
 
 
 def summarise(layout: Layout) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Checkpoints of unfinished training runs: saved after an epoch, found again by a fingerprint of parameters, data and code.
+"""Checkpoints of unfinished training runs: saved after and within an epoch, found again by a fingerprint of parameters, data and code.
 
 They lie outside the pipeline's outputs, so that neither an experiment nor a cleaned output folder can mix two runs.
 """
@@ -17,6 +17,8 @@ from torch import Tensor
 import poseline
 from poseline.artifacts import atomic_file
 from poseline.errors import ArtifactError
+from poseline.progress import warn
+from poseline.project import shown
 
 CODE_PACKAGES = ("codecs", "config", "core", "crops", "datasets", "metrics", "models", "train")
 """Packages that training executes: a change of their code makes another run. :func:`training_code` is the one place that reads it."""
@@ -31,13 +33,25 @@ class Progress:
 
     Attributes:
         epoch: finished epochs.
+        step: finished steps of the epoch after them.
+        partial: what :class:`~poseline.train.means.RunningMeans` has counted in those steps.
         best_ap: the best validation AP so far; -1 before the first.
         history: one row per epoch.
     """
 
     epoch: int = 0
+    step: int = 0
+    partial: dict[str, float] = field(default_factory=dict)
     best_ap: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def describe(self) -> str:
+        """How far, in words.
+
+        >>> Progress(epoch=2, step=31).describe(), Progress().describe()
+        ('2 epochs and 31 steps', '0 epochs')
+        """
+        return f"{self.epoch} epochs" + (f" and {self.step} steps" if self.step else "")
 
 
 def fingerprint(parts: Iterable[str]) -> str:
@@ -59,36 +73,62 @@ def training_code() -> Iterator[tuple[str, bytes]]:
 
 
 def save_checkpoint(path: Path, progress: Progress, states: States) -> None:
-    """Write a checkpoint atomically: the old one stays until the new one is complete."""
+    """Write a checkpoint atomically; the one before stays beside it."""
     with atomic_file(path) as temporary:
-        torch.save({"progress": vars(progress), "states": states, "torch_rng": torch.get_rng_state()}, temporary)
+        torch.save({"progress": vars(progress), "states": states}, temporary)
+        if path.is_file():
+            path.replace(previous_file(path))
 
 
 def checkpoint_file(folder: Path) -> Path:
-    """The checkpoint in a run's folder."""
+    """The newest checkpoint in a run's folder."""
     return folder / "checkpoint.pt"
 
 
-def saved_epochs(path: Path) -> int:
-    """Finished epochs in the checkpoint at ``path``; 0 where there is none that can be read."""
+def previous_file(path: Path) -> Path:
+    """The checkpoint before the newest."""
+    return path.with_name("previous.pt")
+
+
+def describe_saved(path: Path, epochs: int) -> str:
+    """What a run that ended early leaves at ``path``, and how to go on."""
     try:
-        return int(torch.load(path, map_location="cpu", weights_only=True)["progress"]["epoch"])
-    except Exception:  # torch raises many types for a damaged file; this is for a message alone
-        return 0
+        saved = read_newest(path)
+    except ArtifactError:
+        saved = None
+    if saved is None:
+        return "Nothing was saved. Run the stage again to start anew."
+    return f"Saved: {saved[0].describe()} of {epochs}, in {shown(path.resolve())}. Run the stage again to go on from there."
 
 
 def load_checkpoint(path: Path) -> tuple[Progress, States] | None:
-    """The checkpoint at ``path``, or None where there is none. PyTorch's random state is restored from it.
+    """The checkpoint at ``path``; the one before it, with a warning, where it is damaged; None where there is none.
 
     Raises:
-        ArtifactError: the file is there but cannot be read.
+        ArtifactError: there are files, but none that can be read.
     """
-    if not path.is_file():
-        return None
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for a damaged file
-        reason = str(error).splitlines()[0]
-        raise ArtifactError(f"{path}: not a readable checkpoint ({reason}). Delete it to train from the start.") from None
-    torch.set_rng_state(saved["torch_rng"])
-    return Progress(**saved["progress"]), saved["states"]
+    return read_newest(path, warn_of_damage=True)
+
+
+def read_newest(path: Path, *, warn_of_damage: bool = False) -> tuple[Progress, States] | None:
+    """The newest checkpoint that can be read; None where there is no file.
+
+    Raises:
+        ArtifactError: there are files, but none that can be read.
+    """
+    reasons = []
+    for file in (path, previous_file(path)):
+        if not file.is_file():
+            continue
+        try:
+            saved = torch.load(file, map_location="cpu", weights_only=True)
+            result = Progress(**saved["progress"]), saved["states"]
+        except Exception as error:  # torch raises many types for a damaged file
+            reasons.append(f"{file}: not a readable checkpoint ({str(error).splitlines()[0]})")
+            continue
+        if reasons and warn_of_damage:
+            warn(f"{reasons[0]}; the one before it is taken: {result[0].describe()}.")
+        return result
+    if reasons:
+        raise ArtifactError(f"{reasons[0]}. Delete it to train from the start.")
+    return None

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from poseline.config.training import TrainConfig
 from poseline.errors import BackendError
 from poseline.progress import VARIABLE, handed_over, is_silent
+from poseline.train.interrupt import Interrupt
 from poseline.train.launcher import DEBUG, Failure, read_failure
 
 
@@ -51,7 +53,9 @@ def count_processes(config: TrainConfig, device: torch.device) -> int:
     return config.processes
 
 
-def launch(module: str, arguments: Sequence[str], config: TrainConfig, processes: int, *, scratch: Path) -> Failure | None:
+def launch(
+    module: str, arguments: Sequence[str], config: TrainConfig, processes: int, *, scratch: Path, interrupt: Interrupt
+) -> Failure | None:
     """Run ``python -m module arguments`` in ``processes`` processes under torchrun; None, or what went wrong.
 
     Args:
@@ -60,6 +64,7 @@ def launch(module: str, arguments: Sequence[str], config: TrainConfig, processes
         config: nodes, rendezvous and threads.
         processes: on this machine.
         scratch: folder for the logs of the processes and the report of their end.
+        interrupt: a signal that it notes ends the processes, which save what they have done.
     """
     environment = dict(os.environ)
     # Without this, an elastic restart after a lost rank hangs in about half of the cases (torch 2.14).
@@ -77,8 +82,20 @@ def launch(module: str, arguments: Sequence[str], config: TrainConfig, processes
     else:
         command += ["--standalone", "--max-restarts=0"]
     with handed_over():
-        status = subprocess.run([*command, "-m", module, *arguments], env=environment, check=False).returncode
+        status = wait_for(subprocess.Popen([*command, "-m", module, *arguments], env=environment), interrupt)
     return read_failure(report, status) if status else None
+
+
+def wait_for(process: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
+    """The exit status of the process; a signal that arrives meanwhile is passed on as SIGTERM, once."""
+    passed_on = False
+    while True:
+        try:
+            return process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            if interrupt.signal is not None and not passed_on:
+                process.terminate()
+                passed_on = True
 
 
 def threads_per_process(config: TrainConfig, processes: int) -> int:
@@ -111,13 +128,12 @@ def wrap_model(model: nn.Module, rank: Rank) -> nn.Module:
     return DistributedDataParallel(model)
 
 
-def average_over_ranks(values: Sequence[float], rank: Rank) -> list[float]:
-    """The mean of each value over all processes."""
-    if rank.world_size == 1:
-        return list(values)
-    tensor = torch.tensor(values, dtype=torch.float64, device=rank.device)
-    dist.all_reduce(tensor)
-    return [float(value) / rank.world_size for value in tensor]
+def mean_over_ranks(values: Float[Tensor, " N"], rank: Rank) -> Float[Tensor, " N"]:
+    """The mean of each value over all processes, on the device; nothing waits for it."""
+    if rank.world_size > 1:
+        dist.all_reduce(values)
+        values /= rank.world_size
+    return values
 
 
 def average_gradients(module: nn.Module, rank: Rank) -> None:

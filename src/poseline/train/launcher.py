@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from poseline.train.interrupt import end_with_parent
+
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
@@ -91,6 +93,7 @@ def main() -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    end_with_parent()
     report, debug = Path(sys.argv[1]), DEBUG in os.environ
     if not debug:
         logging.disable(logging.CRITICAL)

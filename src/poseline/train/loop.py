@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -24,8 +25,11 @@ from poseline.errors import ConfigError
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel, save_model
 from poseline.progress import Meter
-from poseline.train.checkpoint import Progress, checkpoint_file, load_checkpoint, save_checkpoint
-from poseline.train.distributed import Rank, average_gradients, average_over_ranks, threads_per_process, wait_for_all
+from poseline.train.checkpoint import Progress, checkpoint_file, load_checkpoint
+from poseline.train.distributed import Rank, average_gradients, mean_over_ranks, threads_per_process, wait_for_all
+from poseline.train.interrupt import Interrupt
+from poseline.train.keeper import Keeper
+from poseline.train.means import RunningMeans
 from poseline.train.optim import learning_rate, set_learning_rate
 from poseline.train.sources import TrainingData
 from poseline.train.trainer import Trainer, build_trainer
@@ -34,8 +38,6 @@ from poseline.train.validation import Validator
 Report = Callable[[dict[str, float], int], None]
 TIMINGS = ("seconds", "images_per_second")
 """Metrics of an epoch that differ between two runs of the same seed, and are not part of the history."""
-STEPS_BETWEEN_READS = 50
-"""So many steps after a loss that is not finite, training stops at the latest: to look at each would make the device wait each time."""
 
 
 def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: Rank, report: Report) -> Progress:
@@ -51,24 +53,25 @@ def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: R
     """
     prepare_determinism(params.seed, threads_per_process(params.train, rank.world_size))
     trainer = build_trainer(params, rank)
-    checkpoint = checkpoint_file(workdir)
-    resume(trainer, checkpoint, report)
     dataset = data.train_dataset(params)
     sampler = EpochSampler(len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
     loader = train_loader(dataset, sampler, params.train.workers)
     validator = Validator(data, params, trainer.codec, rank.device)
 
-    for epoch in range(trainer.progress.epoch, params.train.epochs):
-        sampler.epoch = epoch
-        metrics = train_epoch(trainer, loader, params, epoch)
-        if rank.is_first:
-            if epoch + 1 == params.train.epochs or (epoch + 1) % params.train.validate_every == 0:
-                metrics["val_ap"] = validate_epoch(trainer, validator)
-            record_epoch(trainer, metrics, epoch)
-            report(metrics, epoch)
-            if (epoch + 1) % params.train.checkpoint_every == 0:
-                save_checkpoint(checkpoint, trainer.progress, trainer.states())
-        wait_for_all(rank)
+    with Interrupt() as interrupt:
+        keeper = Keeper(checkpoint_file(workdir), trainer, 60 * params.train.checkpoint_minutes, interrupt)
+        resume(trainer, keeper, report)
+        for epoch in range(trainer.progress.epoch, params.train.epochs):
+            sampler.epoch, sampler.start = epoch, trainer.progress.step
+            metrics = train_epoch(trainer, loader, params, keeper)
+            if rank.is_first:
+                if epoch + 1 == params.train.epochs or (epoch + 1) % params.train.validate_every == 0:
+                    metrics["val_ap"] = validate_epoch(trainer, validator)
+                record_epoch(trainer, metrics, epoch)
+                report(metrics, epoch)
+                if (epoch + 1) % params.train.checkpoint_every == 0:
+                    keeper.save()
+            wait_for_all(rank)
 
     if rank.is_first:
         write_model(out, params, trainer, data)
@@ -83,85 +86,65 @@ def prepare_determinism(seed: int, threads: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
 
 
-def resume(trainer: Trainer, checkpoint: Path, report: Report) -> None:
-    """Continue from the checkpoint, where there is one, and report its epochs."""
-    saved = load_checkpoint(checkpoint)
+def resume(trainer: Trainer, keeper: Keeper, report: Report) -> None:
+    """Continue from the checkpoint, where there is one, say so, and report its epochs."""
+    saved = load_checkpoint(keeper.path)
     if saved is None:
         return
     trainer.restore(*saved)
     if trainer.rank.is_first:
         for row in trainer.progress.history:
             report({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]) - 1)
+        print(f"train: goes on after {trainer.progress.describe()}", file=sys.stderr, flush=True)
 
 
-def train_epoch(trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], params: Params, epoch: int) -> dict[str, float]:
-    """One pass over the training crops: mean loss and acc over all ranks, the last learning rate, and the speed."""
+def train_epoch(
+    trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], params: Params, keeper: Keeper
+) -> dict[str, float]:
+    """What is left of an epoch: its mean loss and acc over all ranks, the last learning rate, and the speed."""
     trainer.network.train()
-    rank, steps, epochs = trainer.rank, len(loader), params.train.epochs
-    means, images = RunningMeans(), 0
+    rank, progress, steps, epochs = trainer.rank, trainer.progress, len(loader), params.train.epochs
+    before, means, images = progress.epoch * steps, RunningMeans(**progress.partial), 0
     total = min(steps * params.train.batch_size * rank.world_size, len(cast("PoseDataset", loader.dataset)))
-    started = time.perf_counter()
-    with Meter(
-        f"epoch {epoch + 1}/{epochs}", total, "images", values=means.read, ahead=(epochs - epoch - 1) * total, hidden=not rank.is_first
-    ) as meter:
-        for step, batch in enumerate(meter.timed(loader)):
-            rate = learning_rate(epoch * steps + step, params.train, steps)
-            set_learning_rate(trainer.optimizer, rate)
-            means.add(*train_step(trainer, batch, params.model, params.train))
+    left = total - progress.step * params.train.batch_size * rank.world_size
+    started, title = time.perf_counter(), f"epoch {progress.epoch + 1}/{epochs}"
+    with Meter(title, left, "images", values=means.read, ahead=(epochs - progress.epoch - 1) * total, hidden=not rank.is_first) as meter:
+        for step, batch in enumerate(meter.timed(loader), start=progress.step):
+            seed_step(params.seed, before + step, rank)
+            set_learning_rate(trainer.optimizer, learning_rate(before + step, params.train, steps))
+            means.add(train_step(trainer, batch, params.model, params.train), batch.index)
             images += len(batch.index) * rank.world_size
             meter.add(len(batch.index) * rank.world_size)
-    shown = means.read()
-    mean_loss, mean_acc = average_over_ranks([shown["loss"], shown["acc"]], rank)
+            keeper.after_step(step, means)
+    metrics = {**means.read(), "learning_rate": learning_rate(before + steps - 1, params.train, steps)}
+    if means.skipped:
+        metrics["skipped_steps"] = float(means.skipped)
     seconds = time.perf_counter() - started
-    return {"loss": mean_loss, "acc": mean_acc, "learning_rate": rate, "seconds": seconds, "images_per_second": images / seconds}
+    return {**metrics, "seconds": seconds, "images_per_second": images / seconds}
 
 
-class RunningMeans:
-    """Mean loss and training accuracy so far. The device is asked for them only when they are read, or now and then."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._loss = self._acc = 0.0
-        self._steps = 0
-
-    def add(self, loss: torch.Tensor, acc: torch.Tensor) -> None:
-        """Take the values of a step.
-
-        Raises:
-            FloatingPointError: the loss of this or a step shortly before is not finite.
-        """
-        self._waiting.append((loss, acc))
-        if len(self._waiting) >= STEPS_BETWEEN_READS:
-            self.read()
-
-    def read(self) -> dict[str, float]:
-        """The means; waits for the device.
-
-        Raises:
-            FloatingPointError: a loss is not finite.
-        """
-        if self._waiting:
-            losses, accs = (torch.stack(values).tolist() for values in zip(*self._waiting, strict=True))
-            self._waiting.clear()
-            for loss, acc in zip(losses, accs, strict=True):  # one after another: the same sum as that of single steps
-                if not math.isfinite(loss):
-                    raise FloatingPointError(f"the training loss became {loss}. Lower train.learning_rate or set train.clip_norm.")
-                self._loss, self._acc, self._steps = self._loss + loss, self._acc + acc, self._steps + 1
-        return {"loss": self._loss / max(self._steps, 1), "acc": self._acc / max(self._steps, 1)}
+def seed_step(seed: int, step: int, rank: Rank) -> None:
+    """Make the random numbers of a step (dropout, stochastic depth) depend on seed, step and rank alone: it can be repeated."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step, rank.index)).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: TrainConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """One optimiser step; its loss and training accuracy, still on the device."""
+def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: TrainConfig) -> torch.Tensor:
+    """One optimiser step; its loss and training accuracy [2], means over the ranks, still on the device.
+
+    Where the loss is not finite, the optimiser leaves the weights as they are.
+    """
     device = trainer.rank.device
     images = normalise_images(batch.images.to(device, non_blocking=True), model.normalise)
     targets = trainer.codec.encode(batch.keypoints.to(device), batch.weights.to(device))
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.amp and device.type == "cuda"):
         outputs = run_network(trainer, images)
         loss = trainer.loss(outputs, targets)
-    update_weights(trainer, loss, config.clip_norm)
     with torch.no_grad():
         acc = trainer.codec.accuracy(outputs, targets)
-    return loss.detach(), acc
+        values = mean_over_ranks(torch.stack([loss.detach().float(), acc.float()]), trainer.rank)
+        trainer.optimizer.found_inf = (~torch.isfinite(values[0])).float()  # type: ignore[attr-defined]  # read by fused optimisers
+    update_weights(trainer, loss, config.clip_norm)
+    return values
 
 
 def run_network(trainer: Trainer, images: torch.Tensor) -> Outputs:
@@ -207,7 +190,7 @@ def validate_epoch(trainer: Trainer, validator: Validator) -> float:
 def record_epoch(trainer: Trainer, metrics: dict[str, float], epoch: int) -> None:
     """Add the epoch to the progress. The history is part of the model folder and the same in every run: it has no timings."""
     row = {"epoch": float(epoch + 1), **{name: value for name, value in metrics.items() if name not in TIMINGS}}
-    trainer.progress = replace(trainer.progress, epoch=epoch + 1, history=[*trainer.progress.history, row])
+    trainer.progress = replace(trainer.progress, epoch=epoch + 1, step=0, partial={}, history=[*trainer.progress.history, row])
 
 
 def write_model(out: Path, params: Params, trainer: Trainer, data: TrainingData) -> None:

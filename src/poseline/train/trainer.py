@@ -33,6 +33,7 @@ class Trainer:
         optimizer: of the weights of model and loss.
         average: moving average of the model's weights, where ``train.ema`` is set.
         rank: this process.
+        epochs: of the whole run.
         best: the model state of the best validation so far; empty before the first.
         progress: finished epochs, best AP and history.
     """
@@ -44,6 +45,7 @@ class Trainer:
     optimizer: torch.optim.Optimizer
     average: AveragedWeights | None
     rank: Rank
+    epochs: int
     best: dict[str, Tensor] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
 
@@ -101,4 +103,4 @@ def build_trainer(params: Params, rank: Rank) -> Trainer:
     loss = build_loss(params.loss, codec).to(rank.device)
     optimizer = build_optimizer([model, loss], params.train)
     average = AveragedWeights(model, params.train.ema) if params.train.ema else None
-    return Trainer(model, wrap_model(model, rank), codec, loss, optimizer, average, rank)
+    return Trainer(model, wrap_model(model, rank), codec, loss, optimizer, average, rank, params.train.epochs)
