@@ -33,6 +33,8 @@ class FindingsError(PoselineError):
 
 class DataWarning(UserWarning):
     """Something in an input file was left out or read in another way than it stands there: said in one line on stderr."""
+
+
 class StoppedError(PoselineError):
     """A signal ended the work early; what was done is saved, and the same command goes on from there.
 
