@@ -48,7 +48,7 @@ class ByteposeConfig(Section):
 
     Each pair of track and pose gets a log-likelihood ratio: the pose is this person's next sighting, against a false positive or a
     new person. Times are in seconds, lengths in person sizes (root of the box area). Chosen on eight real sequences of trajectories
-    (each left out once) and on drawn videos; see docs/tracking.md.
+    and on drawn videos; see docs/tracking.md.
     """
 
     high_score: float = Field(default=0.2, ge=0, description="poses below never start a track, whatever the stream's scores")
