@@ -123,7 +123,7 @@ class PosePredictor:
 
     def _frames(self, source: VideoSource, config: TrackConfig | None) -> Iterator[VideoFrame]:
         skeleton = self.network.skeleton
-        tracker = None if config is None else SourceTracker(config, skeleton)
+        tracker = None if config is None else SourceTracker(config, skeleton, frames_per_second=source.frames_per_second)
         for posed in self._pipeline.run(source.read(), chunk_frames=chunk_frames(source)):
             if posed.image is not None:
                 index = posed.frame.frame_index

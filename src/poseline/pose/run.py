@@ -162,7 +162,7 @@ class PoseRun:
         config = self._options.track
         if config is None or (source.kind == "images" and not self._options.track_images):
             return None
-        tracker = SourceTracker(config, self._info.skeleton)
+        tracker = SourceTracker(config, self._info.skeleton, frames_per_second=source.frames_per_second)
         if arrays:
             tracker.restore(arrays)
         return tracker

@@ -26,12 +26,14 @@ class SourceTracker:
         tracks: ids given so far.
     """
 
-    def __init__(self, config: TrackConfig, skeleton: Skeleton) -> None:
-        """A tracker that has seen nothing.
+    def __init__(self, config: TrackConfig, skeleton: Skeleton, *, frames_per_second: float | None = None) -> None:
+        """A tracker that has seen nothing; the source's frame rate, where it has one, goes before the configured one.
 
         Raises:
             ConfigError: options that do not fit the skeleton.
         """
+        if frames_per_second is not None:
+            config = config.model_copy(update={"frames_per_second": frames_per_second})
         self._tracker = build_tracker(config, skeleton)
         self._reads_images = reads_images(config)
         self._smoother = OneEuroSmoother(config.smoothing) if config.smoothing.kind == "one_euro" else None
