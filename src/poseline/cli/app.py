@@ -30,6 +30,8 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="Parameter fil
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override one value: --set train.epochs=5. May be repeated.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+RUN = "a folder, file, 'champion', git revision, DVC experiment, MLflow run's name or id"
+"""What may stand for a run's scores, in help texts."""
 SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set: a key of data.sets.")]
 
 
@@ -90,3 +92,8 @@ def run_each(
         started = time.perf_counter()
         result = run_stage(f"{name}@{item}", context, lambda _, item=item: work(context, item))  # type: ignore[misc]
         show(result, as_json=as_json, title=f"{name}@{item}", started=started)
+
+
+def anchor(target: str) -> str:
+    """A path that exists as an absolute one, as the command moves to the project's root; any other name as it is."""
+    return str(Path(target).resolve()) if Path(target).exists() else target

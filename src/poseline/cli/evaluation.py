@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
+from poseline.cli.app import RUN, AsJson, Device, Overrides, ParamsFile, anchor, app, run, show
 from poseline.errors import ConfigError
 
 RESAMPLES = 1000
@@ -58,7 +58,7 @@ def score(
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(help="A run: folder, file, 'champion', git revision, experiment or MLflow run.")],
+    first: Annotated[str, typer.Argument(help=f"A run: {RUN}.")],
     second: Annotated[str, typer.Argument(help="Another, compared with the first.")],
     force_different: Annotated[bool, typer.Option("--force-different", help="Compare scores of different protocols too.")] = False,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the images or videos.")] = RESAMPLES,
@@ -71,7 +71,7 @@ def compare(
     from poseline.stages import compare as stage
     from poseline.stages.runner import make_context
 
-    first, second = _anchor(first), _anchor(second)
+    first, second = anchor(first), anchor(second)
     context = make_context(params, overrides or [], "cpu")
     found = stage.run(first, second, context.params, context.layout, force_different=force_different, resamples=resamples)
     if as_json:
@@ -83,9 +83,7 @@ def compare(
 @app.command()
 def gate(
     accept: Annotated[bool, typer.Option("--accept", help="Make the fresh scores the baseline.")] = False,
-    against: Annotated[
-        str | None, typer.Option("--against", help="In place of the committed baseline: file, folder, 'champion', revision or run.")
-    ] = None,
+    against: Annotated[str | None, typer.Option("--against", help=f"In place of the committed baseline: {RUN}.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a summary for a pull request.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML for a CI server.")] = None,
     params: ParamsFile = None,
@@ -101,7 +99,7 @@ def gate(
 
     if accept and against is not None:
         raise ConfigError("gate: --accept makes the fresh scores the baseline; it does not go with --against.")
-    against = against if against is None else _anchor(against)
+    against = against if against is None else anchor(against)
     summaries = [(path.resolve(), write) for path, write in ((markdown, write_markdown), (junit, write_junit)) if path is not None]
     context = make_context(params, overrides or [], "cpu")
     if accept:
@@ -112,10 +110,21 @@ def gate(
     for path, write in summaries:
         write_text(path, write(decision))
     if as_json:
-        checks = [{"metric": check.metric, "passed": check.passed, "reason": check.reason} for check in decision.checks]
-        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "checks": checks}))
+        checks = [
+            {
+                "metric": check.metric,
+                "passed": check.passed,
+                "reason": check.reason,
+                "max_drop": check.max_drop,
+                "smallest_drop": check.result and check.result.smallest_drop,
+            }
+            for check in decision.checks
+        ]
+        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "model": decision.model, "checks": checks}))
     else:
         print(f"gate: {'passed' if decision.passed else 'refused'}: {decision.reason}")
+        if decision.model:
+            print(f"model: {'; '.join(decision.model)}")
     if not decision.passed:
         raise typer.Exit(1)
 
@@ -136,8 +145,3 @@ def calibrate(
     context = make_context(params, overrides or [], device)
     result = stage.run(context.params, context.layout, context.device, fraction=fraction)
     show(result, as_json=as_json, title="calibrate: AP", started=started)
-
-
-def _anchor(target: str) -> str:
-    """A path that exists as an absolute one, as the command moves to the project's root; any other name as it is."""
-    return str(Path(target).resolve()) if Path(target).exists() else target

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from poseline.cli.app import AsJson, Overrides, ParamsFile, app, run, show
+from poseline.cli.app import RUN, AsJson, Overrides, ParamsFile, anchor, app, run, show
 from poseline.errors import ConfigError
 
 
 @app.command()
 def report(
     compare: Annotated[
-        list[str] | None, typer.Option("--compare", help="Compare runs instead: a folder or a git revision each. May be repeated.")
+        list[str] | None, typer.Option("--compare", help=f"Compare runs instead, each {RUN}. May be repeated.")
     ] = None,
     runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="More runs, after --compare.", show_default=False)] = None,
     params: ParamsFile = None,
@@ -36,13 +36,11 @@ def report(
 
 def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | None, *, as_json: bool) -> None:
     """Write reports/compare.html; it belongs to no execution, so nothing is logged."""
-    from poseline.stages import report as stage
+    from poseline.stages import compare as stage
     from poseline.stages.runner import make_context
 
     started = time.perf_counter()
-    before = Path.cwd()
+    named = [anchor(name) for name in runs]
     context = make_context(params, overrides or [], "cpu")
-    # The process has moved to the project's root; folders were named from where the user stands.
-    named = [str((before / name).resolve()) if (before / name).is_dir() else name for name in runs]
-    result = stage.run(context.params, context.layout, compare=named)
+    result = stage.write_page(named, context.params, context.layout)
     show({**result, "page": str(context.layout.page.with_name("compare.html"))}, as_json=as_json, title="report", started=started)

@@ -48,6 +48,8 @@ class Stamp(ScorePart):
         num_people: people counted.
         mode: PoseTrack: poseval or strict.
         tracker: PoseTrack: who gave the ids.
+        weights: hash of the weights behind the predictions.
+        stale: why these are not the scores of the parameters and files of their time, where that was overridden.
     """
 
     benchmark: str
@@ -63,6 +65,12 @@ class Stamp(ScorePart):
     num_people: int | None = None
     mode: str | None = None
     tracker: str | None = None
+    weights: str | None = None
+    stale: str | None = None
+
+    def protocol_only(self) -> Stamp:
+        """The stamp without what belongs to the model: equal for scores that may be ranked."""
+        return self.model_copy(update=dict.fromkeys((*MODEL, "stale")))
 
     def describe(self) -> str:
         """One line for a table or a plot.
@@ -79,20 +87,40 @@ class Stamp(ScorePart):
         return ", ".join(part for part in parts if part)
 
 
+LATER = ("mode", "tracker", "weights", "stale")
+"""Conditions that a file leaves out where they are not known."""
 MUST_AGREE = ("benchmark", "data_hash", "num_images", "num_people")
 """Conditions that may not be unknown on one side only: what was scored."""
+PROTOCOL = ("benchmark", "boxes", "box_ap", "flip", "nms", "rescoring", "data_hash", "num_images", "num_people", "mode")
+"""Conditions of a measurement: scores are compared where they agree."""
+MODEL = ("input_wh", "codec", "tracker", "weights")
+"""Conditions of what is measured: they may differ, and are shown where they do."""
 
 
 def differences(first: Stamp, second: Stamp) -> list[str]:
-    """What sets two stamps apart, a phrase a condition; empty where their scores may be compared.
+    """What sets the protocols of two stamps apart, a phrase a condition; empty where their scores may be compared.
 
     A condition that one of them does not state sets them apart only if it says what was scored; see :func:`unstated`.
 
     >>> differences(Stamp(benchmark="coco", flip=True), Stamp(benchmark="coco", flip=False, codec="udp"))
     ['flip: True against False']
     """
-    pairs = ((name, getattr(first, name), getattr(second, name)) for name in Stamp.model_fields if name != "tracker")
+    pairs = ((name, getattr(first, name), getattr(second, name)) for name in PROTOCOL)
     return [f"{name}: {a} against {b}" for name, a, b in pairs if a != b and (name in MUST_AGREE or None not in (a, b))]
+
+
+def model_changes(first: Stamp, second: Stamp) -> list[str]:
+    """What differs between the models of two stamps, a phrase a condition that both state.
+
+    >>> model_changes(Stamp(benchmark="coco", codec="udp"), Stamp(benchmark="coco", codec="simcc", flip=True))
+    ['codec: udp -> simcc']
+    """
+    pairs = ((name, getattr(first, name), getattr(second, name)) for name in MODEL)
+    return [f"{name}: {_word(a)} -> {_word(b)}" for name, a, b in pairs if a != b and None not in (a, b)]
+
+
+def _word(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def unstated(first: Stamp, second: Stamp) -> list[str]:
@@ -102,7 +130,9 @@ def unstated(first: Stamp, second: Stamp) -> list[str]:
     ['flip: True against not stated']
     """
     names = [
-        name for name in Stamp.model_fields if name not in MUST_AGREE and (getattr(first, name) is None) != (getattr(second, name) is None)
+        name
+        for name in (*PROTOCOL, *MODEL)
+        if name not in MUST_AGREE and (getattr(first, name) is None) != (getattr(second, name) is None)
     ]
     words = [["not stated" if getattr(stamp, name) is None else str(getattr(stamp, name)) for stamp in (first, second)] for name in names]
     return [f"{name}: {a} against {b}" for name, (a, b) in zip(names, words, strict=True)]
@@ -302,7 +332,7 @@ class Score(ScorePart):
             **{f"{name}_interval": list(ends) for name, ends in self.intervals.items()},
             **{name: section for name, section in tree.items() if section is not None},
             **self.sections,
-            "protocol": {name: value for name, value in stamp.items() if value is not None or name not in ("mode", "tracker")},
+            "protocol": {name: value for name, value in stamp.items() if value is not None or name not in LATER},
         }
 
 
@@ -310,8 +340,21 @@ Part = TypeVar("Part", bound=ScorePart)
 _TYPED = frozenset(Score.model_fields) - {"metrics", "intervals", "sections"}
 
 
-def read_score_file(path: Path, *, made_by: str = "score") -> Score:
+def remedy(made_by: str | None) -> str:
+    """What to do about a file of a score that is missing or damaged.
+
+    Args:
+        made_by: our command that makes it; None for a run that lies elsewhere.
+    """
+    return f"Run `poseline {made_by}` (or `dvc repro`)." if made_by else "Score that run again, or name another."
+
+
+def read_score_file(path: Path, *, made_by: str | None = None) -> Score:
     """The score of a file that the score stage or `poseline score --out` wrote.
+
+    Args:
+        path: of the file.
+        made_by: our command that makes it, for messages; None for a run that lies elsewhere.
 
     Raises:
         ArtifactError: missing, damaged, or made under no protocol.
@@ -319,30 +362,31 @@ def read_score_file(path: Path, *, made_by: str = "score") -> Score:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file. Run `poseline {made_by}` (or `dvc repro`) first.") from None
+        raise ArtifactError(f"{path}: no such file. {remedy(made_by)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON ({error}). Run `poseline score` again.") from None
-    return parse_score(text, source=str(path))
+        raise ArtifactError(f"{path}: not readable as JSON ({error}). {remedy(made_by)}") from None
+    return parse_score(text, source=str(path), made_by=made_by)
 
 
-def parse_score(text: str, *, source: str) -> Score:
+def parse_score(text: str, *, source: str, made_by: str | None = None) -> Score:
     """The score of a JSON text.
 
     Raises:
         ArtifactError: no JSON object, of another layout, or made under no protocol.
     """
+    advice = remedy(made_by)
     try:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ArtifactError(f"{source}: not readable as JSON ({error}). Run `poseline score` again.") from None
+        raise ArtifactError(f"{source}: not readable as JSON ({error}). {advice}") from None
     if not isinstance(tree, dict):
-        raise ArtifactError(f"{source}: expected a JSON object, got {type(tree).__name__}. Run `poseline score` again.")
+        raise ArtifactError(f"{source}: expected a JSON object, got {type(tree).__name__}. {advice}")
     if not isinstance(tree.get("protocol"), dict):
-        raise ArtifactError(f"{source}: has no protocol. Run `poseline score` again.")
-    return validate(Score, _unflatten(tree), source=source)
+        raise ArtifactError(f"{source}: has no protocol. {advice}")
+    return validate(Score, _unflatten(tree), source=source, made_by=made_by)
 
 
-def validate(part: type[Part], values: object, *, source: str) -> Part:
+def validate(part: type[Part], values: object, *, source: str, made_by: str | None = None) -> Part:
     """A score or a section of it from plain values.
 
     Raises:
@@ -354,7 +398,7 @@ def validate(part: type[Part], values: object, *, source: str) -> Part:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         more = f" ({error.error_count()} such faults)" if error.error_count() > 1 else ""
-        raise ArtifactError(f"{source}: {place}: {first['msg']}{more}. Run `poseline score` again with this version.") from None
+        raise ArtifactError(f"{source}: {place}: {first['msg']}{more}. {remedy(made_by)}") from None
 
 
 def _unflatten(tree: Mapping[str, JsonValue]) -> dict[str, object]:

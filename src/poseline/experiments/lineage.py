@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -130,6 +131,15 @@ def _data_hash_now(workspace: Path) -> str:
         return data_hash(read_lock(workspace))
     except ArtifactError:
         return ""
+
+
+def masked(text: str) -> str:
+    """The text with user and password of every address hidden.
+
+    >>> masked("no answer from http://ann:secret@host:5000")
+    'no answer from http://***@host:5000'
+    """
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 def _digest(text: str) -> str:

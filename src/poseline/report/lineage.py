@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
 
 from poseline.config.params import Yaml
-from poseline.experiments.lineage import git_output
+from poseline.experiments.lineage import git_output, masked
 from poseline.report.inputs import Json, ReportFiles
 
 PACKAGES = ("poseline", "torch", "torchvision", "numpy", "opencv-python-headless", "pandas", "pycocotools", "dvc", "mlflow")
@@ -65,7 +66,7 @@ def list_commands(tags: Mapping[str, str], *, store: str) -> list[tuple[str, str
         ("make repro", "environment, data, training, prediction, scores, tracks and this page; only what changed runs"),
         ("dvc metrics show", "the scores on the command line"),
         ("poseline gate", "compare COCO AP with the committed baseline"),
-        (f"mlflow ui --backend-store-uri {store}", "every run beside the others"),
+        (f"mlflow ui --backend-store-uri {shlex.quote(masked(store))}", "every run beside the others"),
     ]
 
 

@@ -1,13 +1,10 @@
-"""Stage report: the HTML page and the model card, or a page that sets several runs side by side."""
+"""Stage report: the HTML page and the model card."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from poseline.artifacts import Layout, write_text
 from poseline.config import Params, dump_section
 from poseline.experiments.lineage import Identity, identify
-from poseline.report.comparison import compare_runs
 from poseline.report.content import keypoint_content, note_learning, pckh_content, sort_sets, tracking_content
 from poseline.report.gallery import draw_gallery
 from poseline.report.inputs import ReportFiles, read_files
@@ -17,23 +14,18 @@ from poseline.report.scores import Card, headline_cards, learning_charts, set_ti
 from poseline.report.summary import data_note, describe_data, describe_model, list_limits
 
 
-def run(params: Params, layout: Layout, *, compare: Sequence[str] = ()) -> dict[str, int]:
-    """Write reports/index.html and reports/model_card.md, or with ``compare`` reports/compare.html instead; counts.
+def run(params: Params, layout: Layout) -> dict[str, int]:
+    """Write reports/index.html and reports/model_card.md; counts.
 
     The same files, commit and installed versions give the same bytes.
 
     Args:
         params: the title, the number of images, and what the lineage quotes.
         layout: the project's files; nothing but files is read.
-        compare: runs to set side by side: folders with reports/metrics/*.json, or git revisions.
 
     Raises:
-        ArtifactError: a file is missing or damaged, or a run cannot be found.
+        ArtifactError: a file is missing or damaged.
     """
-    if compare:
-        text = compare_runs(compare, layout.root)
-        write_text(layout.page.with_name("compare.html"), text)
-        return {"runs": len(compare), "bytes": len(text.encode())}
     files = read_files(params, layout)
     identity = identify(params, layout.root.resolve())
     cards = headline_cards(files.scores, files.sets)
