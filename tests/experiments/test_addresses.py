@@ -63,6 +63,6 @@ def test_an_address_of_the_parameters_with_quotes_is_read_as_written(tmp_path: P
 
 def test_the_hint_is_one_word_of_a_shell_without_a_password() -> None:
     for uri in (*(sqlite_uri(Path("/runs") / name / "mlflow.db") for name in NAMES), "postgresql://ann:secret@host/runs"):
-        hint = list_commands({}, store=uri)[-1][0]
+        hint = list_commands(store=uri)[-1][0]
         assert shlex.split(hint) == ["mlflow", "ui", "--backend-store-uri", masked(uri)]
         assert "secret" not in hint

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +35,11 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N o
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 RUN = "a folder, file, 'champion', git revision, DVC experiment, MLflow run's name or id"
 """What may stand for a run's scores, in help texts."""
+ADVICE = re.compile(r"`(poseline (?:mini|validate|preprocess|train|predict|track|score|calibrate|gate|report)\b[^`]*)`")
+"""A command in a message that takes --params and --set."""
+AllowStale = Annotated[
+    bool, typer.Option("--allow-stale", help="Take results of other parameters or files than those of now; the result says so.")
+]
 SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set: a key of data.sets.")]
 
 
@@ -57,6 +65,29 @@ def show(result: Mapping[str, object], *, as_json: bool, title: str, started: fl
     print(f"{title}: {', '.join(parts) or 'not enabled, nothing done'}  ({time.perf_counter() - started:.1f} s)")
 
 
+@contextmanager
+def advised(params: Path | None, overrides: Sequence[str] | None) -> Iterator[None]:
+    """Let the commands that an error advises have the options of this one, so that they work on the same parameters."""
+    try:
+        yield
+    except PoselineError as error:
+        error.args = (advise(str(error), params, overrides),)
+        raise
+
+
+def advise(text: str, params: Path | None, overrides: Sequence[str] | None) -> str:
+    """The text with these options added to each command of ours in it.
+
+    >>> advise("stale. Run `poseline score coco` again.", None, ["predict.flip=false"])
+    'stale. Run `poseline score coco --set predict.flip=false` again.'
+    """
+    options = [] if params is None else ["--params", str(params)]
+    options += [word for override in overrides or () for word in ("--set", override)]
+    if not options:
+        return text
+    return ADVICE.sub(lambda found: f"`{found[1]} {shlex.join(options)}`", text)
+
+
 def run(
     name: str,
     work: Callable[[Context, StageRun], Mapping[str, float]],
@@ -71,7 +102,8 @@ def run(
 
     started = time.perf_counter()
     context = make_context(params, overrides or [], device)
-    result = run_stage(name, context, lambda record: work(context, record))
+    with advised(params, overrides):
+        result = run_stage(name, context, lambda record: work(context, record))
     show(result, as_json=as_json, title=name, started=started)
 
 
@@ -90,7 +122,8 @@ def run_each(
     context = make_context(params, overrides or [], "cpu")
     for item in choose(context):
         started = time.perf_counter()
-        result = run_stage(f"{name}@{item}", context, lambda _, item=item: work(context, item))  # type: ignore[misc]
+        with advised(params, overrides):
+            result = run_stage(f"{name}@{item}", context, lambda _, item=item: work(context, item))  # type: ignore[misc]
         show(result, as_json=as_json, title=f"{name}@{item}", started=started)
 
 

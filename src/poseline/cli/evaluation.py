@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import RUN, AsJson, Device, Overrides, ParamsFile, anchor, app, run, show
+from poseline.cli.app import RUN, AllowStale, AsJson, Device, Overrides, ParamsFile, advise, advised, anchor, app, run, show
 from poseline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from poseline.experiments import StageRun
+    from poseline.stages.runner import Context
 
 RESAMPLES = 1000
 
@@ -29,6 +35,7 @@ def score(
     mode: Annotated[Literal["poseval", "strict"], typer.Option("--mode", help="posetrack: as published, or strict.")] = "poseval",
     confidence: Annotated[bool, typer.Option("--confidence", help="With 95 % intervals: 1000 resamples, seed 1.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also write the score into this folder, for compare and gate.")] = None,
+    allow_stale: AllowStale = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -53,7 +60,10 @@ def score(
         raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
 
-    run(f"score@{name}", lambda context, _: stage.run(context.params, context.layout, name), params, overrides, as_json=as_json)
+    def work(context: Context, _: StageRun) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, name, allow_stale=allow_stale)
+
+    run(f"score@{name}", work, params, overrides, as_json=as_json)
 
 
 @app.command()
@@ -61,6 +71,7 @@ def compare(
     first: Annotated[str, typer.Argument(help=f"A run: {RUN}.")],
     second: Annotated[str, typer.Argument(help="Another, compared with the first.")],
     force_different: Annotated[bool, typer.Option("--force-different", help="Compare scores of different protocols too.")] = False,
+    allow_stale: AllowStale = False,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the images or videos.")] = RESAMPLES,
     params: ParamsFile = None,
     overrides: Overrides = None,
@@ -73,7 +84,9 @@ def compare(
 
     first, second = anchor(first), anchor(second)
     context = make_context(params, overrides or [], "cpu")
-    found = stage.run(first, second, context.params, context.layout, force_different=force_different, resamples=resamples)
+    options = {"force_different": force_different, "allow_stale": allow_stale}
+    with advised(params, overrides):
+        found = stage.run(first, second, context.params, context.layout, resamples=resamples, **options)
     if as_json:
         print(json.dumps({comparison.score: comparison.as_dict() for comparison in found}))
         return
@@ -84,6 +97,7 @@ def compare(
 def gate(
     accept: Annotated[bool, typer.Option("--accept", help="Make the fresh scores the baseline.")] = False,
     against: Annotated[str | None, typer.Option("--against", help=f"In place of the committed baseline: {RUN}.")] = None,
+    allow_stale: AllowStale = False,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write a summary for a pull request.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML for a CI server.")] = None,
     params: ParamsFile = None,
@@ -94,6 +108,7 @@ def gate(
     from poseline.artifacts import write_text
     from poseline.evaluation.gate import accept as accept_scores
     from poseline.evaluation.gate_summary import write_junit, write_markdown
+    from poseline.experiments.holder import alone
     from poseline.stages import gate as stage
     from poseline.stages.runner import make_context
 
@@ -104,12 +119,16 @@ def gate(
     context = make_context(params, overrides or [], "cpu")
     if accept:
         started = time.perf_counter()
-        show(accept_scores(context.params, context.layout), as_json=as_json, title="baseline", started=started)
+        with advised(params, overrides), alone(context.layout, "gate --accept"):
+            kept = accept_scores(context.params, context.layout, allow_stale=allow_stale)
+        show(kept, as_json=as_json, title="baseline", started=started)
         return
-    decision = stage.run(context.params, context.layout, against=against)
+    decision = stage.run(context.params, context.layout, against=against, allow_stale=allow_stale)
+    decision = replace(decision, reason=advise(decision.reason, params, overrides))
     for path, write in summaries:
         write_text(path, write(decision))
     if as_json:
+        stale = decision.protocol and decision.protocol.stale
         checks = [
             {
                 "metric": check.metric,
@@ -120,11 +139,13 @@ def gate(
             }
             for check in decision.checks
         ]
-        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "model": decision.model, "checks": checks}))
+        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "model": decision.model, "stale": stale, "checks": checks}))
     else:
         print(f"gate: {'passed' if decision.passed else 'refused'}: {decision.reason}")
         if decision.model:
             print(f"model: {'; '.join(decision.model)}")
+        if decision.protocol is not None and decision.protocol.stale:
+            print(f"stale: {decision.protocol.stale}")
     if not decision.passed:
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from poseline.cli.app import RUN, AsJson, Overrides, ParamsFile, anchor, app, run, show
+from poseline.cli.app import RUN, AllowStale, AsJson, Overrides, ParamsFile, advised, anchor, app, run, show
 from poseline.errors import ConfigError
 
 
@@ -18,6 +18,7 @@ def report(
         list[str] | None, typer.Option("--compare", help=f"Compare runs instead, each {RUN}. May be repeated.")
     ] = None,
     runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="More runs, after --compare.", show_default=False)] = None,
+    allow_stale: AllowStale = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -26,15 +27,15 @@ def report(
     from poseline.stages import report as stage
 
     if compare:
-        compare_runs([*compare, *(runs or [])], params, overrides, as_json=as_json)
+        compare_runs([*compare, *(runs or [])], params, overrides, allow_stale=allow_stale, as_json=as_json)
         return
     if runs:
         raise ConfigError(f"report: got '{runs[0]}'; runs are given after --compare, for example: poseline report --compare main exp-a1b2")
 
-    run("report", lambda context, _: stage.run(context.params, context.layout), params, overrides, as_json=as_json)
+    run("report", lambda context, _: stage.run(context.params, context.layout, allow_stale=allow_stale), params, overrides, as_json=as_json)
 
 
-def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | None, *, as_json: bool) -> None:
+def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | None, *, allow_stale: bool, as_json: bool) -> None:
     """Write reports/compare.html; it belongs to no execution, so nothing is logged."""
     from poseline.stages import compare as stage
     from poseline.stages.runner import make_context
@@ -42,5 +43,6 @@ def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | No
     started = time.perf_counter()
     named = [anchor(name) for name in runs]
     context = make_context(params, overrides or [], "cpu")
-    result = stage.write_page(named, context.params, context.layout)
+    with advised(params, overrides):
+        result = stage.write_page(named, context.params, context.layout, allow_stale=allow_stale)
     show({**result, "page": str(context.layout.page.with_name("compare.html"))}, as_json=as_json, title="report", started=started)

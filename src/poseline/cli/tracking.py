@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run_each, show
+from poseline.cli.app import AllowStale, AsJson, Device, Overrides, ParamsFile, app, run_each, show
 from poseline.config.tracking import TRACKERS
 from poseline.errors import ConfigError
 
@@ -47,6 +47,7 @@ def track(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the results, PoseTrack18 format.")] = None,
     skeleton: Annotated[str, typer.Option("--skeleton", help="Keypoints of a COCO result list.")] = "coco17",
     video: Annotated[bool, typer.Option("--video", help="Also write mp4 videos with coloured ids.")] = False,
+    allow_stale: AllowStale = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -68,7 +69,7 @@ def track(
         return [dataset] if dataset else list(known.params.track.sets)
 
     def work(known: Context, name: str) -> Mapping[str, float]:
-        return stage.run(known.params, known.layout, name)
+        return stage.run(known.params, known.layout, name, allow_stale=allow_stale)
 
     run_each("track", choose, work, params, [*(overrides or []), *options], as_json=as_json)
 

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
+from poseline.artifacts.freshness import MadeFrom
 from poseline.errors import ArtifactError
 
 
@@ -50,6 +51,7 @@ class Stamp(ScorePart):
         tracker: PoseTrack: who gave the ids.
         weights: hash of the weights behind the predictions.
         stale: why these are not the scores of the parameters and files of their time, where that was overridden.
+        made_from: the parameters and files that made the score.
     """
 
     benchmark: str
@@ -67,10 +69,11 @@ class Stamp(ScorePart):
     tracker: str | None = None
     weights: str | None = None
     stale: str | None = None
+    made_from: MadeFrom | None = None
 
     def protocol_only(self) -> Stamp:
         """The stamp without what belongs to the model: equal for scores that may be ranked."""
-        return self.model_copy(update=dict.fromkeys((*MODEL, "stale")))
+        return self.model_copy(update=dict.fromkeys((*MODEL, "stale", "made_from")))
 
     def describe(self) -> str:
         """One line for a table or a plot.
@@ -87,7 +90,7 @@ class Stamp(ScorePart):
         return ", ".join(part for part in parts if part)
 
 
-LATER = ("mode", "tracker", "weights", "stale")
+LATER = ("mode", "tracker", "weights", "stale", "made_from")
 """Conditions that a file leaves out where they are not known."""
 MUST_AGREE = ("benchmark", "data_hash", "num_images", "num_people")
 """Conditions that may not be unknown on one side only: what was scored."""
@@ -315,6 +318,10 @@ class Score(ScorePart):
     def numbers(self) -> dict[str, float]:
         """The metrics that have a value."""
         return {name: value for name, value in self.metrics.items() if value is not None}
+
+    def stamped(self, **conditions: object) -> Score:
+        """The score with these conditions in its stamp."""
+        return self.model_copy(update={"protocol": Stamp.model_validate({**self.protocol.model_dump(), **conditions})})
 
     def all_metrics(self) -> Metrics:
         """The metrics and, as ``ap_SLICE`` and ``ar_SLICE``, those of every slice."""

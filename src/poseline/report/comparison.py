@@ -62,14 +62,18 @@ class Comparison:
     absent: tuple[str, ...]
 
 
-def compare_runs(runs: Mapping[str, Mapping[str, RunFiles]]) -> str:
-    """The page that sets runs side by side: where the scores of each lie, by the run's name.
+def compare_runs(runs: Mapping[str, Mapping[str, RunFiles]], *, stale: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """The page that sets runs side by side.
+
+    Args:
+        runs: where the scores of each lie, by the run's name.
+        stale: why scores of a run are stale.
 
     Raises:
         ArtifactError: a score is damaged.
         DataError: no run has a score that is enabled.
     """
-    scores = {run: read_run(files) for run, files in runs.items()}
+    scores = {run: read_run(files, (stale or {}).get(run, {})) for run, files in runs.items()}
     names = sorted({name for found in scores.values() for name in found})
     if not names:
         raise DataError(f"{', '.join(runs)}: no score is enabled in them. Enable a data set.")
@@ -77,13 +81,15 @@ def compare_runs(runs: Mapping[str, Mapping[str, RunFiles]]) -> str:
     return render("compare.html.j2", title=f"{len(runs)} runs side by side", runs=list(runs), comparisons=comparisons)
 
 
-def read_run(files: Mapping[str, RunFiles]) -> dict[str, Score]:
-    """The enabled scores of a run by name.
+def read_run(files: Mapping[str, RunFiles], stale: Mapping[str, str] | None = None) -> dict[str, Score]:
+    """The enabled scores of a run by name, those that are stale stamped with the reason.
 
     Raises:
         ArtifactError: a score is damaged.
     """
     scores = {name: read_score_file(where.metrics) for name, where in files.items()}
+    for name, reason in (stale or {}).items():
+        scores[name] = scores[name].stamped(stale=reason)
     return {name: score for name, score in scores.items() if score.enabled}
 
 

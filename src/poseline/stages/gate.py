@@ -9,7 +9,7 @@ from poseline.evaluation.gate import BASELINE, GateDecision, check
 from poseline.experiments.locate import locate_run
 
 
-def run(params: Params, layout: Layout, *, against: str | None = None) -> GateDecision:
+def run(params: Params, layout: Layout, *, against: str | None = None, allow_stale: bool = False) -> GateDecision:
     """Whether the fresh scores may replace the baseline's, or those of the run ``against``. A run that is not found refuses.
 
     Raises:
@@ -19,4 +19,4 @@ def run(params: Params, layout: Layout, *, against: str | None = None) -> GateDe
         held = None if against is None else locate_run(against, params, layout)
     except PoselineError as error:
         return GateDecision(False, f"{against} cannot be used: {error}")
-    return check(params, layout, held=held, name=against or BASELINE)
+    return check(params, layout, held=held, name=against or BASELINE, allow_stale=allow_stale)

@@ -11,6 +11,7 @@ from pathlib import Path
 from poseline.artifacts import Layout
 from poseline.config import Params, load_params
 from poseline.experiments import StageRun, open_stage
+from poseline.experiments.holder import alone
 from poseline.project import project_root, workspace_root
 
 
@@ -41,8 +42,12 @@ def make_context(params_path: Path | None, overrides: list[str], device: str) ->
 
 
 def run_stage(name: str, context: Context, work: Callable[[StageRun], Mapping[str, float]]) -> dict[str, float]:
-    """What the stage returns, kept in its record together with its duration in seconds."""
-    with open_stage(name, context.params, context.layout) as run:
+    """What the stage returns, kept in its record together with its duration in seconds.
+
+    Raises:
+        BusyError: another process runs the same stage in this tree.
+    """
+    with alone(context.layout, name), open_stage(name, context.params, context.layout) as run:
         started = time.perf_counter()
         result = dict(work(run))
         run.result.update({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poseline.artifacts import Layout, PoseTable, TableHeader, atomic_folder, read_json, read_poses, write_json, write_poses
+from poseline.artifacts.freshness import made_from, refuse_stale
 from poseline.config import Params, config_hash
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import write_sequence
@@ -12,17 +13,22 @@ from poseline.track.build import track_video
 from poseline.track.videos import frame_poses, list_videos, pose_submission, tabulate_tracks, track_submission
 
 
-def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
+def run(params: Params, layout: Layout, name: str, *, allow_stale: bool = False) -> dict[str, int]:
     """Counts, after writing tracked/ (MOTA submission), poses/ (mAP submission), tracks.parquet and about.json to data/tracks/NAME.
 
     ``tracked`` holds the tracker's poses without keypoints below ``track.min_keypoint_score``; ``poses`` holds every predicted pose and
     keypoint. Ids count from 0 in each video and are the same in the files, the table and the mp4 files of ``track.video``.
+
+    Raises:
+        StaleError: the predictions were made by other parameters or files than those of now, and that is not allowed.
     """
     config = dataset_config(params.data, name)
+    made = made_from("track", params, layout, [layout.predictions / name / "poses.parquet"], name=name)
     about = read_json(layout.predictions / name / "about.json", made_by=f"predict {name}")
+    stale = refuse_stale("predict", params, layout, name, allow=allow_stale)
     if not about["enabled"]:
         with atomic_folder(layout.tracks / name) as folder:
-            write_json(folder / "about.json", {"enabled": False})
+            write_json(folder / "about.json", {"enabled": False, "made_from": made})
         return {}
     table, header = read_poses(layout.predictions / name / "poses.parquet", kind="predictions", made_by=f"predict {name}")
     skeleton = load_skeleton(header.skeleton)
@@ -43,6 +49,6 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
                 write_video(folder / "videos" / f"{video.sequence.name}.mp4", tracked, video.read_images(), skeleton)
         tracks = PoseTable.concat(tables)
         write_poses(folder / "tracks.parquet", tracks, TableHeader("tracks", skeleton.name, config_hash(params.track), header.source_hash))
-        write_json(folder / "about.json", {**about, "boxes": boxes, "tracker": params.track.kind})
+        write_json(folder / "about.json", {**about, "boxes": boxes, "tracker": params.track.kind, "made_from": made, "stale": stale})
     ids = tracks.rows.assign(track_id=tracks.poses.track_ids)[["video_id", "track_id"]].drop_duplicates()
     return {"videos": len(videos), "poses": len(tracks), "tracks": len(ids)}
