@@ -10,7 +10,7 @@ import jaxtyping
 import pytest
 
 # Annotations, array shapes and types among them, are checked at run time. Packages not yet known to keep all of theirs:
-UNCHECKED = {"cli", "evaluation", "experiments", "infer", "report", "stages", "track", "train"}
+UNCHECKED: set[str] = set()
 PACKAGES = {path.parent.name for path in (Path(__file__).resolve().parents[1] / "src" / "poseline").glob("*/__init__.py")}
 jaxtyping.install_import_hook([f"poseline.{name}" for name in sorted(PACKAGES - UNCHECKED)], "checked_types.check")
 

@@ -13,7 +13,7 @@ def make_person(share: float, *, track: int = -1) -> Person:
 
 
 def overlap(box: tuple[float, float, float, float]) -> float:
-    """IoU with the person's true box."""
+    """IoU with the person's ground-truth box."""
     x0, y0, x1, y1 = max(box[0], 100), max(box[1], 60), min(box[0] + box[2], 150), min(box[1] + box[3], 190)
     shared = max(x1 - x0, 0) * max(y1 - y0, 0)
     return shared / (box[2] * box[3] + 130 * 50 - shared)

@@ -19,10 +19,12 @@ from poseline.errors import ArtifactError
 def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path in the same folder that becomes ``path`` when the block ends well, and is removed otherwise.
 
+    It keeps the ending, by which writers of videos and images choose the format.
+
     Raises:
         ArtifactError: the folder cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from poseline.errors import PoselineError
+from poseline.threads import limit_spinning
 
 if TYPE_CHECKING:
     from poseline.experiments import StageRun
@@ -45,6 +46,7 @@ SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set:
 
 def main() -> None:
     """Run the command line; errors a user can act on are one line, without a traceback unless --debug is given."""
+    limit_spinning()
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:

@@ -130,7 +130,7 @@ def _plot_precision(score: KeypointScore) -> list[PlotRow]:
 
 
 PART_HEADLINE = (
-    Headline("ap", "AP", "Mean keypoint AP over OKS .50 to .95 of the whole person, every person's true box given."),
+    Headline("ap", "AP", "Mean keypoint AP over OKS .50 to .95 of the whole person, every person's ground-truth box given."),
     Headline("ap_body", "AP body"),
     Headline("ap_foot", "AP feet"),
     Headline("ap_face", "AP face"),

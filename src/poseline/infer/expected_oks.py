@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import TypeAdapter, ValidationError
 
+from poseline.config.params import Yaml, describe_validation_error
 from poseline.errors import ArtifactError
 
 FEATURES = ("pose_score", "mean_keypoint_score", "max_keypoint_score", "min_keypoint_score", "keypoint_score_spread", "log_area")
+FLOATS = TypeAdapter(tuple[float, ...])
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,17 @@ class ExpectedOks:
         return {"weights": list(self.weights), "mean": list(self.mean), "spread": list(self.spread)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, list[float]]) -> ExpectedOks:
-        """The model from plain values.
+    def from_dict(cls, values: Mapping[str, Yaml]) -> ExpectedOks:
+        """The model from plain values; other keys are left alone.
 
         Raises:
             ArtifactError: numbers are missing.
         """
         try:
-            model = cls(tuple(values["weights"]), tuple(values["mean"]), tuple(values["spread"]))
-        except KeyError as error:
-            raise ArtifactError(f"expected-OKS model: {error} is missing. Fit it again.") from None
+            model = cls(*(FLOATS.validate_python(values[name]) for name in ("weights", "mean", "spread")))
+        except (KeyError, ValidationError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else describe_validation_error(error)
+            raise ArtifactError(f"expected-OKS model: {reason}. Fit it again.") from None
         if (len(model.weights), len(model.mean), len(model.spread)) != (len(FEATURES) + 1, len(FEATURES), len(FEATURES)):
             raise ArtifactError(f"expected-OKS model: {len(model.mean)} features, expected {len(FEATURES)}. Fit it again.")
         return model

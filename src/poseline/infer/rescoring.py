@@ -36,7 +36,7 @@ def read_calibration(config: PredictConfig, layout: Layout, rule: ScoreRule) -> 
     for key, value in calibration_terms(config, layout, rule).items():
         if raw.get(key) != value:
             raise ArtifactError(f"{path}: made with {key} {raw.get(key)}, now it is {value}. Run `poseline calibrate` again.")
-    return ExpectedOks.from_dict(raw)  # type: ignore[arg-type]
+    return ExpectedOks.from_dict(raw)
 
 
 def calibration_terms(config: PredictConfig, layout: Layout, rule: ScoreRule) -> dict[str, Yaml]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from poseline.artifacts import atomic_file
 from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton
-from poseline.errors import ArtifactError, BackendError, DataError
+from poseline.errors import BackendError, DataError
 from poseline.infer.draw import Image, draw_label, draw_pose, track_style
 
 CODEC = "mp4v"
@@ -36,17 +35,8 @@ def write_video(
         DataError: images of several sizes, or not one a frame.
         ArtifactError: the file cannot be written.
     """
-    # The container is chosen by the ending, so the temporary name keeps it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
         _write_frames(temporary, tracked, images, skeleton, frames_per_second)
-        temporary.replace(path)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written ({error.strerror or error}). Check the folder's rights and free disk.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _write_frames(

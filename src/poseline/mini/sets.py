@@ -34,7 +34,7 @@ README = """The mini data sets of poseline
 All pictures here are synthetic: drawn by poseline.mini from seed {seed}. They show no real person or place.
 The forms are those of COCO keypoints 2017, MPII Human Pose and PoseTrack18, so that the same readers serve both.
 The detections (coco/annotations/person_detections_val2017.json, posetrack/annotations/detections_val.json) are simulated:
-true boxes with jitter, misses, duplicates and false alarms, not the output of a detector.
+ground-truth boxes with jitter, misses, duplicates and false alarms, not the output of a detector.
 MPII coordinates are 1-based; a missing joint is (-1, -1) in the JSON files and (0, 0) with jnt_missing = 1 in gt_valid.mat.
 Keypoints: 2 = in view, 1 = covered by something, 0 = outside the picture, on the far side of the head, or of a person
 of whom hardly anything shows.

@@ -34,7 +34,7 @@ def note_learning(files: ReportFiles) -> str:
     best = max(scored, key=lambda row: (row["val_ap"], row["epoch"]))
     return (
         f"{len(files.history)} epochs; the weights of epoch {best['epoch']:.0f} were kept, at a validation AP of {percent(best['val_ap'])} "
-        "(true boxes, no flip test, each person matched with its own prediction: a quick stand-in for the COCO AP above)."
+        "(ground-truth boxes, no flip test, each person matched with its own prediction: a quick stand-in for the COCO AP above)."
     )
 
 

@@ -34,7 +34,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Cases:
-    """People with their true and predicted poses in one skeleton, the predictions made in their true boxes.
+    """People with their ground-truth and predicted poses in one skeleton, the predictions made in their ground-truth boxes.
 
     Attributes:
         people: the people.
@@ -51,7 +51,7 @@ class Cases:
 
 
 def collect_cases(people: PoseTable, poses: PoseTable, *, dataset: str, source: Skeleton, target: Skeleton) -> Cases:
-    """Every val person of enough keypoints beside the pose that was predicted in its own true box.
+    """Every val person of enough keypoints beside the pose that was predicted in its own ground-truth box.
 
     A person that no pose matches at OKS 0.5 has no pose in the score's table; here it keeps the one made in its box, so that
     the worst cases can be seen.

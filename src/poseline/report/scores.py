@@ -109,7 +109,7 @@ def headline_cards(scores: Mapping[str, Score], sets: Mapping[str, SetScore]) ->
     for name, score in scores.items():
         own = sets[name]
         title = set_title(own)
-        boxes = (", detections" if own.detected else ", true boxes") if own.dataset in both else ""
+        boxes = (", detections" if own.detected else ", ground-truth boxes") if own.dataset in both else ""
         shown = [head for head in own.protocol.headline if head.meaning][: 1 if own.detected else None]
         for head in shown:
             cards.append(
@@ -141,7 +141,7 @@ def learning_charts(history: Sequence[Mapping[str, float]]) -> list[Chart]:
 
     if not history:
         return []
-    quality = [series("validation AP (true boxes)", "val_ap"), series("training accuracy", "acc", dashed=True)]
+    quality = [series("validation AP (ground-truth boxes)", "val_ap"), series("training accuracy", "acc", dashed=True)]
     return [
         line_chart("Quality over epochs", quality, epoch, Axis("fraction", low=0.0, percent=True)),
         line_chart("Training loss over epochs", [series("loss", "loss")], epoch, Axis("loss", low=0.0)),

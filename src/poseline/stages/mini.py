@@ -8,5 +8,5 @@ from poseline.mini import draw_mini
 
 
 def run(params: Params, layout: Layout) -> dict[str, int]:
-    """Draw the sets of ``mini.sets`` into data/mini; counts of pictures and people."""
+    """Draw the sets of ``mini.sets`` into data/mini; counts of images and people."""
     return draw_mini(params.mini, layout.mini)

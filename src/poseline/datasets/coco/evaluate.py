@@ -19,7 +19,7 @@ class Coco(CocoFormProtocol):
     name = "coco"
     title = "COCO"
     headline = (
-        Headline("ap", "AP", "Mean keypoint AP over OKS .50 to .95, every person's true box given."),
+        Headline("ap", "AP", "Mean keypoint AP over OKS .50 to .95, every person's ground-truth box given."),
         Headline("ap50", "AP .50"),
         Headline("ap75", "AP .75"),
         Headline("ar", "AR"),

@@ -16,7 +16,7 @@ class CrowdPose(CocoFormProtocol):
     name = "crowdpose"
     title = "CrowdPose"
     headline = (
-        Headline("ap", "AP", "Mean keypoint AP over OKS .50 to .95, every person's true box given."),
+        Headline("ap", "AP", "Mean keypoint AP over OKS .50 to .95, every person's ground-truth box given."),
         Headline("ap_easy", "AP easy"),
         Headline("ap_medium", "AP medium"),
         Headline("ap_hard", "AP hard"),
