@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +22,8 @@ from poseline.config import Params, dump_section
 from poseline.config.params import Yaml
 from poseline.errors import StaleError
 
+OnStale: TypeAlias = Literal["ignore", "mark", "refuse"]
+"""What a reader does about a stale artifact. The functions take what they are given; the commands refuse, or mark with --allow-stale."""
 SECTIONS = {
     "train": ("seed", "data.skeleton", "preprocess", "codec", "model", "loss", "augment", "train", "predict.batch_size"),
     "predict": ("data.sets.SET", "predict"),
@@ -78,14 +81,14 @@ def why_stale(stage: str, params: Params, layout: Layout, name: str = "") -> Sta
     return StaleError(_title(stage, name), reasons[0], (_command(stage, name),)) if reasons else None
 
 
-def refuse_stale(stage: str, params: Params, layout: Layout, name: str = "", *, allow: bool = False) -> str | None:
-    """None where what a stage made is fresh; the reason why it is not, where that is allowed.
+def refuse_stale(stage: str, params: Params, layout: Layout, name: str = "", *, on_stale: OnStale = "refuse") -> str | None:
+    """None where what a stage made is fresh, or nobody asks; the reason why it is not, where it is to be marked.
 
     Raises:
-        StaleError: it is stale, and that is not allowed.
+        StaleError: it is stale, and that is to be refused.
     """
-    stale = why_stale(stage, params, layout, name)
-    if stale is not None and not allow:
+    stale = why_stale(stage, params, layout, name) if on_stale != "ignore" else None
+    if stale is not None and on_stale == "refuse":
         raise stale
     return stale.reason if stale else None
 

@@ -18,6 +18,7 @@ from poseline.errors import PoselineError
 from poseline.threads import limit_spinning
 
 if TYPE_CHECKING:
+    from poseline.artifacts.freshness import OnStale
     from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
@@ -65,6 +66,11 @@ def show(result: Mapping[str, object], *, as_json: bool, title: str, started: fl
         return
     parts = [f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in result.items()]
     print(f"{title}: {', '.join(parts) or 'not enabled, nothing done'}  ({time.perf_counter() - started:.1f} s)")
+
+
+def on_stale(allow: bool) -> OnStale:
+    """What a command does about results of other parameters or files."""
+    return "mark" if allow else "refuse"
 
 
 @contextmanager

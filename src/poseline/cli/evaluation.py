@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import RUN, AllowStale, AsJson, Device, Overrides, ParamsFile, advise, advised, anchor, app, run, show
+from poseline.cli.app import RUN, AllowStale, AsJson, Device, Overrides, ParamsFile, advise, advised, anchor, app, on_stale, run, show
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def score(
     from poseline.stages import score as stage
 
     def work(context: Context, _: StageRun) -> Mapping[str, float]:
-        return stage.run(context.params, context.layout, name, allow_stale=allow_stale)
+        return stage.run(context.params, context.layout, name, on_stale=on_stale(allow_stale))
 
     run(f"score@{name}", work, params, overrides, as_json=as_json)
 
@@ -84,7 +84,7 @@ def compare(
 
     first, second = anchor(first), anchor(second)
     context = make_context(params, overrides or [], "cpu")
-    options = {"force_different": force_different, "allow_stale": allow_stale}
+    options = {"force_different": force_different, "on_stale": on_stale(allow_stale)}
     with advised(params, overrides):
         found = stage.run(first, second, context.params, context.layout, resamples=resamples, **options)
     if as_json:
@@ -120,10 +120,10 @@ def gate(
     if accept:
         started = time.perf_counter()
         with advised(params, overrides), alone(context.layout, "gate --accept"):
-            kept = accept_scores(context.params, context.layout, allow_stale=allow_stale)
+            kept = accept_scores(context.params, context.layout, on_stale=on_stale(allow_stale))
         show(kept, as_json=as_json, title="baseline", started=started)
         return
-    decision = stage.run(context.params, context.layout, against=against, allow_stale=allow_stale)
+    decision = stage.run(context.params, context.layout, against=against, on_stale=on_stale(allow_stale))
     decision = replace(decision, reason=advise(decision.reason, params, overrides))
     for path, write in summaries:
         write_text(path, write(decision))

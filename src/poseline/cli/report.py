@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poseline.cli.app import RUN, AllowStale, AsJson, Overrides, ParamsFile, advised, anchor, app, run, show
+from poseline.cli.app import RUN, AllowStale, AsJson, Overrides, ParamsFile, advised, anchor, app, on_stale, run, show
 from poseline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from poseline.experiments import StageRun
+    from poseline.stages.runner import Context
 
 
 @app.command()
@@ -32,7 +37,10 @@ def report(
     if runs:
         raise ConfigError(f"report: got '{runs[0]}'; runs are given after --compare, for example: poseline report --compare main exp-a1b2")
 
-    run("report", lambda context, _: stage.run(context.params, context.layout, allow_stale=allow_stale), params, overrides, as_json=as_json)
+    def work(context: Context, _: StageRun) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, on_stale=on_stale(allow_stale))
+
+    run("report", work, params, overrides, as_json=as_json)
 
 
 def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | None, *, allow_stale: bool, as_json: bool) -> None:
@@ -44,5 +52,5 @@ def compare_runs(runs: list[str], params: Path | None, overrides: list[str] | No
     named = [anchor(name) for name in runs]
     context = make_context(params, overrides or [], "cpu")
     with advised(params, overrides):
-        result = stage.write_page(named, context.params, context.layout, allow_stale=allow_stale)
+        result = stage.write_page(named, context.params, context.layout, on_stale=on_stale(allow_stale))
     show({**result, "page": str(context.layout.page.with_name("compare.html"))}, as_json=as_json, title="report", started=started)

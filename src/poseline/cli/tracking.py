@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AllowStale, AsJson, Device, Overrides, ParamsFile, app, run_each, show
+from poseline.cli.app import AllowStale, AsJson, Device, Overrides, ParamsFile, app, on_stale, run_each, show
 from poseline.config.tracking import TRACKERS
 from poseline.errors import ConfigError
 
@@ -69,7 +69,7 @@ def track(
         return [dataset] if dataset else list(known.params.track.sets)
 
     def work(known: Context, name: str) -> Mapping[str, float]:
-        return stage.run(known.params, known.layout, name, allow_stale=allow_stale)
+        return stage.run(known.params, known.layout, name, on_stale=on_stale(allow_stale))
 
     run_each("track", choose, work, params, [*(overrides or []), *options], as_json=as_json)
 

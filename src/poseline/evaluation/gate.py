@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from poseline.artifacts import Layout, TableHeader, atomic_folder, read_table, write_json, write_table
-from poseline.artifacts.freshness import refuse_stale
+from poseline.artifacts.freshness import OnStale, refuse_stale
 from poseline.config import Params
 from poseline.datasets.score import Metrics, Stamp, differences, model_changes, remedy
 from poseline.datasets.scored_sets import SetScore, list_scores
@@ -234,7 +234,7 @@ def plan_requests(limits: Mapping[str, float], scores: Mapping[str, SetScore]) -
 
 
 def check(
-    params: Params, layout: Layout, *, held: Mapping[str, RunFiles] | None = None, name: str = BASELINE, allow_stale: bool = False
+    params: Params, layout: Layout, *, held: Mapping[str, RunFiles] | None = None, name: str = BASELINE, on_stale: OnStale = "ignore"
 ) -> GateDecision:
     """Whether the fresh scores may replace the baseline's.
 
@@ -243,23 +243,23 @@ def check(
         layout: where the fresh scores and the baseline lie.
         held: the scores of a run to hold against in place of the committed baseline.
         name: of that run.
-        allow_stale: take fresh scores that are not those of the parameters and files as they are.
+        on_stale: what to do about fresh scores that are not those of the parameters and files as they are.
 
     Raises:
         ConfigError: ``gate.max_drop`` names a metric that there is not.
     """
     requests = plan_requests(params.gate.limits, list_scores(params.data))
-    return _join([_decide_score(request, params, layout, held, name, allow_stale=allow_stale) for request in requests])
+    return _join([_decide_score(request, params, layout, held, name, on_stale=on_stale) for request in requests])
 
 
 def _decide_score(
-    request: GateRequest, params: Params, layout: Layout, held: Mapping[str, RunFiles] | None, name: str, *, allow_stale: bool
+    request: GateRequest, params: Params, layout: Layout, held: Mapping[str, RunFiles] | None, name: str, *, on_stale: OnStale
 ) -> GateDecision:
     """The decision about one score; every reason not to compare refuses. The candidate comes first, as in a decision."""
     advice = Advice(None if held is None else name, f"poseline score {request.dataset}")
     try:
         candidate = _read_whole(fresh_files(layout, request.score), "candidate", made_by=f"score {request.dataset}")
-        candidate = mark_stale(candidate, refuse_stale("score", params, layout, request.dataset, allow=allow_stale))
+        candidate = mark_stale(candidate, refuse_stale("score", params, layout, request.dataset, on_stale=on_stale))
     except PoselineError as error:
         return GateDecision(False, f"the fresh score '{request.score}' cannot be used: {error}")
     try:
@@ -327,13 +327,13 @@ def _join(decisions: Iterable[GateDecision]) -> GateDecision:
     return GateDecision(not failed, reason, tuple(checks), protocol, tuple(model))
 
 
-def accept(params: Params, layout: Layout, *, allow_stale: bool = False) -> dict[str, float]:
+def accept(params: Params, layout: Layout, *, on_stale: OnStale = "ignore") -> dict[str, float]:
     """Make the fresh scores the baseline, whole or not at all; their metrics as ``score.metric``.
 
     Kept is every score that the limits name, and whatever else was scored, so that other limits find their baseline too.
 
     Raises:
-        ArtifactError: a score that the gate checks is missing, damaged, stale (unless allowed), or does not agree with its table.
+        ArtifactError: a score that the gate checks is missing, damaged or stale, or does not agree with its table.
         ConfigError: ``gate.max_drop`` names a metric that there is not.
     """
     scores = list_scores(params.data)
@@ -342,7 +342,7 @@ def accept(params: Params, layout: Layout, *, allow_stale: bool = False) -> dict
     makers = {name: f"score {scores[name].dataset}" for name in (*requests, *others)}
     kept = {name: _read_whole(fresh_files(layout, name), "candidate", made_by=maker) for name, maker in makers.items()}
     for name in kept:
-        kept[name] = mark_stale(kept[name], refuse_stale("score", params, layout, scores[name].dataset, allow=allow_stale))
+        kept[name] = mark_stale(kept[name], refuse_stale("score", params, layout, scores[name].dataset, on_stale=on_stale))
     for name, request in requests.items():
         advice = Advice(remake=f"poseline {makers[name]}")
         decision = decide(kept[name], kept[name], max_drop=request.limits, resamples=20, signed=request.signed, advice=advice)

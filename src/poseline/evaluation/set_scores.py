@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from poseline.artifacts import BBOX_COLUMNS, Layout, hash_path, read_json, read_poses
-from poseline.artifacts.freshness import made_from, refuse_stale
+from poseline.artifacts.freshness import OnStale, made_from, refuse_stale
 from poseline.config import DatasetConfig, Params
 from poseline.config.dataset import DETECTIONS
 from poseline.config.params import Yaml
@@ -23,21 +23,21 @@ from poseline.errors import ArtifactError
 from poseline.evaluation.scoring import ScoreFiles, score
 
 
-def score_set(params: Params, layout: Layout, name: str, *, allow_stale: bool = False) -> dict[str, ScoreFiles]:
+def score_set(params: Params, layout: Layout, name: str, *, on_stale: OnStale = "ignore") -> dict[str, ScoreFiles]:
     """A data set's score under ground-truth boxes (of tracked videos, their tracks'), and with ``_detections`` that under detected ones.
 
     A score says so where the set is not enabled or has no detections. Detections in which no pose was found are scored, with AP 0.
 
     Raises:
         ArtifactError: the predictions are missing or damaged.
-        StaleError: they were made by other parameters or files than those of now, and that is not allowed.
+        StaleError: they were made by other parameters or files than those of now, and that is to be refused.
         DataError: the ground truth is missing, damaged or of other images.
     """
     config = dataset_config(params.data, name)
     protocol = set_protocol(config, name=name)
     folder = (layout.tracks if protocol.tracked else layout.predictions) / name
     about = read_about(folder, made_by=f"{'track' if protocol.tracked else 'predict'} {name}")
-    stale = refuse_stale("track" if protocol.tracked else "predict", params, layout, name, allow=allow_stale)
+    stale = refuse_stale("track" if protocol.tracked else "predict", params, layout, name, on_stale=on_stale)
     made = {name: left_out(protocol.name), name + DETECTIONS: left_out(protocol.name)}
     if about["enabled"]:
         detected = bool(config.detections) and not protocol.tracked

@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from poseline.artifacts import Layout
-from poseline.artifacts.freshness import refuse_stale
+from poseline.artifacts.freshness import OnStale, refuse_stale
 from poseline.config import Params, load_params
 from poseline.datasets.scored_sets import list_scores
 from poseline.errors import PoselineError, StaleError
 from poseline.evaluation.runs import RunFiles
 
 
-def find_stale(files: Mapping[str, RunFiles], params: Params, layout: Layout, *, allow: bool) -> dict[str, str]:
+def find_stale(files: Mapping[str, RunFiles], params: Params, layout: Layout, *, on_stale: OnStale) -> dict[str, str]:
     """Why scores are stale, by name; those of a baseline, a revision or an experiment are what they were.
 
     Args:
         files: where a run's scores lie.
         params: of the project that the command works in, with what its options override.
         layout: of that project.
-        allow: take stale scores, too.
+        on_stale: what to do about them.
 
     Raises:
-        StaleError: a score is stale, and that is not allowed.
+        StaleError: a score is stale, and that is to be refused.
     """
     found = {}
     for name, where in files.items():
@@ -34,7 +34,7 @@ def find_stale(files: Mapping[str, RunFiles], params: Params, layout: Layout, *,
         try:
             known = params if own else load_params(root / "params.yaml")
             scores = list_scores(known.data)
-            reason = refuse_stale("score", known, Layout(root), scores[name].dataset, allow=allow) if name in scores else None
+            reason = refuse_stale("score", known, Layout(root), scores[name].dataset, on_stale=on_stale) if name in scores else None
         except StaleError:
             raise
         except (PoselineError, OSError):  # parameters of another version, or that cannot be read: nothing is known

@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from poseline.artifacts import Layout, PoseTable, read_json, read_poses, read_table
-from poseline.artifacts.freshness import refuse_stale
+from poseline.artifacts.freshness import OnStale, refuse_stale
 from poseline.config import Params
 from poseline.config.params import Yaml
 from poseline.datasets.score import Score, read_score_file
@@ -59,16 +59,16 @@ class ReportFiles:
     manifest: Json
 
 
-def read_files(params: Params, layout: Layout, *, allow_stale: bool = False) -> ReportFiles:
+def read_files(params: Params, layout: Layout, *, on_stale: OnStale = "ignore") -> ReportFiles:
     """The files of the layout, for the data sets of the parameters.
 
     Raises:
         ArtifactError: one is missing or damaged; says which stage makes it.
-        StaleError: a score was made by other parameters or files than those of now, and that is not allowed.
+        StaleError: a score was made by other parameters or files than those of now, and that is to be refused.
     """
     known = list_scores(params.data)
     every = {name: read_score_file(layout.metrics / f"{name}.json", made_by=f"score {entry.dataset}") for name, entry in known.items()}
-    stale = {entry.dataset: refuse_stale("score", params, layout, entry.dataset, allow=allow_stale) for entry in known.values()}
+    stale = {entry.dataset: refuse_stale("score", params, layout, entry.dataset, on_stale=on_stale) for entry in known.values()}
     scores = {
         name: score.stamped(stale=reason) if (reason := stale[known[name].dataset]) else score
         for name, score in every.items()

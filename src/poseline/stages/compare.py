@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from poseline.artifacts import Layout, write_text
+from poseline.artifacts.freshness import OnStale
 from poseline.config import Params
 from poseline.errors import DataError
 from poseline.evaluation.compare import ScoreComparison, compare_runs
@@ -21,17 +22,17 @@ def run(
     layout: Layout,
     *,
     force_different: bool = False,
-    allow_stale: bool = False,
+    on_stale: OnStale = "ignore",
     resamples: int = 1000,
 ) -> list[ScoreComparison]:
     """The second run against the first in every score that both have.
 
     Raises:
         DataError: a run is not found, no common score, or different protocols.
-        StaleError: a run lies in a project whose parameters or files have changed since, and that is not allowed.
+        StaleError: a run lies in a project whose parameters or files have changed since, and that is to be refused.
     """
     found = [locate_run(name, params, layout) for name in (first, second)]
-    stale = [find_stale(files, params, layout, allow=allow_stale) for files in found]
+    stale = [find_stale(files, params, layout, on_stale=on_stale) for files in found]
     made = compare_runs(found[0], found[1], names=(first, second), force_different=force_different, resamples=resamples, seed=params.seed)
     return [
         replace(
@@ -43,18 +44,18 @@ def run(
     ]
 
 
-def write_page(runs: Sequence[str], params: Params, layout: Layout, *, allow_stale: bool = False) -> dict[str, int]:
+def write_page(runs: Sequence[str], params: Params, layout: Layout, *, on_stale: OnStale = "ignore") -> dict[str, int]:
     """Write reports/compare.html, which sets these runs side by side; counts.
 
     Raises:
         DataError: a run is not found, or is named twice.
-        StaleError: a run lies in a project whose parameters or files have changed since, and that is not allowed.
+        StaleError: a run lies in a project whose parameters or files have changed since, and that is to be refused.
     """
     twice = next((run for run in runs if runs.count(run) > 1), None)
     if twice is not None:
         raise DataError(f"report --compare: '{twice}' is named twice. Name each run once.")
     found = {name: locate_run(name, params, layout) for name in runs}
-    stale = {name: find_stale(files, params, layout, allow=allow_stale) for name, files in found.items()}
+    stale = {name: find_stale(files, params, layout, on_stale=on_stale) for name, files in found.items()}
     text = comparison.compare_runs(found, stale=stale)
     write_text(layout.page.with_name("compare.html"), text)
     return {"runs": len(runs), "bytes": len(text.encode())}

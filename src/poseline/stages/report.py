@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poseline.artifacts import Layout, write_text
+from poseline.artifacts.freshness import OnStale
 from poseline.config import Params, dump_section
 from poseline.experiments.lineage import hash_params
 from poseline.report.content import keypoint_content, note_learning, pckh_content, sort_sets, tracking_content
@@ -14,7 +15,7 @@ from poseline.report.scores import Card, headline_cards, learning_charts, set_ti
 from poseline.report.summary import data_note, describe_data, describe_model, list_limits
 
 
-def run(params: Params, layout: Layout, *, allow_stale: bool = False) -> dict[str, int]:
+def run(params: Params, layout: Layout, *, on_stale: OnStale = "ignore") -> dict[str, int]:
     """Write reports/index.html and reports/model_card.md; counts.
 
     The same files and parameters give the same bytes, whatever the commit.
@@ -22,13 +23,13 @@ def run(params: Params, layout: Layout, *, allow_stale: bool = False) -> dict[st
     Args:
         params: the title, the number of images, and what the lineage quotes.
         layout: the project's files; nothing but files is read.
-        allow_stale: show scores that are not those of the parameters and files as they are; they are marked.
+        on_stale: what to do about scores that are not those of the parameters and files as they are.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        StaleError: a score was made by other parameters or files than those of now, and that is not allowed.
+        StaleError: a score was made by other parameters or files than those of now, and that is to be refused.
     """
-    files = read_files(params, layout, allow_stale=allow_stale)
+    files = read_files(params, layout, on_stale=on_stale)
     cards = headline_cards(files.scores, files.sets)
     page = render_page(params, files, cards)
     write_text(layout.page.with_name("model_card.md"), render_card(params, files, cards))

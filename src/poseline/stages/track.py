@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poseline.artifacts import Layout, PoseTable, TableHeader, atomic_folder, read_json, read_poses, write_json, write_poses
-from poseline.artifacts.freshness import made_from, refuse_stale
+from poseline.artifacts.freshness import OnStale, made_from, refuse_stale
 from poseline.config import Params, config_hash
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.posetrack.files import write_sequence
@@ -13,19 +13,19 @@ from poseline.track.build import track_video
 from poseline.track.videos import frame_poses, list_videos, pose_submission, tabulate_tracks, track_submission
 
 
-def run(params: Params, layout: Layout, name: str, *, allow_stale: bool = False) -> dict[str, int]:
+def run(params: Params, layout: Layout, name: str, *, on_stale: OnStale = "ignore") -> dict[str, int]:
     """Counts, after writing tracked/ (MOTA submission), poses/ (mAP submission), tracks.parquet and about.json to data/tracks/NAME.
 
     ``tracked`` holds the tracker's poses without keypoints below ``track.min_keypoint_score``; ``poses`` holds every predicted pose and
     keypoint. Ids count from 0 in each video and are the same in the files, the table and the mp4 files of ``track.video``.
 
     Raises:
-        StaleError: the predictions were made by other parameters or files than those of now, and that is not allowed.
+        StaleError: the predictions were made by other parameters or files than those of now, and that is to be refused.
     """
     config = dataset_config(params.data, name)
     made = made_from("track", params, layout, [layout.predictions / name / "poses.parquet"], name=name)
     about = read_json(layout.predictions / name / "about.json", made_by=f"predict {name}")
-    stale = refuse_stale("predict", params, layout, name, allow=allow_stale)
+    stale = refuse_stale("predict", params, layout, name, on_stale=on_stale)
     if not about["enabled"]:
         with atomic_folder(layout.tracks / name) as folder:
             write_json(folder / "about.json", {"enabled": False, "made_from": made})
