@@ -150,8 +150,10 @@ class Mirror:
         with locked(self.lock):
             parent = self.parent_of(identity.key) or self._create_parent(identity, record.started_ms)
             parent_id = parent.info.run_id
+            child = next(iter(self.search(f"tags.`{SESSION}` = '{record.session}' AND tags.`{ROLE}` = 'stage'")), None)
+            if child is not None and child.data.tags.get("mlflow.parentRunId") != parent_id:  # its parent was deleted for good
+                self.client.set_tag(child.info.run_id, "mlflow.parentRunId", parent_id)
             children = self.children_of(parent_id)
-            child = next((run for run in children if run.data.tags.get(SESSION) == record.session), None)
             if child is None:
                 child = self._create_child(record, parent_id)
                 children = [child, *children]
