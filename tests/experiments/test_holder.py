@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from poseline.artifacts import Layout
-from poseline.errors import BusyError
+from poseline.errors import ArtifactError, BusyError
+from poseline.experiments import StageRun
 from poseline.experiments.holder import Holder, alone
 from poseline.experiments.record import Process
+from poseline.stages.runner import make_context, run_stage
 
 HOLDS = """
 import os, subprocess, sys, time
@@ -105,6 +107,22 @@ def test_of_many_at_once_one_runs(tmp_path: Path) -> None:
         thread.join()
     assert set(most) == {1}
     assert len(most) + len(refused) == 8
+
+
+def test_a_file_in_the_making_is_not_called_missing_without_a_word(workspace: Path) -> None:
+    process, _ = hold(workspace)
+    try:
+        with pytest.raises(ArtifactError, match=rf"no such file.*At work meanwhile: train \(process {process.pid} on .*wait for its end"):
+            run_stage("predict@coco", make_context(None, [], "cpu"), fail)
+    finally:
+        process.kill()
+        process.wait()
+    with pytest.raises(ArtifactError, match=r"no such file\.$"):
+        run_stage("predict@coco", make_context(None, [], "cpu"), fail)
+
+
+def fail(_: StageRun) -> dict[str, float]:
+    raise ArtifactError("data/model: no such file.")
 
 
 def test_a_failed_stage_frees_its_place(tmp_path: Path) -> None:

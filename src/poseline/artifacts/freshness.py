@@ -47,7 +47,7 @@ class MadeFrom(BaseModel):
     inputs: dict[str, str]
 
 
-def made_from(stage: str, params: Params, layout: Layout, inputs: Iterable[Path], *, name: str = "") -> dict[str, dict[str, str]]:
+def made_from(stage: str, params: Params, layout: Layout, inputs: Iterable[Path], *, name: str = "") -> dict[str, Yaml]:
     """The record of an artifact that a stage makes now, as plain values.
 
     Args:
@@ -103,12 +103,12 @@ def read_record(stage: str, layout: Layout, name: str) -> tuple[MadeFrom | None,
     }[stage]
     try:
         tree: Mapping[str, Yaml] = read_json(path, made_by=_command(stage, name))
-        holder = {"train": tree.get("extra"), "score": tree.get("protocol")}.get(stage, tree)
+        holder = tree["extra"] if stage == "train" else tree["protocol"] if stage == "score" else dict(tree)
         if not isinstance(holder, dict):
             return None, ""
         made = MadeFrom.model_validate(holder["made_from"]) if holder.get("made_from") else None
         return made, str(holder.get("stale") or "")
-    except ValueError:  # missing, damaged or of another version: for its reader to report
+    except (ValueError, KeyError):  # missing, damaged or of another version: for its reader to report
         return None, ""
 
 

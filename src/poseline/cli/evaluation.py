@@ -84,9 +84,16 @@ def compare(
 
     first, second = anchor(first), anchor(second)
     context = make_context(params, overrides or [], "cpu")
-    options = {"force_different": force_different, "on_stale": on_stale(allow_stale)}
     with advised(params, overrides):
-        found = stage.run(first, second, context.params, context.layout, resamples=resamples, **options)
+        found = stage.run(
+            first,
+            second,
+            context.params,
+            context.layout,
+            force_different=force_different,
+            on_stale=on_stale(allow_stale),
+            resamples=resamples,
+        )
     if as_json:
         print(json.dumps({comparison.score: comparison.as_dict() for comparison in found}))
         return

@@ -43,9 +43,9 @@ def score_set(params: Params, layout: Layout, name: str, *, on_stale: OnStale = 
         detected = bool(config.detections) and not protocol.tracked
         source = folder / ("tracks.parquet" if protocol.tracked else "poses.parquet")
         files = [source, split_files(config, "val", name=name)[1]]
-        origin = {"stale": stale, "made_from": made_from("score", params, layout, files, name=name)}
+        origin: dict[str, object] = {"stale": stale, "made_from": made_from("score", params, layout, files, name=name)}
         found = _score(protocol, params, folder, name, config=config, about=about, detected=detected)
-        made |= {key: replace(made_files, score=made_files.score.stamped(**origin)) for key, made_files in found.items()}
+        made |= {key: replace(entry, score=entry.score.stamped(**origin)) for key, entry in found.items()}
     return made
 
 

@@ -64,6 +64,22 @@ def alone(layout: Layout, stage: str) -> Iterator[None]:
             handle.truncate(0)
 
 
+def list_busy(layout: Layout, stage: str) -> list[str]:
+    """The other stages that processes run in the same tree now, each with who runs it."""
+    busy = []
+    for path in sorted((layout.root.resolve() / ".cache/locks").glob("*.lock")):
+        if path.stem == stage.replace("/", "_"):
+            continue
+        with path.open("r", encoding="utf-8") as handle:
+            holder = _read_holder(handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if holder is not None and not holder.process.is_gone():
+                    busy.append(f"{path.stem} ({holder.describe()})")
+    return busy
+
+
 def _acquire(path: Path, stage: str) -> IO[str]:
     """The file of a lock, held.
 

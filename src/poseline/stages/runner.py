@@ -10,8 +10,9 @@ from pathlib import Path
 
 from poseline.artifacts import Layout
 from poseline.config import Params, load_params
+from poseline.errors import ArtifactError
 from poseline.experiments import StageRun, open_stage
-from poseline.experiments.holder import alone
+from poseline.experiments.holder import alone, list_busy
 from poseline.project import project_root, workspace_root
 
 
@@ -49,7 +50,13 @@ def run_stage(name: str, context: Context, work: Callable[[StageRun], Mapping[st
     """
     with alone(context.layout, name), open_stage(name, context.params, context.layout) as run:
         started = time.perf_counter()
-        result = dict(work(run))
+        try:
+            result = dict(work(run))
+        except ArtifactError as error:  # a file that is missing, or another's, may be in the making
+            busy = list_busy(context.layout, name)
+            if busy:
+                error.args = (f"{error} At work meanwhile: {', '.join(busy)}: wait for its end first.",)
+            raise
         run.result.update({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})
         run.result["duration_s"] = time.perf_counter() - started
     return result

@@ -10,6 +10,7 @@ import numpy as np
 from poseline.artifacts import Layout, PoseTable, file_hash, read_poses
 from poseline.artifacts.freshness import made_from
 from poseline.config import AugmentConfig, Params
+from poseline.config.params import Yaml
 from poseline.core.skeletons import load_skeleton
 from poseline.crops.batches import CropDataset, PoseDataset, PublishedDataset
 from poseline.crops.shards import stored_crop_wh
@@ -50,7 +51,7 @@ class TrainingData:
         """The validation crops as prediction would cut them, without augmentation."""
         return self._crops(self.val, params, augment=None)
 
-    def made_from(self, params: Params) -> dict[str, dict[str, str]]:
+    def made_from(self, params: Params) -> dict[str, Yaml]:
         """The record of a model that is trained on them."""
         return made_from("train", params, Layout(self.folder.parents[1]), [self.folder / "crops.parquet"])
 
