@@ -353,7 +353,9 @@ def remedy(made_by: str | None) -> str:
     Args:
         made_by: our command that makes it; None for a run that lies elsewhere.
     """
-    return f"Run `poseline {made_by}` (or `dvc repro`)." if made_by else "Score that run again, or name another."
+    if made_by is None:
+        return "Score that run again, or name another."
+    return f"Run `poseline {made_by}`." if made_by.startswith("gate") else f"Run `poseline {made_by}` (or `dvc repro`)."
 
 
 def read_score_file(path: Path, *, made_by: str | None = None) -> Score:
