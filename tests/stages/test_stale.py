@@ -16,6 +16,8 @@ from poseline.artifacts.freshness import SECTIONS
 from poseline.cli import app
 
 REPOSITORY = Path(__file__).parents[2]
+COMPARE = "compare reports/metrics/mpii.json reports/baseline/mpii.json --resamples 100"
+COMPARE_BACK = "compare reports/baseline/mpii.json reports/metrics/mpii.json --resamples 100"
 
 
 def change(root: Path, *values: str) -> None:
@@ -49,7 +51,7 @@ def scored(finished: Path, made_with: tuple[str, ...]) -> Path:
 
 
 def test_a_fresh_project_is_taken_by_every_reader(scored: Path) -> None:
-    for words in (["track"], ["score", "posetrack"], ["score", "coco"], ["report"], ["gate"], ["compare", ".", "reports/baseline"]):
+    for words in (["track"], ["score", "posetrack"], ["score", "coco"], ["report"], ["gate"], COMPARE.split()):
         done = call(*words)
         assert done.exit_code == 0, text(done)
     assert "stale" not in (scored / "reports/index.html").read_text()
@@ -58,9 +60,9 @@ def test_a_fresh_project_is_taken_by_every_reader(scored: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "section", "readers"),
     [
-        ("predict.flip=false", "predict", ("score coco", "track", "gate", "compare . reports/baseline", "report")),
+        ("predict.flip=false", "predict", ("score coco", "track", "gate", COMPARE, "report")),
         ("predict.nms.kind=oks", "predict", ("score mpii", "gate", "report")),
-        ("train.epochs=3", "train", ("score coco", "track", "gate", "compare reports/baseline .", "report")),
+        ("train.epochs=3", "train", ("score coco", "track", "gate", COMPARE_BACK, "report")),
         ("codec.udp.sigma=1.5", "codec", ("score coco", "gate", "report")),
         ("seed=9", "seed", ("score posetrack", "gate", "report")),
         ("score.posetrack_mode=strict", "score", ("gate", "report")),
@@ -76,6 +78,8 @@ def test_changed_parameters_are_named_and_marked_where_allowed(scored: Path, val
         assert f"other values of {section}" in text(refused), reader
     if "gate" in readers:
         assert f"other values of {section}" in call("gate", "--allow-stale").output
+    if section not in ("predict", "seed"):
+        return  # making a page takes seconds
     assert call("report", "--allow-stale").exit_code == 0
     assert f"other values of {section}" in (scored / "reports/index.html").read_text()
 
