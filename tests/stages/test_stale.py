@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click.testing import Result
 from typer.testing import CliRunner
 
 from poseline.artifacts.freshness import SECTIONS
@@ -33,11 +32,11 @@ def change(root: Path, *values: str) -> None:
     (root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
-def call(*words: str) -> Result:
+def call(*words: str):
     return CliRunner().invoke(app, list(words))
 
 
-def text(done: Result) -> str:
+def text(done) -> str:
     return f"{done.output}{done.exception or ''}"
 
 
