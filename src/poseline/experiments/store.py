@@ -102,9 +102,11 @@ def sqlite_uri(path: Path) -> str:
     >>> sqlite_uri(Path("/runs/a%2Fb?/mlflow.db"))
     'sqlite+pysqlite:////runs/a%252Fb%3F/mlflow.db'
     """
-    from sqlalchemy.engine import URL
-
     plain = f"sqlite:///{path}"
+    try:
+        from sqlalchemy.engine import URL
+    except ModuleNotFoundError:  # no store can be opened either: what opens it says so
+        return plain
     if URL.create("sqlite", database=str(path)).render_as_string(hide_password=False) == plain:
         return plain
     return URL.create("sqlite+pysqlite", database=str(path)).render_as_string(hide_password=False)
@@ -112,11 +114,13 @@ def sqlite_uri(path: Path) -> str:
 
 def sqlite_file(uri: str) -> Path | None:
     """The file of a sqlite address; None for a store of another kind."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
     if not uri.startswith("sqlite"):
         return None
+    try:
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+    except ModuleNotFoundError:
+        return Path(uri.removeprefix("sqlite:///"))
     try:
         database = make_url(uri).database
     except ArgumentError:

@@ -12,7 +12,6 @@ from poseline.errors import DataError
 from poseline.evaluation.compare import ScoreComparison, compare_runs
 from poseline.evaluation.stale import find_stale
 from poseline.experiments.locate import locate_run
-from poseline.report import comparison
 
 
 def run(
@@ -51,6 +50,8 @@ def write_page(runs: Sequence[str], params: Params, layout: Layout, *, on_stale:
         DataError: a run is not found, or is named twice.
         StaleError: a run lies in a project whose parameters or files have changed since, and that is to be refused.
     """
+    from poseline.report import comparison  # its templates come with an extra, which verdicts do without
+
     twice = next((run for run in runs if runs.count(run) > 1), None)
     if twice is not None:
         raise DataError(f"report --compare: '{twice}' is named twice. Name each run once.")
