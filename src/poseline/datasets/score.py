@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
-from poseline.datasets.stamp import LATER, ScorePart, Stamp
+from poseline.datasets.stamp import ScorePart, Stamp
 from poseline.datasets.stamp import differences as differences
 from poseline.datasets.stamp import model_changes as model_changes
 from poseline.datasets.stamp import unstated as unstated
@@ -221,13 +221,12 @@ class Score(ScorePart):
         if not self.enabled:
             return {"enabled": False, "protocol": {"benchmark": self.protocol.benchmark}}
         tree = self.model_dump(mode="json", exclude={"protocol", "enabled", "metrics", "intervals", "sections"}, exclude_none=False)
-        stamp = self.protocol.model_dump(mode="json")
         return {
             **self.metrics,
             **{f"{name}_interval": list(ends) for name, ends in self.intervals.items()},
             **{name: section for name, section in tree.items() if section is not None},
             **self.sections,
-            "protocol": {name: value for name, value in stamp.items() if value is not None or name not in LATER},
+            "protocol": self.protocol.to_json(),
         }
 
 

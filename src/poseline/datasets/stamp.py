@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from poseline.artifacts.freshness import MadeFrom
 
@@ -55,6 +55,10 @@ class Stamp(ScorePart):
     def protocol_only(self) -> Stamp:
         """The stamp without what belongs to the model: equal for scores that may be ranked."""
         return self.model_copy(update=dict.fromkeys((*MODEL, "stale", "made_from")))
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Plain values for a JSON file."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if value is not None or name not in LATER}
 
     def describe(self) -> str:
         """One line for a table or a plot.
