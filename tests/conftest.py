@@ -119,3 +119,9 @@ def project(drawn_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def tiny() -> tuple[str, ...]:
     """Overrides that make every stage quick."""
     return TINY
+
+
+@pytest.fixture(scope="session")
+def made_with() -> tuple[str, ...]:
+    """The overrides that made ``finished``."""
+    return (*TINY, *LOW_SCORES)

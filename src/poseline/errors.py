@@ -1,5 +1,7 @@
 """Errors that a user can act on: one line that says where, what was expected, what was found and the next step."""
 
+from __future__ import annotations
+
 
 class PoselineError(ValueError):
     """Base of every error that the command line prints without a traceback."""
@@ -17,6 +19,29 @@ class DataError(PoselineError):
 
 class ArtifactError(PoselineError):
     """A file passed between stages is missing, cut short, or made by other parameters."""
+
+
+class StaleError(ArtifactError):
+    """A file passed between stages was made by other parameters or files than those of now.
+
+    Attributes:
+        reason: which, and by what, without what to do.
+        commands: make it anew, one after another.
+    """
+
+    def __init__(self, what: str, why: str, commands: tuple[str, ...]) -> None:
+        """The error: what is stale, why, and the commands that renew it, without the word poseline."""
+        self.reason, self.commands, self._parts = f"{what} {why}", commands, (what, why)
+        renew = ", then ".join(f"`poseline {command}`" for command in commands)
+        super().__init__(f"stale: {self.reason}. Run {renew} (or `dvc repro`), or take it all the same with --allow-stale.")
+
+    def followed_by(self, command: str) -> StaleError:
+        """The same for what a later stage made."""
+        return StaleError(*self._parts, (*self.commands, command))
+
+
+class BusyError(PoselineError):
+    """The same work is being done by another process."""
 
 
 class BackendError(PoselineError):

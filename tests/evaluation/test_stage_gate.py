@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -51,7 +53,9 @@ def baseline(drawn_set, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def accepted(workspace: Path, baseline: Path) -> Path:
-    """A workspace whose scores are the baseline."""
+    """A workspace whose scores are the baseline, with few resamples: each is checked for its types here."""
+    text = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(text.replace("  resamples: 1000", "  resamples: 100"))
     shutil.copytree(baseline, workspace, dirs_exist_ok=True)
     return workspace
 
@@ -186,6 +190,128 @@ def test_the_command_ends_with_1_and_writes_both_summaries(accepted: Path, drawn
     closed = CliRunner().invoke(app, ["gate", "--junit", "out/gate.xml"])
     assert closed.exit_code == 1
     assert "no such file" in (accepted / "out/gate.xml").read_text()
+
+
+def restamp(root: Path, **conditions: object) -> None:
+    """Other conditions in the fresh score's stamp."""
+    path = root / "reports/metrics/coco.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "protocol": {**content["protocol"], **conditions}}))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "shown"),
+    [
+        ({"codec": "simcc"}, "codec: udp -> simcc"),
+        ({"input_wh": [192, 256]}, "input_wh: 96x128 -> 192x256"),
+        ({"weights": "feedbeef"}, "weights: cafe -> feedbeef"),
+        ({"tracker": "poseflow"}, "tracker: bytepose -> poseflow"),
+    ],
+)
+def test_another_model_is_gated_and_shown(accepted: Path, conditions: dict[str, object], shown: str, drawn_set) -> None:
+    restamp(accepted, codec="udp", input_wh=[96, 128], weights="cafe", tracker="bytepose")
+    accept_with(accepted)
+    restamp(accepted, **conditions)
+    passed = CliRunner().invoke(app, ["gate", "--set", "gate.resamples=100", "--markdown", "gate.md"])
+    assert passed.exit_code == 0, passed.output
+    assert shown in passed.output
+    assert shown in (accepted / "gate.md").read_text()
+    assert shown in json.loads(CliRunner().invoke(app, ["gate", "--json"]).stdout)["model"]
+    assert CliRunner().invoke(app, ["compare", "reports/baseline", "."]).exit_code == 0
+    drawn_set(1, 40).write_run(accepted, drawn_set(1, 40).predict(0, swapped=0.4))
+    restamp(accepted, **{"codec": "udp", "input_wh": [96, 128], "weights": "cafe", "tracker": "bytepose", **conditions})
+    assert CliRunner().invoke(app, ["gate"]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"flip": False}, {"boxes": "detections"}, {"data_hash": "other"}, {"num_people": 7}, {"num_images": 7}, {"nms": "oks"},
+        {"rescoring": "mean"}, {"benchmark": "crowdpose"},
+    ],
+)  # fmt: skip
+def test_another_protocol_is_refused_and_the_advice_renews(accepted: Path, conditions: dict[str, object]) -> None:
+    restamp(accepted, flip=True, boxes="ground_truth", nms="none", rescoring="mean_visible")
+    accept_with(accepted)
+    restamp(accepted, **conditions)
+    follow_advice(["gate"], "another protocol")
+
+
+def follow_advice(words: list[str], reason: str, *options: str) -> None:
+    """The command is refused for that reason; the commands that it names work, and then it passes."""
+    refused = CliRunner().invoke(app, [*words, *options])
+    assert refused.exit_code == 1, refused.output
+    assert reason in refused.output
+    commands = [shlex.split(text)[1:] for text in re.findall(r"`(poseline [^`]*)`", refused.output)]
+    assert commands
+    for command in commands:
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    if not any(command[0] == "compare" for command in commands):
+        again = CliRunner().invoke(app, [*words, *options])
+        assert again.exit_code == 0, again.output
+
+
+@pytest.mark.parametrize("file", ["coco.json", "coco_matches.parquet", None])
+@pytest.mark.parametrize("content", [None, "rubbish", "{}"])
+def test_the_advice_about_a_damaged_baseline_works(accepted: Path, file: str | None, content: str | None) -> None:
+    folder = accepted / "reports/baseline"
+    if file is None:
+        shutil.rmtree(folder)
+    elif content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_text(content)
+    follow_advice(["gate"], "baseline")
+
+
+def test_the_advice_keeps_the_options_of_the_command(accepted: Path) -> None:
+    """Limits given on the command line alone name a score that the baseline lacks."""
+    write_mpii(accepted, np.random.default_rng(0).uniform(0, 0.7, (60, 16)))
+    follow_advice(["gate"], "mpii.json: no such file", "--set", "gate.max_drop={ap: 0.01, mpii.pckh: 0.01}")
+
+
+def test_the_advice_about_another_run_works(accepted: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other run"
+    shutil.copytree(accepted / "reports", other / "reports")
+    restamp(other, num_people=7)
+    follow_advice(["gate", "--against", str(other)], "another protocol")
+
+
+def test_accept_keeps_every_score_whatever_the_limits(accepted: Path) -> None:
+    write_mpii(accepted, np.random.default_rng(0).uniform(0, 0.7, (60, 16)))
+    write_tracking(accepted, 10)
+    accept_with(accepted)
+    assert {path.stem for path in (accepted / "reports/baseline").glob("*.json")} == {"coco", "mpii", "posetrack"}
+    assert decide(accepted, "gate.max_drop={ap: 0.02, mpii.pckh_01: 0.05, posetrack.hota: 0.05}").passed
+
+
+def test_a_set_too_small_to_see_the_limit_is_refused_unless_told_otherwise(accepted: Path, drawn_set) -> None:
+    """The smallest drop is (z of the one-sided test + z of 80 % power) standard errors of the paired difference."""
+    drawn = drawn_set(1, 40)
+    drawn.write_run(accepted, drawn.predict(3))  # other noise of the same size
+    decision = decide(accepted, "gate.max_drop=0.001")
+    result = decision.checks[0].result
+    assert result is not None
+    assert not decision.passed
+    assert result.smallest_drop == pytest.approx((1.959964 + 0.841621) * result.standard_error, rel=1e-5)
+    assert f"the smallest drop that 40 images show is {100 * result.smallest_drop:.2f} (80 % power, one-sided 2.5 %)" in decision.reason
+    least = float(re.search(r"max_drop to ([\d.]+)", decision.reason)[1])  # type: ignore[index]
+    assert decide(accepted, f"gate.max_drop={least}").passed, "the limit that it names is enough"
+    passed = decide(accepted, "gate.max_drop=0.001", "gate.check_power=false")
+    assert passed.passed
+    assert "smallest drop that 40 images show" in passed.reason
+    command = re.search(r"`poseline ([^`]*)`", CliRunner().invoke(app, ["gate", "--set", "gate.max_drop=0.001"]).output)
+    assert command is not None
+    assert CliRunner().invoke(app, shlex.split(command[1])).exit_code == 0
+
+
+def test_a_significant_rise_passes_on_any_set(accepted: Path, drawn_set) -> None:
+    drawn = drawn_set(1, 40)
+    drawn.write_run(accepted, drawn.predict(0, swapped=0.4))
+    accept_with(accepted)
+    drawn.write_run(accepted, drawn.predict(0))
+    assert decide(accepted, "gate.max_drop=0.0").passed
 
 
 @pytest.mark.slow

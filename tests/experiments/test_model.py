@@ -14,7 +14,7 @@ from poseline.artifacts import Layout, file_hash
 from poseline.config import CodecConfig, ModelConfig, Params
 from poseline.errors import BackendError
 from poseline.experiments import open_stage, set_champion, tracking_uri
-from poseline.experiments.model import save_model
+from poseline.experiments.model import export_model, save_model
 from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, load_model
 from poseline.models.saved import save_model as save_ours
@@ -67,6 +67,20 @@ def test_model_is_logged_linked_and_made_champion(
     images = torch.rand(5, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), load_model(layout.model)[0](images))
+
+
+@pytest.mark.parametrize(
+    ("codec", "outputs"), [("heatmap", 1), ("udp", 1), ("integral", 1), ("combined", 1), ("simcc", 2), ("regression", 2)]
+)
+def test_networks_of_every_codec_have_a_signature(tmp_path: Path, codec: str, outputs: int) -> None:
+    from mlflow.models import Model
+
+    write_model(tmp_path / "ours", codec)
+    export_model(tmp_path / "ours", tmp_path / "model")
+    signature = Model.load(str(tmp_path / "model")).signature
+    assert signature is not None
+    assert len(signature.outputs) == outputs
+    assert signature.inputs.inputs[0].shape == (-1, 3, 32, 32)
 
 
 @pytest.mark.timeout(300)

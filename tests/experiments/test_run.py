@@ -221,6 +221,48 @@ def test_run_deleted_in_the_page_comes_back_once(
     assert len(store.runs(archived=True)) == 2
 
 
+@pytest.mark.parametrize("for_good", [False, True])
+@pytest.mark.parametrize("roles", [("stage",), ("parent",), ("stage", "parent")])
+def test_training_whose_run_is_deleted_ends_in_one_run_without_a_word(
+    layout: Layout,
+    store: Store,
+    make_params: Callable[..., Params],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    roles: tuple[str, ...],
+    for_good: bool,
+) -> None:
+    """Between two flushes: the upload of the model, too, would meet a run that is not there, at every later stage again."""
+
+    def export(source: Path, target: Path) -> None:
+        from mlflow.models import Model
+
+        target.mkdir()
+        Model().save(str(target / "MLmodel"))
+
+    monkeypatch.setattr(run_module, "export_model", export)
+    with open_stage("train", make_params(), layout) as run:
+        run.log_metrics({"train.loss": 1.0}, step=1)
+        run.mirror()
+        for role in roles:
+            [made] = store.runs(f"tags.`poseline.role` = '{role}'")
+            store.client.delete_run(made.info.run_id)
+            if for_good:
+                store.client._tracking_client.store._hard_delete_run(made.info.run_id)
+        run.log_metrics({"train.loss": 0.5}, step=2)
+        layout.model.mkdir(parents=True)
+        (layout.model / "model.safetensors").write_bytes(b"weights")
+    for _ in range(2):
+        with open_stage("mini", make_params(), layout):
+            pass
+    assert capsys.readouterr().err == ""
+    train, [parent] = store.stage("train"), store.parents()
+    assert (train.info.status, store.steps(train, "train.loss")) == ("FINISHED", [1, 2])
+    assert train.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert len(train.outputs.model_outputs) == 1
+    assert pending_records(layout) == []
+
+
 def test_another_store_gets_all_of_a_record_that_waits(
     layout: Layout, make_params: Callable[..., Params], open_store: Callable[[str], Store], empty_store: Path
 ) -> None:

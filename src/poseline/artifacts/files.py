@@ -92,3 +92,20 @@ def file_hash(path: Path) -> str:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()[:16]
+
+
+def hash_path(path: Path) -> str:
+    """SHA-256 of a file, or of the names and hashes of the JSON files in a folder (all files below it where there are none).
+
+    Hidden files are left out. Empty where there is neither file nor folder.
+    """
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.is_file())
+        seen = [file for file in found if not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)]
+        files = [file for file in seen if file.parent == path and file.suffix == ".json"] or seen
+        lines = [f"{file.relative_to(path).as_posix()} {hash_path(file)}\n" for file in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -106,8 +106,13 @@ def write_poses(path: Path, table: PoseTable, header: TableHeader) -> None:
     _write_arrow(path, arrow, header)
 
 
-def read_table(path: Path, *, kind: str, made_by: str) -> tuple[pd.DataFrame, TableHeader]:
+def read_table(path: Path, *, kind: str, made_by: str | None) -> tuple[pd.DataFrame, TableHeader]:
     """A table and its header.
+
+    Args:
+        path: of the file.
+        kind: that it must say of itself.
+        made_by: our command that makes it, for messages; None for a file from elsewhere.
 
     Raises:
         ArtifactError: missing, cut short, of another kind or of another schema version.
@@ -141,18 +146,19 @@ def _write_arrow(path: Path, arrow: pa.Table, header: TableHeader) -> None:
         pq.write_table(arrow.replace_schema_metadata(metadata), temporary)
 
 
-def _read_arrow(path: Path, *, kind: str, made_by: str) -> tuple[pa.Table, TableHeader]:
+def _read_arrow(path: Path, *, kind: str, made_by: str | None) -> tuple[pa.Table, TableHeader]:
+    advice = f"Run `poseline {made_by}`" if made_by else "Make it"
     if not path.is_file():
-        raise ArtifactError(f"{path}: no such file. Run `poseline {made_by}` (or `dvc repro`) first.")
+        raise ArtifactError(f"{path}: no such file. {advice} (or `dvc repro`) first.")
     try:
         arrow = pq.read_table(path)
         header = TableHeader(**json.loads(arrow.schema.metadata[b"poseline"]))
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ArtifactError(f"{path}: not a table of this project ({reason}). Run `poseline {made_by}` again.") from None
+        raise ArtifactError(f"{path}: not a table of this project ({reason}). {advice} again.") from None
     if (header.kind, header.schema_version) != (kind, TABLE_VERSION):
         raise ArtifactError(
-            f"{path}: expected a '{kind}' table of schema {TABLE_VERSION}, got '{header.kind}' of schema "
-            f"{header.schema_version}. Run `poseline {made_by}` again."
+            f"{path}: expected a '{kind}' table of schema {TABLE_VERSION}, got '{header.kind}' of schema {header.schema_version}. "
+            f"{advice} again."
         )
     return arrow, header

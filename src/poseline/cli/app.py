@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 import time
 import warnings
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from typer._click.core import Context as CommandContext
     from typer._click.formatting import HelpFormatter
 
+    from poseline.artifacts.freshness import OnStale
     from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
@@ -105,6 +108,13 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="Parameter fil
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override one value: --set train.epochs=5. May be repeated.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", callback=progress.silence, help="Print the result as one JSON object, without progress.")]
+RUN = "a folder, file, 'champion', git revision, DVC experiment, MLflow run's name or id"
+"""What may stand for a run's scores, in help texts."""
+ADVICE = re.compile(r"`(poseline (?:mini|validate|preprocess|train|predict|track|score|calibrate|gate|report)\b[^`]*)`")
+"""A command in a message that takes --params and --set."""
+AllowStale = Annotated[
+    bool, typer.Option("--allow-stale", help="Take results of other parameters or files than those of now; the result says so.")
+]
 SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set: a key of data.sets.")]
 
 
@@ -159,6 +169,32 @@ def shown_number(value: float) -> str:
     ('0.6091', '0.000512', '0.0000')
     """
     return progress.significant(value) if 0 < abs(value) < 0.1 else f"{value:.4f}"
+def on_stale(allow: bool) -> OnStale:
+    """What a command does about results of other parameters or files."""
+    return "mark" if allow else "refuse"
+
+
+@contextmanager
+def advised(params: Path | None, overrides: Sequence[str] | None) -> Iterator[None]:
+    """Let the commands that an error advises have the options of this one, so that they work on the same parameters."""
+    try:
+        yield
+    except PoselineError as error:
+        error.args = (advise(str(error), params, overrides),)
+        raise
+
+
+def advise(text: str, params: Path | None, overrides: Sequence[str] | None) -> str:
+    """The text with these options added to each command of ours in it.
+
+    >>> advise("stale. Run `poseline score coco` again.", None, ["predict.flip=false"])
+    'stale. Run `poseline score coco --set predict.flip=false` again.'
+    """
+    options = [] if params is None else ["--params", str(params)]
+    options += [word for override in overrides or () for word in ("--set", override)]
+    if not options:
+        return text
+    return ADVICE.sub(lambda found: f"`{found[1]} {shlex.join(options)}`", text)
 
 
 def run(
@@ -175,7 +211,8 @@ def run(
 
     started = time.perf_counter()
     context = make_context(params, overrides or [], device)
-    result = run_stage(name, context, lambda record: work(context, record))
+    with advised(params, overrides):
+        result = run_stage(name, context, lambda record: work(context, record))
     show(result, as_json=as_json, title=name, started=started)
 
 
@@ -194,5 +231,6 @@ def run_each(
     context = make_context(params, overrides or [], "cpu")
     for item in choose(context):
         started = time.perf_counter()
-        result = run_stage(f"{name}@{item}", context, lambda _, item=item: work(context, item))  # type: ignore[misc]
+        with advised(params, overrides):
+            result = run_stage(f"{name}@{item}", context, lambda _, item=item: work(context, item))  # type: ignore[misc]
         show(result, as_json=as_json, title=f"{name}@{item}", started=started)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app, run, show
+from poseline.cli.app import RUN, AllowStale, AsJson, Device, Overrides, ParamsFile, advise, advised, app, on_stale, run, show
 from poseline.cli.outputs import new_file, new_folder
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
 RESAMPLES = 1000
@@ -39,6 +41,7 @@ def score(
     require_value: Annotated[
         bool, typer.Option("--require-value", help="Exit code 1 where a headline metric has no value, for CI.")
     ] = False,
+    allow_stale: AllowStale = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -65,17 +68,18 @@ def score(
         raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
 
-    def work(context: Context) -> Mapping[str, float]:
-        return stage.run(context.params, context.layout, name, require_value=require_value)
+    def work(context: Context, _: StageRun) -> Mapping[str, float]:
+        return stage.run(context.params, context.layout, name, require_value=require_value, on_stale=on_stale(allow_stale))
 
-    run(f"score@{name}", lambda context, _: work(context), params, overrides, as_json=as_json)
+    run(f"score@{name}", work, params, overrides, as_json=as_json)
 
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(help="A run: folder, file, 'champion', git revision, experiment or MLflow run.")],
+    first: Annotated[str, typer.Argument(help=f"A run: {RUN}.")],
     second: Annotated[str, typer.Argument(help="Another, compared with the first.")],
     force_different: Annotated[bool, typer.Option("--force-different", help="Compare scores of different protocols too.")] = False,
+    allow_stale: AllowStale = False,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the images or videos.")] = RESAMPLES,
     params: ParamsFile = None,
     overrides: Overrides = None,
@@ -87,7 +91,16 @@ def compare(
     from poseline.stages.runner import make_context
 
     context = make_context(params, overrides or [], "cpu")
-    found = stage.run(first, second, context.params, context.layout, force_different=force_different, resamples=resamples)
+    with advised(params, overrides):
+        found = stage.run(
+            first,
+            second,
+            context.params,
+            context.layout,
+            force_different=force_different,
+            on_stale=on_stale(allow_stale),
+            resamples=resamples,
+        )
     if as_json:
         print(json.dumps({comparison.score: comparison.as_dict() for comparison in found}))
         return
@@ -97,9 +110,8 @@ def compare(
 @app.command()
 def gate(
     accept: Annotated[bool, typer.Option("--accept", help="Make the fresh scores the baseline.")] = False,
-    against: Annotated[
-        str | None, typer.Option("--against", help="In place of the committed baseline: file, folder, 'champion', revision or run.")
-    ] = None,
+    against: Annotated[str | None, typer.Option("--against", help=f"In place of the committed baseline: {RUN}.")] = None,
+    allow_stale: AllowStale = False,
     markdown: Annotated[Path | None, typer.Option("--markdown", callback=new_file, help="Write a summary for a pull request.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", callback=new_file, help="Write JUnit XML for a CI server.")] = None,
     params: ParamsFile = None,
@@ -110,6 +122,7 @@ def gate(
     from poseline.artifacts import write_text
     from poseline.evaluation.gate import accept as accept_scores
     from poseline.evaluation.gate_summary import write_junit, write_markdown
+    from poseline.experiments.holder import alone
     from poseline.stages import gate as stage
     from poseline.stages.runner import make_context
 
@@ -119,16 +132,33 @@ def gate(
     context = make_context(params, overrides or [], "cpu")
     if accept:
         started = time.perf_counter()
-        show(accept_scores(context.params, context.layout), as_json=as_json, title="baseline", started=started)
+        with advised(params, overrides), alone(context.layout, "gate --accept"):
+            kept = accept_scores(context.params, context.layout, on_stale=on_stale(allow_stale))
+        show(kept, as_json=as_json, title="baseline", started=started)
         return
-    decision = stage.run(context.params, context.layout, against=against)
+    decision = stage.run(context.params, context.layout, against=against, on_stale=on_stale(allow_stale))
+    decision = replace(decision, reason=advise(decision.reason, params, overrides))
     for path, write in summaries:
         write_text(path, write(decision))
     if as_json:
-        checks = [{"metric": check.metric, "passed": check.passed, "reason": check.reason} for check in decision.checks]
-        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "checks": checks}))
+        stale = decision.protocol and decision.protocol.stale
+        checks = [
+            {
+                "metric": check.metric,
+                "passed": check.passed,
+                "reason": check.reason,
+                "max_drop": check.max_drop,
+                "smallest_drop": check.result and check.result.smallest_drop,
+            }
+            for check in decision.checks
+        ]
+        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "model": decision.model, "stale": stale, "checks": checks}))
     else:
         print(f"gate: {'passed' if decision.passed else 'refused'}: {decision.reason}")
+        if decision.model:
+            print(f"model: {'; '.join(decision.model)}")
+        if decision.protocol is not None and decision.protocol.stale:
+            print(f"stale: {decision.protocol.stale}")
     if not decision.passed:
         raise typer.Exit(1)
 

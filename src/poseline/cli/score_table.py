@@ -84,6 +84,11 @@ def format_comparison(comparison: ScoreComparison) -> str:
     lines = [f"{comparison.score}: {comparison.second.describe()}"]
     if comparison.unlike:
         lines.append(f"DIFFERENT PROTOCOLS ({'; '.join(comparison.unlike)}): these numbers do not rank the runs.")
+    if comparison.model:
+        lines.append(f"Models: {'; '.join(comparison.model)}.")
+    for side, stamp in (("first", comparison.first), ("second", comparison.second)):
+        if stamp.stale:
+            lines.append(f"The {side} run is stale: {stamp.stale}.")
     if comparison.unstated:
         lines.append(f"Not known to be alike: {'; '.join(comparison.unstated)}.")
     if comparison.verdicts:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Commands, Device, Overrides, ParamsFile, app, run_each, show
+from poseline.cli.app import AllowStale, AsJson, Commands, Device, Overrides, ParamsFile, app, on_stale, run_each, show
 from poseline.cli.outputs import new_folder
 from poseline.config.tracking import TRACKERS
 from poseline.errors import ConfigError, DataError
@@ -60,6 +60,7 @@ def track(
         bool, typer.Option("--offline", help="After the whole clip: join the tracks' parts anew and fill short gaps.")
     ] = False,
     video: Annotated[bool, typer.Option("--video", help="Also write mp4 videos with coloured ids.")] = False,
+    allow_stale: AllowStale = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -89,7 +90,7 @@ def track(
         return [dataset] if dataset else list(known.params.track.sets)
 
     def work(known: Context, name: str) -> Mapping[str, float]:
-        return stage.run(known.params, known.layout, name)
+        return stage.run(known.params, known.layout, name, on_stale=on_stale(allow_stale))
 
     run_each("track", choose, work, params, [*(overrides or []), *options], as_json=as_json)
 

@@ -74,6 +74,7 @@ class GateConfig(Section):
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     resamples: int = Field(default=1000, ge=100)
+    check_power: bool = Field(default=True, description="refuse too where the set is too small to have shown a drop of max_drop")
 
     @field_validator("max_drop", mode="before")
     @classmethod

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from poseline.artifacts import PoseTable, read_json
+from poseline.artifacts import PoseTable, hash_path, read_json
 from poseline.config import DataConfig
 from poseline.datasets.annotations import Annotations
-from poseline.datasets.json_files import Json, list_folder
+from poseline.datasets.json_files import Json
 from poseline.datasets.sets import enabled_sets
 from poseline.project import located, shown
 
@@ -51,21 +51,6 @@ def split_entry(annotations: Annotations) -> dict[str, Json]:
 def _count_tracks(people: PoseTable) -> int:
     tracks = people.rows[["video_id"]].assign(track_id=people.poses.track_ids)
     return len(tracks[tracks["track_id"] >= 0].drop_duplicates())
-
-
-def hash_path(path: Path) -> str:
-    """SHA-256 of a file, or of the names and hashes of the JSON files in a folder (all files below it where there are none).
-
-    Hidden files are left out. Empty where there is neither file nor folder.
-    """
-    if path.is_dir():
-        files = list_folder(path, "*.json") or list_folder(path, "**/*")
-        lines = [f"{file.relative_to(path).as_posix()} {hash_path(file)}\n" for file in files]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_images(paths: Sequence[Path]) -> str:

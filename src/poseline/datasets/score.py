@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
+from poseline.datasets.stamp import ScorePart, Stamp
+from poseline.datasets.stamp import differences as differences
+from poseline.datasets.stamp import model_changes as model_changes
+from poseline.datasets.stamp import unstated as unstated
 from poseline.errors import ArtifactError
 
 
@@ -23,89 +27,6 @@ Metrics = Mapping[str, Metric]
 Numbers = Mapping[str, int | Metric]
 """Metrics among counts."""
 Interval = tuple[float, float]
-
-
-class ScorePart(BaseModel):
-    """Base of a score and its sections."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Stamp(ScorePart):
-    """The conditions of a score; None where one is not known (as for results from elsewhere).
-
-    Attributes:
-        benchmark: the protocol's name, e.g. coco, crowdpose, mpii.
-        boxes: where the people's boxes came from: ``ground_truth`` or ``detections``.
-        box_ap: AP of those boxes, a fraction; None with ground truth.
-        flip: whether the mirrored image was averaged in.
-        input_wh: the network's input in pixels.
-        codec: how keypoints are read from the network, e.g. ``heatmap``.
-        nms: suppression of duplicate poses, e.g. ``none``, ``parametric-fixed``.
-        rescoring: how the pose score is made, e.g. ``mean_visible``, ``expected_oks``.
-        data_hash: of the ground truth's files.
-        num_images: images scored.
-        num_people: people counted.
-        mode: PoseTrack: poseval or strict.
-        tracker: PoseTrack: who gave the ids.
-    """
-
-    benchmark: str
-    boxes: str | None = None
-    box_ap: float | None = None
-    flip: bool | None = None
-    input_wh: tuple[int, int] | None = None
-    codec: str | None = None
-    nms: str | None = None
-    rescoring: str | None = None
-    data_hash: str | None = None
-    num_images: int | None = None
-    num_people: int | None = None
-    mode: str | None = None
-    tracker: str | None = None
-
-    def describe(self) -> str:
-        """One line for a table or a plot.
-
-        >>> Stamp(benchmark="coco", boxes="ground_truth", flip=True, input_wh=(192, 256)).describe()
-        'coco, ground-truth boxes, flip, 192x256'
-        """
-        boxes = None if self.boxes is None else {"ground_truth": "ground-truth boxes"}.get(self.boxes, self.boxes)
-        if boxes and self.box_ap is not None:
-            boxes += f" (box AP {100 * self.box_ap:.1f})"
-        flip = None if self.flip is None else ("flip" if self.flip else "no flip")
-        size = None if self.input_wh is None else f"{self.input_wh[0]}x{self.input_wh[1]}"
-        parts = (self.benchmark, boxes, flip, size, self.codec, self.nms and f"NMS {self.nms}", self.rescoring)
-        return ", ".join(part for part in parts if part)
-
-
-MUST_AGREE = ("benchmark", "data_hash", "num_images", "num_people")
-"""Conditions that may not be unknown on one side only: what was scored."""
-
-
-def differences(first: Stamp, second: Stamp) -> list[str]:
-    """What sets two stamps apart, a phrase a condition; empty where their scores may be compared.
-
-    A condition that one of them does not state sets them apart only if it says what was scored; see :func:`unstated`.
-
-    >>> differences(Stamp(benchmark="coco", flip=True), Stamp(benchmark="coco", flip=False, codec="udp"))
-    ['flip: True against False']
-    """
-    pairs = ((name, getattr(first, name), getattr(second, name)) for name in Stamp.model_fields if name != "tracker")
-    return [f"{name}: {a} against {b}" for name, a, b in pairs if a != b and (name in MUST_AGREE or None not in (a, b))]
-
-
-def unstated(first: Stamp, second: Stamp) -> list[str]:
-    """The conditions that only one of two stamps states, a phrase each: whether they differ is not known.
-
-    >>> unstated(Stamp(benchmark="coco", flip=True), Stamp(benchmark="coco"))
-    ['flip: True against not stated']
-    """
-    names = [
-        name for name in Stamp.model_fields if name not in MUST_AGREE and (getattr(first, name) is None) != (getattr(second, name) is None)
-    ]
-    words = [["not stated" if getattr(stamp, name) is None else str(getattr(stamp, name)) for stamp in (first, second)] for name in names]
-    return [f"{name}: {a} against {b}" for name, (a, b) in zip(names, words, strict=True)]
 
 
 class KeypointRow(ScorePart):
@@ -288,6 +209,10 @@ class Score(ScorePart):
         """The metrics that have a value."""
         return {name: value for name, value in self.metrics.items() if value is not None}
 
+    def stamped(self, **conditions: object) -> Score:
+        """The score with these conditions in its stamp."""
+        return self.model_copy(update={"protocol": Stamp.model_validate({**self.protocol.model_dump(), **conditions})})
+
     def all_metrics(self) -> Metrics:
         """The metrics and, as ``ap_SLICE`` and ``ar_SLICE``, those of every slice."""
         slices = {f"{kind}_{name}": getattr(row, kind) for name, row in (self.slices or {}).items() for kind in ("ap", "ar")}
@@ -298,13 +223,12 @@ class Score(ScorePart):
         if not self.enabled:
             return {"enabled": False, "protocol": {"benchmark": self.protocol.benchmark}}
         tree = self.model_dump(mode="json", exclude={"protocol", "enabled", "metrics", "intervals", "sections"}, exclude_none=False)
-        stamp = self.protocol.model_dump(mode="json")
         return {
             **self.metrics,
             **{f"{name}_interval": list(ends) for name, ends in self.intervals.items()},
             **{name: section for name, section in tree.items() if section is not None},
             **self.sections,
-            "protocol": {name: value for name, value in stamp.items() if value is not None or name not in ("mode", "tracker")},
+            "protocol": self.protocol.to_json(),
         }
 
 
@@ -312,8 +236,23 @@ Part = TypeVar("Part", bound=ScorePart)
 _TYPED = frozenset(Score.model_fields) - {"metrics", "intervals", "sections"}
 
 
-def read_score_file(path: Path, *, made_by: str = "score") -> Score:
+def remedy(made_by: str | None) -> str:
+    """What to do about a file of a score that is missing or damaged.
+
+    Args:
+        made_by: our command that makes it; None for a run that lies elsewhere.
+    """
+    if made_by is None:
+        return "Score that run again, or name another."
+    return f"Run `poseline {made_by}`." if made_by.startswith("gate") else f"Run `poseline {made_by}` (or `dvc repro`)."
+
+
+def read_score_file(path: Path, *, made_by: str | None = None) -> Score:
     """The score of a file that the score stage or `poseline score --out` wrote.
+
+    Args:
+        path: of the file.
+        made_by: our command that makes it, for messages; None for a run that lies elsewhere.
 
     Raises:
         ArtifactError: missing, damaged, or made under no protocol.
@@ -321,30 +260,31 @@ def read_score_file(path: Path, *, made_by: str = "score") -> Score:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file. Run `poseline {made_by}` (or `dvc repro`) first.") from None
+        raise ArtifactError(f"{path}: no such file. {remedy(made_by)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON ({error}). Run `poseline score` again.") from None
-    return parse_score(text, source=str(path))
+        raise ArtifactError(f"{path}: not readable as JSON ({error}). {remedy(made_by)}") from None
+    return parse_score(text, source=str(path), made_by=made_by)
 
 
-def parse_score(text: str, *, source: str) -> Score:
+def parse_score(text: str, *, source: str, made_by: str | None = None) -> Score:
     """The score of a JSON text.
 
     Raises:
         ArtifactError: no JSON object, of another layout, or made under no protocol.
     """
+    advice = remedy(made_by)
     try:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ArtifactError(f"{source}: not readable as JSON ({error}). Run `poseline score` again.") from None
+        raise ArtifactError(f"{source}: not readable as JSON ({error}). {advice}") from None
     if not isinstance(tree, dict):
-        raise ArtifactError(f"{source}: expected a JSON object, got {type(tree).__name__}. Run `poseline score` again.")
+        raise ArtifactError(f"{source}: expected a JSON object, got {type(tree).__name__}. {advice}")
     if not isinstance(tree.get("protocol"), dict):
-        raise ArtifactError(f"{source}: has no protocol. Run `poseline score` again.")
-    return validate(Score, _unflatten(tree), source=source)
+        raise ArtifactError(f"{source}: has no protocol. {advice}")
+    return validate(Score, _unflatten(tree), source=source, made_by=made_by)
 
 
-def validate(part: type[Part], values: object, *, source: str) -> Part:
+def validate(part: type[Part], values: object, *, source: str, made_by: str | None = None) -> Part:
     """A score or a section of it from plain values.
 
     Raises:
@@ -356,7 +296,7 @@ def validate(part: type[Part], values: object, *, source: str) -> Part:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         more = f" ({error.error_count()} such faults)" if error.error_count() > 1 else ""
-        raise ArtifactError(f"{source}: {place}: {first['msg']}{more}. Run `poseline score` again with this version.") from None
+        raise ArtifactError(f"{source}: {place}: {first['msg']}{more}. {remedy(made_by)}") from None
 
 
 def _unflatten(tree: Mapping[str, JsonValue]) -> dict[str, object]:

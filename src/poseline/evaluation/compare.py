@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm
 
-from poseline.datasets.score import Stamp, differences, unstated
+from poseline.datasets.score import Stamp, differences, model_changes, unstated
 from poseline.errors import DataError
 from poseline.evaluation.bootstrap import FEWEST, PairedResult, compare_tables, list_metrics
 from poseline.evaluation.diagnosis import name_grown_errors
@@ -17,7 +16,6 @@ from poseline.evaluation.runs import RunFiles, ScoredRun, read_score
 from poseline.metrics.tables import ScoreTable
 
 Verdict = Literal["better", "worse", "identical", "cannot tell"]
-_POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ class ScoreComparison:
         score: its name.
         first: the stamp of the first run.
         second: that of the second.
-        unlike: what sets the stamps apart; empty where the metrics may be ranked.
+        unlike: what sets the protocols apart; empty where the metrics may be ranked.
+        model: what differs between the models.
         unstated: conditions that only one of them states.
         verdicts: a paired comparison for each metric and slice; empty without tables of images or videos.
         untested: headline numbers (first, second) of runs without such tables: no verdict on these.
@@ -65,6 +64,7 @@ class ScoreComparison:
     first: Stamp
     second: Stamp
     unlike: tuple[str, ...]
+    model: tuple[str, ...]
     unstated: tuple[str, ...]
     verdicts: tuple[MetricComparison, ...]
     untested: Mapping[str, tuple[float, float]]
@@ -76,6 +76,7 @@ class ScoreComparison:
             "first": self.first.model_dump(mode="json"),
             "second": self.second.model_dump(mode="json"),
             "unlike": list(self.unlike),
+            "model": list(self.model),
             "unstated": list(self.unstated),
             "metrics": {c.result.metric: {**vars(c.result), "verdict": c.verdict, "images_needed": c.images_needed} for c in self.verdicts},
             "untested": {name: {"first": a, "second": b} for name, (a, b) in self.untested.items()},
@@ -146,6 +147,7 @@ def compare_scores(name: str, first: ScoredRun, second: ScoredRun, *, force_diff
         first=stamps[0],
         second=stamps[1],
         unlike=tuple(unlike),
+        model=tuple(model_changes(*stamps)),
         unstated=tuple(unstated(*stamps)),
         verdicts=verdicts,
         untested={} if verdicts else both,
@@ -192,5 +194,4 @@ def count_images_needed(result: PairedResult) -> int | None:
     """
     if result.difference == 0 or result.num_images < FEWEST:
         return None
-    quantiles = float(norm.ppf(1 - (1 - result.confidence) / 2) + norm.ppf(_POWER))
-    return int(np.ceil(result.num_images * (quantiles * result.standard_error / result.difference) ** 2))
+    return int(np.ceil(result.num_images * (result.smallest_drop / result.difference) ** 2))

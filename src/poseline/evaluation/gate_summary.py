@@ -15,19 +15,22 @@ def write_markdown(decision: GateDecision) -> str:
     """
     lines = [f"### poseline gate: {'passed' if decision.passed else 'failed'}", "", decision.reason, ""]
     if decision.checks:
-        lines += ["| metric | baseline | candidate | difference | interval | tolerated drop | |", "|---|---|---|---|---|---|---|"]
+        lines += ["| metric | baseline | candidate | difference | interval | smallest drop seen | tolerated drop | |"]
+        lines.append("|---|---|---|---|---|---|---|---|")
     for check in decision.checks:
         result = check.result
         if result is None:
-            lines.append(f"| {check.metric} | | | | | {100 * check.max_drop:.2f} | {check.reason} |")
+            lines.append(f"| {check.metric} | | | | | | {100 * check.max_drop:.2f} | {check.reason} |")
             continue
         lines.append(
             f"| {check.metric} | {100 * result.first:.2f} | {100 * result.second:.2f} | {100 * result.difference:+.2f} "
-            f"| {100 * result.confidence:.0f} %: {100 * result.low:+.2f} .. {100 * result.high:+.2f} | {100 * check.max_drop:.2f} "
-            f"| {'passed' if check.passed else '**failed**'} |"
+            f"| {100 * result.confidence:.0f} %: {100 * result.low:+.2f} .. {100 * result.high:+.2f} | {100 * result.smallest_drop:.2f} "
+            f"| {100 * check.max_drop:.2f} | {'passed' if check.passed else '**failed**'} |"
         )
     if decision.protocol is not None:
         lines += ["", f"Protocol: {decision.protocol.describe()}."]
+    if decision.model:
+        lines += ["", f"Model: {'; '.join(decision.model)}."]
     return "\n".join(lines).rstrip() + "\n"
 
 

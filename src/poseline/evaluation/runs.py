@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poseline.artifacts import read_table
-from poseline.datasets.score import Score, read_score_file
+from poseline.datasets.score import Score, read_score_file, remedy
 from poseline.errors import ArtifactError, DataError, PoselineError
 from poseline.evaluation.tables import table_from_frame
 from poseline.metrics.tables import ScoreTable
@@ -63,22 +63,27 @@ def _beside(metrics: Path) -> RunFiles:
     return RunFiles(metrics, table)
 
 
-def read_score(files: RunFiles, name: str) -> ScoredRun:
+def read_score(files: RunFiles, name: str, *, made_by: str | None = None) -> ScoredRun:
     """The score in these files; its table is None where there is no such file.
+
+    Args:
+        files: of the score.
+        name: of the run.
+        made_by: our command that makes the files; None for a run that lies elsewhere.
 
     Raises:
         ArtifactError: a file is missing or damaged, or was made under no protocol.
     """
-    return ScoredRun(read_score_file(files.metrics), _read_matches(files.matches), name)
+    return ScoredRun(read_score_file(files.metrics, made_by=made_by), _read_matches(files.matches, made_by), name)
 
 
-def _read_matches(path: Path) -> ScoreTable | None:
+def _read_matches(path: Path, made_by: str | None) -> ScoreTable | None:
     if not path.is_file():
         return None
-    table, _ = read_table(path, kind="matches", made_by="score")
+    table, _ = read_table(path, kind="matches", made_by=made_by)
     try:
         return table_from_frame(table)
     except PoselineError:
         raise
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise ArtifactError(f"{path}: not a table of matches ({error}). Run `poseline score` again.") from None
+        raise ArtifactError(f"{path}: not a table of matches ({error}). {remedy(made_by)}") from None

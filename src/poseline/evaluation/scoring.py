@@ -9,10 +9,9 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import Layout, TableHeader, atomic_folder, write_json, write_table
+from poseline.artifacts import Layout, TableHeader, atomic_folder, hash_path, write_json, write_table
 from poseline.config import ScoreConfig
 from poseline.core.skeletons import Skeleton
-from poseline.datasets.manifest import hash_path
 from poseline.datasets.protocols import Evaluation, EvaluationProtocol, KeypointMatches, PlotRow, load_protocol
 from poseline.datasets.score import Interval, Metrics, Score, ScoreQuality, Stamp
 from poseline.errors import DataError, FindingsError, PoselineError

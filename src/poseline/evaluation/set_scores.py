@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from poseline.artifacts import BBOX_COLUMNS, Layout, read_json, read_poses
+from poseline.artifacts import BBOX_COLUMNS, Layout, hash_path, read_json, read_poses
+from poseline.artifacts.freshness import OnStale, made_from, refuse_stale
 from poseline.config import DatasetConfig, Params
 from poseline.config.dataset import DETECTIONS
 from poseline.config.params import Yaml
 from poseline.datasets.coco_format import read_detections
-from poseline.datasets.manifest import hash_path
 from poseline.datasets.protocols import EvaluationProtocol, Found, Truth
 from poseline.datasets.score import Score, Stamp
 from poseline.datasets.scored_sets import set_protocol
@@ -23,23 +23,29 @@ from poseline.errors import ArtifactError
 from poseline.evaluation.scoring import ScoreFiles, score
 
 
-def score_set(params: Params, layout: Layout, name: str) -> dict[str, ScoreFiles]:
+def score_set(params: Params, layout: Layout, name: str, *, on_stale: OnStale = "ignore") -> dict[str, ScoreFiles]:
     """A data set's score under ground-truth boxes (of tracked videos, their tracks'), and with ``_detections`` that under detected ones.
 
     A score says so where the set is not enabled or has no detections. Detections in which no pose was found are scored, with AP 0.
 
     Raises:
         ArtifactError: the predictions are missing or damaged.
+        StaleError: they were made by other parameters or files than those of now, and that is to be refused.
         DataError: the ground truth is missing, damaged or of other images.
     """
     config = dataset_config(params.data, name)
     protocol = set_protocol(config, name=name)
     folder = (layout.tracks if protocol.tracked else layout.predictions) / name
     about = read_about(folder, made_by=f"{'track' if protocol.tracked else 'predict'} {name}")
+    stale = refuse_stale("track" if protocol.tracked else "predict", params, layout, name, on_stale=on_stale)
     made = {name: left_out(protocol.name), name + DETECTIONS: left_out(protocol.name)}
     if about["enabled"]:
         detected = bool(config.detections) and not protocol.tracked
-        made |= _score(protocol, params, folder, name, config=config, about=about, detected=detected)
+        source = folder / ("tracks.parquet" if protocol.tracked else "poses.parquet")
+        files = [source, split_files(config, "val", name=name)[1]]
+        origin: dict[str, object] = {"stale": stale, "made_from": made_from("score", params, layout, files, name=name)}
+        found = _score(protocol, params, folder, name, config=config, about=about, detected=detected)
+        made |= {key: replace(entry, score=entry.score.stamped(**origin)) for key, entry in found.items()}
     return made
 
 
@@ -94,6 +100,7 @@ def stamp_conditions(benchmark: str, about: Mapping[str, Yaml], *, boxes: str) -
             "nms": f"parametric-{about['nms_mode']}" if nms == "parametric" else nms,
             "rescoring": about["score"],
             "tracker": about.get("tracker"),
+            "weights": about.get("model_hash"),
         }
     )
 

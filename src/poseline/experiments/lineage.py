@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import re
 import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
@@ -19,9 +23,12 @@ ROLE = "poseline.role"
 PARAMS_HASH = "poseline.params_hash"
 PROCESS = "poseline.process"
 RESTORED = "poseline.mirrored"
+KEPT = "poseline.restored"
+"""Scores in an execution's row that an earlier one made: nothing that they rest on has changed."""
 SESSION = "poseline.session"
 STAGE = "dvc.stage"
 WEIGHTS = "poseline.weights"
+PACKAGES = ("poseline", "torch", "torchvision", "numpy", "opencv-python-headless", "pandas", "pycocotools", "dvc", "mlflow")
 UNRELATED_TO_CODE = ("params.yaml", "dvc.lock", "reports/")
 
 
@@ -60,8 +67,7 @@ def identify(params: Params, workspace: Path) -> Identity:
     """The execution's identity: key = hash(baseline commit | experiment | parameters), its name, tags and flat parameters."""
     commit = git_output(workspace, "rev-parse", "HEAD")
     experiment = os.environ.get("DVC_EXP_NAME", "")
-    flat = flat_params(params)
-    params_hash = _digest(json.dumps(flat, sort_keys=True))
+    flat, params_hash = flat_params(params), hash_params(params)
     baseline = os.environ.get("DVC_EXP_BASELINE_REV") or commit
     tags = {
         KEY: _digest(f"{baseline}|{experiment}|{params_hash}"),
@@ -70,6 +76,7 @@ def identify(params: Params, workspace: Path) -> Identity:
         "poseline.dirty": str(is_dirty(workspace)).lower(),
         "mlflow.source.git.commit": commit,
         "mlflow.source.type": "LOCAL",
+        "poseline.versions": describe_versions(),
         "dvc.exp": experiment,
         "dvc.baseline": baseline,
     }
@@ -80,6 +87,22 @@ def flat_params(params: Params) -> dict[str, str]:
     """Every parameter but the tracking section's, as ``a.b`` -> text."""
     tree = {name: value for name, value in dump_section(params).items() if name != "mlflow"}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flatten(tree).items()}
+
+
+def hash_params(params: Params) -> str:
+    """Sixteen hex digits of every parameter but the tracking section's."""
+    return _digest(json.dumps(flat_params(params), sort_keys=True))
+
+
+def describe_versions(packages: Sequence[str] = PACKAGES) -> str:
+    """Python's and the packages' versions in one line; those not installed are left out."""
+    found = [f"Python {platform.python_version()}"]
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
 
 
 def is_dirty(workspace: Path) -> bool:
@@ -130,6 +153,15 @@ def _data_hash_now(workspace: Path) -> str:
         return data_hash(read_lock(workspace))
     except ArtifactError:
         return ""
+
+
+def masked(text: str) -> str:
+    """The text with user and password of every address hidden.
+
+    >>> masked("no answer from http://ann:secret@host:5000")
+    'no answer from http://***@host:5000'
+    """
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 def _digest(text: str) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from poseline.artifacts import Layout
 from poseline.config import MlflowConfig
+from poseline.config.dataset import DETECTIONS
 from poseline.errors import ArtifactError
-from poseline.experiments.lineage import KEY, PARAMS_HASH, PROCESS, RESTORED, ROLE, SESSION, STAGE, WEIGHTS, Identity
+from poseline.experiments.lineage import KEPT, KEY, PARAMS_HASH, PROCESS, RESTORED, ROLE, SESSION, STAGE, WEIGHTS, Identity
 from poseline.experiments.model import upload_model
 from poseline.experiments.record import HISTORY, LOAD, DataSet, Process, Progress, RecordFolder, RunRecord, locked, now_ms, pending_records
 from poseline.experiments.store import (
@@ -109,6 +110,8 @@ class Mirror:
         if progress.run_id is None:
             progress = self._begin(record, progress)
             folder.write_progress(progress)
+        else:
+            self._check_alive(progress)
         child = Writer(self.client, str(progress.run_id), list(progress.refused))
         parent = Writer(self.client, str(progress.parent_id), child.refused)
         read = {name: folder.read_points(name, progress.sent.get(name, 0)) for name in (HISTORY, LOAD)}
@@ -126,6 +129,16 @@ class Mirror:
             folder.remove_copies()
         return progress
 
+    def _check_alive(self, progress: Progress) -> None:
+        """Return where the runs of a record are there.
+
+        Raises:
+            RunLostError: one was deleted: an upload to it would fail like a store that is away, at every later attempt.
+        """
+        for run_id in (progress.parent_id, progress.run_id):
+            if lifecycle(self.client, str(run_id)) != "active":
+                raise RunLostError(run_id)
+
     @property
     def lock(self) -> Path:
         """Held while runs are looked for and made."""
@@ -137,8 +150,10 @@ class Mirror:
         with locked(self.lock):
             parent = self.parent_of(identity.key) or self._create_parent(identity, record.started_ms)
             parent_id = parent.info.run_id
+            child = next(iter(self.search(f"tags.`{SESSION}` = '{record.session}' AND tags.`{ROLE}` = 'stage'")), None)
+            if child is not None and child.data.tags.get("mlflow.parentRunId") != parent_id:  # its parent was deleted for good
+                self.client.set_tag(child.info.run_id, "mlflow.parentRunId", parent_id)
             children = self.children_of(parent_id)
-            child = next((run for run in children if run.data.tags.get(SESSION) == record.session), None)
             if child is None:
                 child = self._create_child(record, parent_id)
                 children = [child, *children]
@@ -183,11 +198,22 @@ class Mirror:
         rows += [_metric(key, value, ended) for key, value in record.metrics.items() if key not in record.headline]
         rows += [_metric(key, value, ended, 0, scored, data) for key, value in record.headline.items()]
         child.metrics(rows)
-        parent.metrics([_metric(key, value, ended) for key, value in record.headline.items()])
+        parent.metrics([_metric(key, value, ended) for key, value in {**record.kept, **record.headline}.items()])
+        self._mark_kept(record, parent)
         child.inputs(record)
         child.artifacts(folder.files / "stage")
         parent.artifacts(folder.files / "execution")
         child.end(str(record.status), ended)
+
+    def _mark_kept(self, record: RunRecord, parent: Writer) -> None:
+        """Name in the execution's row the scores that it did not make, but that hold for it."""
+        if not record.kept and KEPT not in self.client.get_run(parent.run_id).data.tags:
+            return
+        children = self.children_of(parent.run_id)
+        own = {run.data.tags.get(STAGE, "").partition("@")[2] for run in children if RESTORED not in run.data.tags}
+        names = {key.partition(".")[0] for key in record.kept}
+        text = ", ".join(sorted(name for name in names if name.removesuffix(DETECTIONS) not in own))
+        parent.call(KEPT, lambda: self.client.set_tag(parent.run_id, KEPT, text))
 
     def settle(self, parent_id: str, children: Sequence[Run]) -> None:
         """Keep one ended child a stage: the newest. A child whose process is gone is KILLED, one that runs is let alone."""

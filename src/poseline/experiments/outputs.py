@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from poseline.artifacts import Layout, file_hash, read_json
-from poseline.config import flatten
+from poseline.artifacts.freshness import read_record, why_stale
+from poseline.config import Params, flatten
 from poseline.config.dataset import DETECTIONS
 from poseline.config.params import Yaml
+from poseline.datasets.scored_sets import list_scores
 from poseline.errors import ArtifactError
 from poseline.experiments.lineage import data_entries, read_lock
 from poseline.experiments.record import DataSet, RecordFolder, RunRecord
@@ -45,6 +47,24 @@ def collect(record: RunRecord, folder: RecordFolder, layout: Layout) -> RunRecor
             return record
     weights = layout.model / "model.safetensors"
     return record.model_copy(update={**found, "weights": file_hash(weights) if weights.is_file() else None})
+
+
+def kept_headline(params: Params, layout: Layout, stage: str) -> dict[str, float]:
+    """The headline of the scores that a stage did not make, of those that are known to be what the parameters and files would make now.
+
+    Raises:
+        ArtifactError: a score file cannot be read.
+    """
+    kind, _, own = stage.partition("@")
+    if kind not in ("score", "report"):
+        return {}
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(entry.dataset for entry in list_scores(params.data).values()):
+        paths = score_files(layout, name)
+        known = name != own and paths and read_record("score", layout, name)[0] is not None
+        if known and why_stale("score", params, layout, name) is None:
+            found |= read_metrics(paths, headline=True)
+    return found
 
 
 def score_files(layout: Layout, name: str) -> list[Path]:

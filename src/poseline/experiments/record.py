@@ -93,6 +93,7 @@ class RunRecord(Frozen):
         restored: DVC restored the stage's results from its cache; nothing ran.
         metrics: its counts, duration and scores, known at the end.
         headline: those of the metrics by which executions are compared.
+        kept: the same of other data sets whose scores an earlier execution made, and which hold for this one.
         weights: hash of the model file that made the scores, or that the stage made.
     """
 
@@ -106,6 +107,7 @@ class RunRecord(Frozen):
     ended_ms: int | None = None
     metrics: dict[str, float] = {}
     headline: dict[str, float] = {}
+    kept: dict[str, float] = {}
     weights: str | None = None
     data: tuple[DataSet, ...] = ()
 

@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 
 from poseline.artifacts import Layout
-from poseline.config import MlflowConfig, Params
+from poseline.config import Params
 from poseline.errors import PoselineError
 from poseline.experiments.lineage import identify
 from poseline.experiments.load import LoadSampler
 from poseline.experiments.mirror import Mirror
 from poseline.experiments.model import export_model
-from poseline.experiments.outputs import collect
+from poseline.experiments.outputs import collect, kept_headline
 from poseline.experiments.record import HISTORY, LOAD, RecordFolder, Status, now_ms
 from poseline.experiments.store import StoreLostError
 
@@ -52,9 +52,10 @@ class StageRun:
 class Attempt:
     """The record of a running stage, and the thread that samples the machine's load and mirrors every ten seconds."""
 
-    def __init__(self, folder: RecordFolder, stage: str, config: MlflowConfig, layout: Layout) -> None:
+    def __init__(self, folder: RecordFolder, stage: str, params: Params, layout: Layout) -> None:
         """An attempt whose record has just been made. All of MLflow is loaded here: in the thread it could meet the stage's imports."""
-        self._folder, self._stage, self._config, self._layout = folder, stage, config, layout
+        self._folder, self._stage, self._params, self._layout = folder, stage, params, layout
+        self._config = config = params.mlflow
         self._mirror: Mirror | None = None
         self._lost_at: float | None = None
         self._warned = False
@@ -69,7 +70,7 @@ class Attempt:
         self._stopped.set()
         self._thread.join()
         with unstopped(self._stage):
-            finish(self._folder, self._layout, status, result=run.result)
+            finish(self._folder, self._layout, status, result=run.result, params=self._params)
         self._reach(self._catch_up)
 
     def mirror(self) -> None:
@@ -111,8 +112,24 @@ class Attempt:
             self._warned = True
 
 
-def finish(folder: RecordFolder, layout: Layout, status: Status, *, result: Mapping[str, float], restored: bool = False) -> None:
+def finish(
+    folder: RecordFolder,
+    layout: Layout,
+    status: Status,
+    *,
+    result: Mapping[str, float],
+    restored: bool = False,
+    params: Params | None = None,
+) -> None:
     """End a record; of a stage that succeeded it takes what the files say.
+
+    Args:
+        folder: the record.
+        layout: the stage's files.
+        status: how it ended.
+        result: its counts and durations.
+        restored: whether DVC restored what it makes.
+        params: of the execution, for scores that it did not make and that hold for it; None leaves these out.
 
     Raises:
         ArtifactError: the record cannot be written.
@@ -121,6 +138,8 @@ def finish(folder: RecordFolder, layout: Layout, status: Status, *, result: Mapp
     if status == "FINISHED":
         with unstopped(record.stage):
             record = collect(record, folder, layout)
+            if params is not None:
+                record = record.model_copy(update={"kept": kept_headline(params, layout, record.stage)})
             if record.stage == "train" and record.weights:
                 export_model(layout.model, folder.model)
     folder.write(record)  # last: with its status it may be mirrored by anyone
@@ -154,7 +173,7 @@ def open_stage(stage: str, params: Params, layout: Layout) -> Iterator[StageRun]
     if params.mlflow.enabled:
         with unstopped(stage):
             folder = RecordFolder.create(layout, stage, identify(params, layout.root.resolve()))
-            attempt = Attempt(folder, stage, params.mlflow, layout)
+            attempt = Attempt(folder, stage, params, layout)
             run = StageRun(folder.path, mirror=attempt.mirror)
     try:
         yield run

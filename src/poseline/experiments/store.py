@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import socket
 import sys
 import urllib.error
@@ -21,6 +20,7 @@ from poseline.artifacts import Layout, write_json
 from poseline.config import MlflowConfig
 from poseline.config.params import Yaml
 from poseline.errors import BackendError
+from poseline.experiments.lineage import masked
 from poseline.experiments.record import locked
 from poseline.experiments.view import experiment_tags
 
@@ -82,15 +82,6 @@ def is_refusal(error: BaseException) -> bool:
     return getattr(error, "error_code", None) in REFUSALS  # MlflowException; not imported for this
 
 
-def masked(text: str) -> str:
-    """The text with user and password of every address hidden.
-
-    >>> masked("no answer from http://ann:secret@host:5000")
-    'no answer from http://***@host:5000'
-    """
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
-
-
 def one_line(error: BaseException) -> str:
     """An exception's first line, or its name."""
     return masked(next(iter(str(error).splitlines()), "") or type(error).__name__)
@@ -101,11 +92,49 @@ def tracking_uri(config: MlflowConfig, root: Path) -> str:
 
     The relative path of a file, or of a folder that begins with a dot, counts from the main checkout, wherever the command stands.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.uri or "sqlite:///mlflow.db"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.uri
+    if not uri:
+        return sqlite_uri(root.resolve() / "mlflow.db")
     file = uri.removeprefix("sqlite:///")
-    if file != uri:
-        return f"sqlite:///{root.resolve() / file}"
+    if file != uri and not Path(file).is_absolute():
+        return sqlite_uri(root.resolve() / file)
     return str(root.resolve() / uri) if uri.startswith(".") else uri
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a sqlite file. Any character of the path may mean something in an address, so the library quotes it.
+
+    Where it does, the address names the driver too: behind ``sqlite:///`` MLflow takes the quoted text for a path and makes its folder.
+
+    >>> sqlite_uri(Path("/runs/a/mlflow.db"))
+    'sqlite:////runs/a/mlflow.db'
+    >>> sqlite_uri(Path("/runs/a%2Fb?/mlflow.db"))
+    'sqlite+pysqlite:////runs/a%252Fb%3F/mlflow.db'
+    """
+    plain = f"sqlite:///{path}"
+    try:
+        from sqlalchemy.engine import URL
+    except ModuleNotFoundError:  # no store can be opened either: what opens it says so
+        return plain
+    if URL.create("sqlite", database=str(path)).render_as_string(hide_password=False) == plain:
+        return plain
+    return URL.create("sqlite+pysqlite", database=str(path)).render_as_string(hide_password=False)
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a sqlite address; None for a store of another kind."""
+    if not uri.startswith("sqlite"):
+        return None
+    try:
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+    except ModuleNotFoundError:
+        return Path(uri.removeprefix("sqlite:///"))
+    try:
+        database = make_url(uri).database
+    except ArgumentError:
+        return None
+    return Path(database) if database else None
 
 
 def shown_uri(config: MlflowConfig, root: Path) -> str:
@@ -127,9 +156,9 @@ def init_store(config: MlflowConfig, root: Path) -> None:
         BackendError: mlflow is not installed, or the file cannot be made into a store.
     """
     uri = tracking_uri(config, root)
-    if not uri.startswith("sqlite:///"):
+    database = sqlite_file(uri)
+    if database is None:
         return
-    database = Path(uri.removeprefix("sqlite:///"))
     mark = Layout(root).cache / "mlflow-store.json"
     try:
         wanted: dict[str, Yaml] = {"uri": uri, "mlflow": version("mlflow")}
@@ -177,7 +206,8 @@ def probe_store(config: MlflowConfig, root: Path) -> None:
         BackendError: it does not answer, cannot be used, or mlflow is missing.
     """
     uri = tracking_uri(config, root)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    database = sqlite_file(uri)
+    if database is not None and not database.exists():
         return
     try:
         client = connect(config, root)

@@ -16,7 +16,7 @@ from poseline.core.poses import PoseSet
 from poseline.core.skeletons import Skeleton, map_keypoints
 from poseline.datasets.boxes import detected_boxes, ground_truth_boxes
 from poseline.datasets.coco_format import read_detections
-from poseline.datasets.sets import annotation_path
+from poseline.datasets.sets import annotation_path, split_files
 from poseline.infer.estimator import PoseEstimator, estimate_boxes
 from poseline.progress import follow, warn
 from poseline.project import located
@@ -27,6 +27,13 @@ def model_hash(layout: Layout, config: PredictConfig) -> str:
     if config.runtime == "onnxruntime":
         return f"onnx:{file_hash(located(str(config.onnx)))}"
     return str(read_json(layout.model / "model.json", made_by="train")["weights_hash"])
+
+
+def list_inputs(layout: Layout, name: str, config: DatasetConfig, predict: PredictConfig) -> list[Path]:
+    """The files that predictions of a set are made from, its images aside."""
+    model = layout.model / "model.json" if predict.runtime == "torch" else Path(str(predict.onnx))
+    files = [model, layout.processed / "people.parquet", layout.processed / "images.parquet", split_files(config, "val", name=name)[1]]
+    return files if config.detections is None else [*files, annotation_path(config, config.detections)]
 
 
 def list_boxes(layout: Layout, name: str, config: DatasetConfig, *, min_score: float) -> list[pd.DataFrame]:

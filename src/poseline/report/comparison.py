@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from poseline.config.dataset import DETECTIONS
 from poseline.datasets.protocols import Headline, load_protocol
-from poseline.datasets.score import Score, Stamp, parse_score, read_score_file
-from poseline.errors import ArtifactError
-from poseline.experiments.lineage import git_output
+from poseline.datasets.score import Score, Stamp, read_score_file
+from poseline.errors import DataError
+from poseline.evaluation.runs import RunFiles
 from poseline.report.page import render
 from poseline.report.scores import NO_VALUE, Cell, bar_cell, percent
-from poseline.report.stamps import describe, describe_boxes, differing_conditions
+from poseline.report.stamps import describe, describe_boxes, describe_model, differing_conditions
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class Entry:
     Attributes:
         rank: 1 for the best of this protocol; None where there is nothing to rank with.
         run: its name.
+        model: input size, codec, tracker and weights, in words; and whether the score is stale.
         cells: the metrics.
         interval: of the first metric, in words.
         behind: points of a hundred below the best of this protocol, in words.
@@ -30,6 +30,7 @@ class Entry:
 
     rank: int | None
     run: str
+    model: str
     cells: tuple[Cell, ...]
     interval: str
     behind: str
@@ -61,50 +62,42 @@ class Comparison:
     absent: tuple[str, ...]
 
 
-def compare_runs(runs: Sequence[str], root: Path) -> str:
+def compare_runs(runs: Mapping[str, Mapping[str, RunFiles]], *, stale: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """The page that sets runs side by side.
 
+    Args:
+        runs: where the scores of each lie, by the run's name.
+        stale: why scores of a run are stale.
+
     Raises:
-        ArtifactError: a run is neither a folder with scores nor a git revision with them, or is named twice.
+        ArtifactError: a score is damaged.
+        DataError: no run has a score that is enabled.
     """
-    if len(set(runs)) != len(runs):
-        raise ArtifactError(f"report --compare: '{next(run for run in runs if runs.count(run) > 1)}' is named twice.")
-    scores = {run: read_run(run, root) for run in runs}
+    scores = {run: read_run(files, (stale or {}).get(run, {})) for run, files in runs.items()}
     names = sorted({name for found in scores.values() for name in found})
-    comparisons = [compare_score(name, {run: found[name] for run, found in scores.items() if name in found}, runs) for name in names]
-    return render("compare.html.j2", title=f"{len(runs)} runs side by side", runs=runs, comparisons=comparisons)
+    if not names:
+        raise DataError(f"{', '.join(runs)}: no score is enabled in them. Enable a data set.")
+    comparisons = [compare_score(name, {run: found[name] for run, found in scores.items() if name in found}, list(runs)) for name in names]
+    return render("compare.html.j2", title=f"{len(runs)} runs side by side", runs=list(runs), comparisons=comparisons)
 
 
-def read_run(run: str, root: Path) -> dict[str, Score]:
-    """The enabled scores of a run by name: of a folder that holds reports/metrics, or of a git revision of this project.
+def read_run(files: Mapping[str, RunFiles], stale: Mapping[str, str] | None = None) -> dict[str, Score]:
+    """The enabled scores of a run by name, those that are stale stamped with the reason.
 
     Raises:
-        ArtifactError: neither, or a score is damaged.
+        ArtifactError: a score is damaged.
     """
-    folder = Path(run)
-    if folder.is_dir():
-        where = f"{run}/reports/metrics"
-        scores = {path.stem: read_score_file(path) for path in sorted((folder / "reports/metrics").glob("*.json"))}
-    else:
-        if git_output(root, "rev-parse", "--verify", "--quiet", f"{run}^{{commit}}") == "":
-            raise ArtifactError(
-                f"report --compare {run}: neither a folder nor a git revision. Name a folder with reports/metrics/*.json, a branch, "
-                "a commit, or an experiment (see `dvc exp list`)."
-            )
-        where = f"{run}:reports/metrics"
-        listed = git_output(root, "ls-tree", "--name-only", run, "./reports/metrics/")
-        texts = {path: git_output(root, "show", f"{run}:./{path}") for path in listed.splitlines() if path.endswith(".json")}
-        scores = {Path(path).stem: parse_score(text, source=f"{run}:{path}") for path, text in texts.items()}
-    if not scores:
-        raise ArtifactError(f"{where}: no scores there. Run `dvc repro` in that tree and keep (or commit) reports/metrics.")
+    scores = {name: read_score_file(where.metrics) for name, where in files.items()}
+    for name, reason in (stale or {}).items():
+        scores[name] = scores[name].stamped(stale=reason)
     return {name: score for name, score in scores.items() if score.enabled}
 
 
 def compare_score(name: str, scores: Mapping[str, Score], runs: Sequence[str]) -> Comparison:
-    """The runs' rows of one score, grouped by protocol; ranked within a protocol only."""
+    """The runs' rows of one score, grouped by protocol; ranked within a protocol only, whatever their models are."""
     groups: dict[Stamp, list[str]] = {}
     for run, score in scores.items():
-        groups.setdefault(score.protocol, []).append(run)
+        groups.setdefault(score.protocol.protocol_only(), []).append(run)
     first = next(iter(groups))
     columns = load_protocol(first.benchmark).headline
     made = tuple(
@@ -112,9 +105,9 @@ def compare_score(name: str, scores: Mapping[str, Score], runs: Sequence[str]) -
     )
     return Comparison(
         title=name.removesuffix(DETECTIONS) + (f", {describe_boxes(first)}" if first.boxes else ""),
-        header=("rank", "run", *(head.label for head in columns), "95 % interval", "behind the best"),
+        header=("rank", "run", "model", *(head.label for head in columns), "95 % interval", "behind the best"),
         groups=made,
-        differences=tuple(differing_conditions(list(groups))) if len(made) > 1 else (),
+        differences=tuple(differing_conditions([score.protocol for score in scores.values()])) if len(made) > 1 else (),
         absent=tuple(run for run in runs if run not in scores),
     )
 
@@ -132,6 +125,7 @@ def rank_runs(columns: Sequence[Headline], scores: Mapping[str, Score]) -> tuple
             Entry(
                 rank=1 + sum(other > known[run] for other in known.values()) if ranked else None,
                 run=run,
+                model=", ".join(describe_model(scores[run].protocol)) or NO_VALUE,
                 cells=tuple(bar_cell(scores[run].metrics.get(head.metric)) for head in columns),
                 interval=NO_VALUE if interval is None else " to ".join(percent(end, unit=False) for end in interval),
                 behind=f"{100 * (best - known[run]):.1f}" if ranked else NO_VALUE,

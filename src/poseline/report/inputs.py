@@ -13,6 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from poseline.artifacts import Layout, PoseTable, read_json, read_poses, read_table
+from poseline.artifacts.freshness import OnStale, refuse_stale
 from poseline.config import DataConfig, Params
 from poseline.config.params import Yaml
 from poseline.datasets.formats import check_skeleton, skeleton_name
@@ -60,15 +61,21 @@ class ReportFiles:
     manifest: Json
 
 
-def read_files(params: Params, layout: Layout) -> ReportFiles:
+def read_files(params: Params, layout: Layout, *, on_stale: OnStale = "ignore") -> ReportFiles:
     """The files of the layout, for the data sets of the parameters.
 
     Raises:
         ArtifactError: one is missing or damaged; says which stage makes it.
+        StaleError: a score was made by other parameters or files than those of now, and that is to be refused.
     """
     known = list_scores(params.data)
     every = {name: read_score_file(layout.metrics / f"{name}.json", made_by=f"score {entry.dataset}") for name, entry in known.items()}
-    scores = {name: score for name, score in every.items() if score.enabled}
+    stale = {entry.dataset: refuse_stale("score", params, layout, entry.dataset, on_stale=on_stale) for entry in known.values()}
+    scores = {
+        name: score.stamped(stale=reason) if (reason := stale[known[name].dataset]) else score
+        for name, score in every.items()
+        if score.enabled
+    }
     disabled = [name for name, config in params.data.sets.items() if not config.enabled]
     datasets = list(dict.fromkeys(known[name].dataset for name in scores))
     tracked = [name for name in datasets if known[name].protocol.tracked]

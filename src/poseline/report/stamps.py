@@ -9,7 +9,7 @@ from poseline.datasets.score import Stamp
 LABELS = {
     "benchmark": "benchmark", "boxes": "boxes", "box_ap": "box AP", "flip": "flip test", "input_wh": "input size", "codec": "codec",
     "nms": "pose NMS", "rescoring": "pose score", "data_hash": "data", "num_images": "images", "num_people": "people",
-    "mode": "mode", "tracker": "tracker",
+    "mode": "mode", "tracker": "tracker", "weights": "weights",
 }  # fmt: skip
 
 
@@ -32,10 +32,7 @@ def describe_conditions(stamp: Stamp) -> list[str]:
     ['no flip test', 'input 96 × 128 px', 'codec udp', 'no pose NMS', '2 people']
     """
     phrases = [] if stamp.flip is None else ["flip test" if stamp.flip else "no flip test"]
-    if stamp.input_wh is not None:
-        phrases.append(f"input {stamp.input_wh[0]} \u00d7 {stamp.input_wh[1]} px")
-    if stamp.codec:
-        phrases.append(f"codec {stamp.codec}")
+    phrases += _network(stamp)
     if stamp.nms:
         phrases.append("no pose NMS" if stamp.nms == "none" else f"pose NMS {stamp.nms}")
     if stamp.rescoring:
@@ -43,7 +40,24 @@ def describe_conditions(stamp: Stamp) -> list[str]:
     phrases += [f"{LABELS[key]} {value}" for key, value in (("tracker", stamp.tracker), ("mode", stamp.mode)) if value]
     counts = (("num_images", stamp.num_images), ("num_people", stamp.num_people))
     phrases += [f"{count:,} {LABELS[key]}".replace(",", "\u202f") for key, count in counts if count is not None]
-    return phrases
+    return [*phrases, *([f"stale: {stamp.stale}"] if stamp.stale else [])]
+
+
+def describe_model(stamp: Stamp) -> list[str]:
+    """What was measured, a phrase a condition.
+
+    >>> describe_model(Stamp(benchmark="coco", flip=False, codec="udp", weights="eb8ffde239f00fce"))
+    ['codec udp', 'weights eb8ffde2']
+    """
+    phrases = [*_network(stamp), *([f"tracker {stamp.tracker}"] if stamp.tracker else [])]
+    if stamp.weights:
+        phrases.append(f"weights {stamp.weights.removeprefix('onnx:')[:8]}")
+    return [*phrases, *([f"stale: {stamp.stale}"] if stamp.stale else [])]
+
+
+def _network(stamp: Stamp) -> list[str]:
+    size = [] if stamp.input_wh is None else [f"input {stamp.input_wh[0]} \u00d7 {stamp.input_wh[1]} px"]
+    return [*size, *([f"codec {stamp.codec}"] if stamp.codec else [])]
 
 
 def describe(stamp: Stamp) -> str:

@@ -44,7 +44,7 @@ def describe_finding(entry: Mapping[str, Yaml]) -> str:
     return text + (f" ({entry['id_column']} {', '.join(str(i) for i in ids[:5])}{', …' if len(ids) > 5 else ''})" if ids else "")
 
 
-def describe_model(files: ReportFiles, tags: Mapping[str, str]) -> list[tuple[str, str]]:
+def describe_model(files: ReportFiles, *, params_hash: str) -> list[tuple[str, str]]:
     """(label, value) of the model."""
     model, codec = cast("Json", files.model["model"]), cast("Json", files.model["codec"])
     width, height = cast("list[int]", model["input_wh"])
@@ -56,8 +56,7 @@ def describe_model(files: ReportFiles, tags: Mapping[str, str]) -> list[tuple[st
         ("size", f"{files.num_weights / 1e6:.2f} million numbers" if files.num_weights is not None else "unknown"),
         ("weights", f"`data/model/model.safetensors`, hash {files.model.get('weights_hash', 'unknown')}"),
         ("training data", f"hash {files.model.get('data_hash') or 'unknown'}"),
-        ("code", tags.get("mlflow.source.git.commit") or "not under git"),
-        ("parameters", f"hash {tags.get('poseline.params_hash', 'unknown')}"),
+        ("parameters", f"hash {params_hash}"),
     ]
 
 

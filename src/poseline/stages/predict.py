@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from poseline.artifacts import Layout, PoseTable, TableHeader, atomic_folder, write_json, write_poses
+from poseline.artifacts.freshness import made_from
 from poseline.config import Params, config_hash
 from poseline.config.params import Yaml
 from poseline.core.skeletons import map_keypoints
 from poseline.datasets.formats import set_skeleton
 from poseline.datasets.sets import dataset_config
-from poseline.infer.predict import list_boxes, model_hash, predict_boxes
+from poseline.infer.predict import list_boxes, list_inputs, model_hash, predict_boxes
 from poseline.infer.rescoring import read_calibration, rescore
 from poseline.infer.runtime import load_estimator
 from poseline.models.device import resolve_device
@@ -25,7 +26,7 @@ def run(params: Params, layout: Layout, device: str, name: str) -> dict[str, int
     target = layout.predictions / name
     if not config.enabled or config.val is None:
         with atomic_folder(target) as folder:
-            write_json(folder / "about.json", {"enabled": False})
+            write_json(folder / "about.json", {"enabled": False, "made_from": made_from("predict", params, layout, [], name=name)})
         return {}
     predict = params.predict
     estimator = load_estimator(predict, layout.model, resolve_device(device))
@@ -50,6 +51,7 @@ def run(params: Params, layout: Layout, device: str, name: str) -> dict[str, int
         "nms_mode": predict.nms.mode,
         "score": "expected_oks" if rescored else estimator.score,
         "missing_keypoints": list(missing),
+        "made_from": made_from("predict", params, layout, list_inputs(layout, name, config, predict), name=name),
     }
     with atomic_folder(target) as folder:
         write_poses(folder / "poses.parquet", found, header)

@@ -1,13 +1,11 @@
-"""Stage report: the HTML page and the model card, or a page that sets several runs side by side."""
+"""Stage report: the HTML page and the model card."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from poseline.artifacts import Layout, write_text
+from poseline.artifacts.freshness import OnStale
 from poseline.config import Params, dump_section
-from poseline.experiments.lineage import Identity, identify
-from poseline.report.comparison import compare_runs
+from poseline.experiments.lineage import hash_params
 from poseline.report.content import keypoint_content, note_learning, pckh_content, sort_sets, tracking_content
 from poseline.report.gallery import draw_gallery
 from poseline.report.inputs import ReportFiles, read_files
@@ -17,33 +15,29 @@ from poseline.report.scores import Card, headline_cards, learning_charts, set_ti
 from poseline.report.summary import data_note, describe_data, describe_model, list_limits
 
 
-def run(params: Params, layout: Layout, *, compare: Sequence[str] = ()) -> dict[str, int]:
-    """Write reports/index.html and reports/model_card.md, or with ``compare`` reports/compare.html instead; counts.
+def run(params: Params, layout: Layout, *, on_stale: OnStale = "ignore") -> dict[str, int]:
+    """Write reports/index.html and reports/model_card.md; counts.
 
-    The same files, commit and installed versions give the same bytes.
+    The same files and parameters give the same bytes, whatever the commit.
 
     Args:
         params: the title, the number of images, and what the lineage quotes.
         layout: the project's files; nothing but files is read.
-        compare: runs to set side by side: folders with reports/metrics/*.json, or git revisions.
+        on_stale: what to do about scores that are not those of the parameters and files as they are.
 
     Raises:
-        ArtifactError: a file is missing or damaged, or a run cannot be found.
+        ArtifactError: a file is missing or damaged.
+        StaleError: a score was made by other parameters or files than those of now, and that is to be refused.
     """
-    if compare:
-        text = compare_runs(compare, layout.root)
-        write_text(layout.page.with_name("compare.html"), text)
-        return {"runs": len(compare), "bytes": len(text.encode())}
-    files = read_files(params, layout)
-    identity = identify(params, layout.root.resolve())
+    files = read_files(params, layout, on_stale=on_stale)
     cards = headline_cards(files.scores, files.sets)
-    page = render_page(params, layout, files, identity, cards)
-    write_text(layout.page.with_name("model_card.md"), render_card(params, files, identity, cards))
+    page = render_page(params, files, cards)
+    write_text(layout.page.with_name("model_card.md"), render_card(params, files, cards))
     write_text(layout.page, page)
     return {"scores": len(files.scores), "bytes": len(page.encode())}
 
 
-def render_page(params: Params, layout: Layout, files: ReportFiles, identity: Identity, cards: list[Card]) -> str:
+def render_page(params: Params, files: ReportFiles, cards: list[Card]) -> str:
     """The page's text."""
     count = params.report.images
     sets = sort_sets(files)
@@ -51,7 +45,7 @@ def render_page(params: Params, layout: Layout, files: ReportFiles, identity: Id
     return render(
         "report.html.j2",
         title=params.report.title,
-        summary=summarise(cards, identity),
+        summary=summarise(cards, files),
         cards=cards,
         left_out=files.left_out,
         learning=learning_charts(files.history),
@@ -64,18 +58,18 @@ def render_page(params: Params, layout: Layout, files: ReportFiles, identity: Id
         pckh=[pckh_content(files, name) for name in sets["pckh"]],
         tracking=[tracking_content(files, name, images=count, switches=params.report.switches) for name in sets["tracking"]],
         data=describe_data(files),
-        lineage=describe_origin(files, identity.tags, name=identity.name, root=layout.root.resolve()),
+        lineage=describe_origin(files, params_hash=hash_params(params)),
         config=flat_config({key: value for key, value in dump_section(params).items() if key != "mlflow"}),
-        commands=list_commands(identity.tags, store=params.mlflow.uri or "sqlite:///mlflow.db"),
+        commands=list_commands(store=params.mlflow.uri or "sqlite:///mlflow.db"),
     )
 
 
-def render_card(params: Params, files: ReportFiles, identity: Identity, cards: list[Card]) -> str:
+def render_card(params: Params, files: ReportFiles, cards: list[Card]) -> str:
     """The model card's text."""
     return render(
         "model_card.md.j2",
         name=params.mlflow.registered_model,
-        model=describe_model(files, identity.tags),
+        model=describe_model(files, params_hash=hash_params(params)),
         data_note=data_note(params),
         splits=describe_data(files)["splits"],
         cards=cards,
@@ -84,8 +78,7 @@ def render_card(params: Params, files: ReportFiles, identity: Identity, cards: l
     )
 
 
-def summarise(cards: list[Card], identity: Identity) -> str:
+def summarise(cards: list[Card], files: ReportFiles) -> str:
     """The page in one line."""
-    commit = identity.tags.get("mlflow.source.git.commit", "")
-    where = f" at commit {commit[:10]}" if commit else ""
-    return f"Run {identity.name}{where}: {len(cards)} headline numbers, each with its protocol."
+    weights = str(files.model.get("weights_hash", "unknown"))
+    return f"Weights {weights[:8]}: {len(cards)} headline numbers, each with its protocol."

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from poseline.artifacts import Layout, scratch
 from poseline.config import Params, load_params
+from poseline.errors import ArtifactError
 from poseline.experiments import StageRun, open_stage
+from poseline.experiments.holder import alone, list_busy
 from poseline.progress import working
 from poseline.project import located, project_root
 
@@ -39,10 +41,23 @@ def make_context(params_path: Path | None, overrides: list[str], device: str) ->
 
 
 def run_stage(name: str, context: Context, work: Callable[[StageRun], Mapping[str, float]]) -> dict[str, float]:
-    """What the stage returns, kept in its record together with its duration in seconds."""
-    with scratch(context.layout.cache), working(name), open_stage(name, context.params, context.layout) as run:
+    """What the stage returns, kept in its record together with its duration in seconds.
+
+    Raises:
+        BusyError: another process runs the same stage in this tree.
+    """
+    with (
+        alone(context.layout, name), scratch(context.layout.cache), working(name),
+        open_stage(name, context.params, context.layout) as run,
+    ):  # fmt: skip
         started = time.perf_counter()
-        result = dict(work(run))
+        try:
+            result = dict(work(run))
+        except ArtifactError as error:  # a file that is missing, or another's, may be in the making
+            busy = list_busy(context.layout, name)
+            if busy:
+                error.args = (f"{error} At work meanwhile: {', '.join(busy)}: wait for its end first.",)
+            raise
         run.result.update({f"{name.split('@')[0]}.{key.replace(' ', '_')}": value for key, value in result.items()})
         run.result["duration_s"] = time.perf_counter() - started
     return result

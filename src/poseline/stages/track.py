@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from poseline.artifacts import Layout, PoseTable, TableHeader, atomic_folder, read_json, read_poses, write_json, write_poses
+from poseline.artifacts.freshness import OnStale, made_from, refuse_stale
 from poseline.config import Params, config_hash
 from poseline.datasets.formats import check_skeleton
 from poseline.datasets.frame_order import describe_videos
@@ -17,17 +18,22 @@ from poseline.track.build import track_video
 from poseline.track.videos import frame_poses, list_videos, pose_submission, tabulate_tracks, track_submission
 
 
-def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
+def run(params: Params, layout: Layout, name: str, *, on_stale: OnStale = "ignore") -> dict[str, int]:
     """Counts, after writing tracked/ (MOTA submission), poses/ (mAP submission), tracks.parquet and about.json to data/tracks/NAME.
 
     ``tracked`` holds the tracker's poses without keypoints below ``track.min_keypoint_score``; ``poses`` holds every predicted pose and
     keypoint. Ids count from 0 in each video and are the same in the files, the table and the mp4 files of ``track.video``.
+
+    Raises:
+        StaleError: the predictions were made by other parameters or files than those of now, and that is to be refused.
     """
     config = dataset_config(params.data, name)
+    made = made_from("track", params, layout, [layout.predictions / name / "poses.parquet"], name=name)
     about = read_json(layout.predictions / name / "about.json", made_by=f"predict {name}")
+    stale = refuse_stale("predict", params, layout, name, on_stale=on_stale)
     if not about["enabled"]:
         with atomic_folder(layout.tracks / name) as folder:
-            write_json(folder / "about.json", {"enabled": False})
+            write_json(folder / "about.json", {"enabled": False, "made_from": made})
         return {}
     source = layout.predictions / name / "poses.parquet"
     table, header = read_poses(source, kind="predictions", made_by=f"predict {name}")
@@ -57,6 +63,6 @@ def run(params: Params, layout: Layout, name: str) -> dict[str, int]:
                 f"Lower it, and the least scores of track.{params.track.kind}; or train longer."
             )
         write_poses(folder / "tracks.parquet", tracks, TableHeader("tracks", skeleton.name, config_hash(params.track), header.source_hash))
-        write_json(folder / "about.json", {**about, "boxes": boxes, "tracker": params.track.kind})
+        write_json(folder / "about.json", {**about, "boxes": boxes, "tracker": params.track.kind, "made_from": made, "stale": stale})
     ids = tracks.rows.assign(track_id=tracks.poses.track_ids)[["video_id", "track_id"]].drop_duplicates()
     return {"videos": len(videos), "poses": len(tracks), "tracks": len(ids)}

@@ -201,7 +201,12 @@ def write_model(out: Path, params: Params, trainer: Trainer, data: TrainingData)
         codec=params.codec,
         skeleton=params.data.skeleton,
         data_hash=data.hash,
-        extra={"seed": params.seed, "best_val_ap": trainer.progress.best_ap, "train": dump_section(params.train)},
+        extra={
+            "seed": params.seed,
+            "best_val_ap": trainer.progress.best_ap,
+            "train": dump_section(params.train),
+            "made_from": data.made_from(params),
+        },
     )
     with atomic_folder(out) as folder:
         save_model(folder, trainer.model, saved)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from poseline.artifacts import PoseTable, file_hash, read_poses
+from poseline.artifacts import Layout, PoseTable, file_hash, read_poses
+from poseline.artifacts.freshness import made_from
 from poseline.config import AugmentConfig, Params
+from poseline.config.params import Yaml
 from poseline.crops.batches import CropDataset, PoseDataset, PublishedDataset
 from poseline.crops.shards import stored_crop_wh
 from poseline.datasets.sets import target_skeleton, training_sets
@@ -47,6 +49,10 @@ class TrainingData:
     def val_dataset(self, params: Params) -> CropDataset:
         """The validation crops as prediction would cut them, without augmentation."""
         return self._crops(self.val, params, augment=None)
+
+    def made_from(self, params: Params) -> dict[str, Yaml]:
+        """The record of a model that is trained on them."""
+        return made_from("train", params, Layout(self.folder.parents[1]), [self.folder / "crops.parquet"])
 
     def _crops(self, rows: PoseTable, params: Params, *, augment: AugmentConfig | None) -> CropDataset:
         return CropDataset(
