@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from poseline.codecs.scores import pose_score
 from poseline.core.boxes import xywh_to_xyxy
+from poseline.core.skeletons import load_skeleton, map_keypoints
 from poseline.datasets.coco_scoring import read_ground_truth
 from poseline.datasets.images import read_image
 from poseline.datasets.json_files import expect_mapping, read_json, section
@@ -76,21 +78,24 @@ class LabelledPeople:
         Raises:
             DataError: the annotations are of another number of keypoints, or an image cannot be read.
         """
-        if self.truth.keypoints.shape[1] != estimator.skeleton.num_keypoints:
-            own, labelled = estimator.skeleton.num_keypoints, self.truth.keypoints.shape[1]
-            raise DataError(f"--data: has {labelled} keypoints a person, the model {own}. Give annotations of its skeleton.")
+        own, labelled = estimator.skeleton, self.truth.keypoints.shape[1]
+        # A model of several data sets knows more keypoints than COCO's people have.
+        target = own if own.num_keypoints == labelled else load_skeleton("coco17")
+        known = map_keypoints(own, target) >= 0
+        if target.num_keypoints != labelled or not known.any():
+            raise DataError(f"--data: has {labelled} keypoints a person, the model {own.num_keypoints}. Give annotations of its skeleton.")
         keypoints, scores, ids = [], [], []
         for index, path in enumerate(self.images):
             boxes = self.boxes(index)
             if len(boxes):
-                poses = estimator.estimate(read_image(path), boxes)
+                poses = estimator.estimate(read_image(path), boxes).convert(own, target)
                 keypoints.append(poses.keypoints)
-                scores.append(poses.pose_scores)
+                scores.append(pose_score(poses.keypoint_scores[:, known], poses.bbox_scores, estimator.score))
                 ids.append(np.full(len(poses), self.truth.image_ids[index]))
         found = Predictions.from_arrays(
             self.truth, np.concatenate(ids), keypoints=np.concatenate(keypoints), scores=np.concatenate(scores)
         )
-        return float(score_coco(self.truth, found, sigmas=estimator.skeleton.sigma_array).metrics["ap"] or 0.0)
+        return float(score_coco(self.truth, found, sigmas=target.sigma_array).metrics["ap"] or 0.0)
 
 
 def draw_people(saved: SavedModel, *, count: int = DRAWN) -> UInt8[np.ndarray, "B h w 3"]:
