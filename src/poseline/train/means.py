@@ -23,8 +23,8 @@ class RunningMeans:
         skipped: steps whose loss was not finite; the optimiser left the weights as they were.
     """
 
-    def __init__(self, loss_sum: float = 0.0, acc_sum: float = 0.0, steps: int = 0, skipped: int = 0) -> None:
-        self.loss_sum, self.acc_sum, self.steps, self.skipped = loss_sum, acc_sum, steps, skipped
+    def __init__(self, loss_sum: float = 0.0, acc_sum: float = 0.0, steps: float = 0, skipped: float = 0) -> None:
+        self.loss_sum, self.acc_sum, self.steps, self.skipped = loss_sum, acc_sum, int(steps), int(skipped)
         self._waiting: list[tuple[Tensor, Tensor]] = []
 
     def add(self, values: Tensor, rows: Tensor) -> None:
