@@ -67,7 +67,7 @@ def test_a_missing_artifact_names_the_command_that_makes_it(
 ) -> None:
     sets = [part for override in tiny for part in ("--set", override)]
     assert call(monkeypatch, "predict", "coco", *sets) == 2
-    assert "Run `poseline train`" in capsys.readouterr().err
+    assert "Run `poseline train --set" in capsys.readouterr().err
 
 
 def test_params_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,34 +12,35 @@ import numpy as np
 import pytest
 import torch
 
-from poseline.train import loop
-from poseline.train.loop import STEPS_BETWEEN_READS, RunningMeans
+from poseline.train import means as module
+from poseline.train.means import MOST_SKIPPED, STEPS_BETWEEN_READS, RunningMeans
+
+ROWS = torch.tensor([3, 8])
 
 
-def values(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    drawn = np.random.default_rng(0).random((count, 2)).astype(np.float32)
-    return [(torch.tensor(loss), torch.tensor(acc)) for loss, acc in drawn]
+def values(count: int) -> list[torch.Tensor]:
+    return list(torch.from_numpy(np.random.default_rng(0).random((count, 2)).astype(np.float32)))
 
 
 def test_a_step_reads_nothing_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[int] = []
     stack = torch.stack
-    monkeypatch.setattr(loop.torch, "stack", lambda tensors: reads.append(1) or stack(tensors))
+    monkeypatch.setattr(module.torch, "stack", lambda tensors: reads.append(1) or stack(tensors))
     means = RunningMeans()
-    for loss, acc in values(STEPS_BETWEEN_READS - 1):
-        means.add(loss, acc)
+    for pair in values(STEPS_BETWEEN_READS - 1):
+        means.add(pair, ROWS)
     assert reads == []
-    means.add(*values(1)[0])
-    assert len(reads) == 2  # one for the losses, one for the accuracies
+    means.add(values(1)[0], ROWS)
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize("every", [1, 7, 1000])
 def test_the_means_are_those_of_single_steps_to_the_bit(every: int) -> None:
     means, drawn = RunningMeans(), values(175)
     loss_sum = acc_sum = 0.0
-    for step, (loss, acc) in enumerate(drawn):
-        means.add(loss, acc)
-        loss_sum, acc_sum = loss_sum + loss.item(), acc_sum + float(acc)
+    for step, pair in enumerate(drawn):
+        means.add(pair, ROWS)
+        loss_sum, acc_sum = loss_sum + pair[0].item(), acc_sum + pair[1].item()
         if step % every == 0:
             assert means.read() == {"loss": loss_sum / (step + 1), "acc": acc_sum / (step + 1)}
     assert means.read() == {"loss": loss_sum / 175, "acc": acc_sum / 175}
@@ -47,12 +48,26 @@ def test_the_means_are_those_of_single_steps_to_the_bit(every: int) -> None:
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_loss_that_is_not_finite_stops_within_some_steps(value: float) -> None:
+def test_steps_without_a_finite_loss_are_counted_and_too_many_stop(value: float) -> None:
+    means, bad = RunningMeans(), torch.tensor([value, 0.0])
+    for pair in [*values(5), bad, *values(5)]:
+        means.add(pair, ROWS)
+    finite = RunningMeans()
+    for pair in [*values(5), *values(5)]:
+        finite.add(pair, ROWS)
+    assert (means.read(), means.skipped, means.steps) == (finite.read(), 1, 10)
+    with pytest.raises(FloatingPointError, match=r"in 11 of 21 steps of the epoch, last with rows \[3, 8\].*Lower train\.learning_rate"):
+        for _ in range(STEPS_BETWEEN_READS):
+            means.add(bad, ROWS)
+            if means.skipped + len(means._waiting) > MOST_SKIPPED:
+                means.read()
+
+
+def test_an_epoch_without_any_finite_loss_stops() -> None:
     means = RunningMeans()
-    means.add(torch.tensor(value), torch.tensor(0.0))
-    with pytest.raises(FloatingPointError, match=r"Lower train\.learning_rate"):
-        for loss, acc in values(STEPS_BETWEEN_READS):
-            means.add(loss, acc)
+    means.add(torch.tensor([torch.nan, 0.0]), ROWS)
+    with pytest.raises(FloatingPointError, match="in 1 of 1 steps"):
+        means.read()
 
 
 @pytest.mark.timeout(240)

@@ -122,6 +122,7 @@ def main() -> None:
     """Run the command line; errors a user can act on are one line, without a traceback unless --debug is given."""
     limit_spinning()
     debug = DEBUG in sys.argv
+    progress.silence("--json" in sys.argv)
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "poseline")
     try:
         with debugging(debug), progress.working(command), warnings.catch_warnings():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from poseline.cli.app import AsJson, Device, app
+from poseline.cli.outputs import new_folder
 from poseline.config.tracking import TRACKERS
 from poseline.errors import ConfigError
 
@@ -33,7 +34,7 @@ Model = Annotated[str, typer.Option("--model", help="Pose network: a name (`pose
 DetectorName = Annotated[
     str, typer.Option("--detector", help="Who finds people: a name, an ONNX file, boxes.json, or 'whole' for the whole image.")
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Out = Annotated[Path, typer.Option("--out", callback=new_folder, help="Folder for the results.")]
 Track = Annotated[
     str | None,
     typer.Option("--track", help=f"{', '.join(TRACKERS.own)} or none; default: bytepose for videos, none for images. "

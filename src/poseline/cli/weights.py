@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poseline.cli.app import AsJson, app
+from poseline.cli.app import AsJson, Commands, app
 from poseline.errors import FindingsError
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from poseline.zoo.weight_cache import Check
     from poseline.zoo.weight_files import WeightFile
 
-weights = typer.Typer(help="Published detectors and pose networks: what they are, their licences, their files.", no_args_is_help=True)
+weights = typer.Typer(
+    cls=Commands, help="Published detectors and pose networks: what they are, their licences, their files.", no_args_is_help=True
+)
 app.add_typer(weights, name="weights")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of `poseline weights list`.")]

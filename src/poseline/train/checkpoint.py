@@ -98,7 +98,9 @@ def describe_saved(path: Path, epochs: int) -> str:
         saved = None
     if saved is None:
         return "Nothing was saved. Run the stage again to start anew."
-    return f"Saved: {saved[0].describe()} of {epochs}, in {shown(path.resolve())}. Run the stage again to go on from there."
+    progress = saved[0]
+    steps = f" and {progress.step} steps" if progress.step else ""
+    return f"Saved: {progress.epoch} of {epochs} epochs{steps}, in {shown(path.resolve())}. Run the stage again to go on from there."
 
 
 def load_checkpoint(path: Path) -> tuple[Progress, States] | None:
