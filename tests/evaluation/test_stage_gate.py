@@ -290,18 +290,19 @@ def test_a_set_too_small_to_see_the_limit_is_refused_unless_told_otherwise(accep
     """The smallest drop is (z of the one-sided test + z of 80 % power) standard errors of the paired difference."""
     drawn = drawn_set(1, 40)
     drawn.write_run(accepted, drawn.predict(3))  # other noise of the same size
-    decision = decide(accepted, "gate.max_drop=0.001")
+    seen = ("gate.max_drop=0.001", "gate.check_power=true")
+    decision = decide(accepted, *seen)
     result = decision.checks[0].result
     assert result is not None
     assert not decision.passed
     assert result.smallest_drop == pytest.approx((1.959964 + 0.841621) * result.standard_error, rel=1e-5)
     assert f"the smallest drop that 40 images show is {100 * result.smallest_drop:.2f} (80 % power, one-sided 2.5 %)" in decision.reason
     least = float(re.search(r"max_drop to ([\d.]+)", decision.reason)[1])  # type: ignore[index]
-    assert decide(accepted, f"gate.max_drop={least}").passed, "the limit that it names is enough"
+    assert decide(accepted, f"gate.max_drop={least}", "gate.check_power=true").passed, "the limit that it names is enough"
     passed = decide(accepted, "gate.max_drop=0.001", "gate.check_power=false")
     assert passed.passed
     assert "smallest drop that 40 images show" in passed.reason
-    command = re.search(r"`poseline ([^`]*)`", CliRunner().invoke(app, ["gate", "--set", "gate.max_drop=0.001"]).output)
+    command = re.search(r"`poseline ([^`]*)`", CliRunner().invoke(app, ["gate", "--set", seen[0], "--set", seen[1]]).output)
     assert command is not None
     assert CliRunner().invoke(app, shlex.split(command[1])).exit_code == 0
 

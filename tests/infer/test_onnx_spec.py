@@ -172,8 +172,8 @@ PREFERRED = (np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]))
 
 
 def picky_forward(images: torch.Tensor) -> torch.Tensor:
-    """Heat maps [B, 17, 24, 16] whose peaks are the higher the nearer the input's mean lies to 0, as ImageNet's normalisation has it."""
-    height = torch.exp(-(images.mean(dim=(1, 2, 3)) ** 2)) * 0.8
+    """Heat maps [B, 17, 24, 16] whose peaks are the higher the nearer each channel's mean lies to 0, as ImageNet's normalisation has it."""
+    height = torch.exp(-(images.mean(dim=(2, 3)) ** 2).mean(dim=1)) * 0.8
     maps = torch.zeros(len(images), 17, 24, 16)
     maps[:, :, 11:13, 7:9] = height[:, None, None, None]
     return maps
