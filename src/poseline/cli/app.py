@@ -186,16 +186,19 @@ def advised(params: Path | None, overrides: Sequence[str] | None) -> Iterator[No
 
 
 def advise(text: str, params: Path | None, overrides: Sequence[str] | None) -> str:
-    """The text with these options added to each command of ours in it.
+    """The text with these options added to each command of ours in it, but for values that the command gives itself.
 
     >>> advise("stale. Run `poseline score coco` again.", None, ["predict.flip=false"])
     'stale. Run `poseline score coco --set predict.flip=false` again.'
     """
     options = [] if params is None else ["--params", str(params)]
-    options += [word for override in overrides or () for word in ("--set", override)]
-    if not options:
-        return text
-    return ADVICE.sub(lambda found: f"`{found[1]} {shlex.join(options)}`", text)
+
+    def complete(found: re.Match[str]) -> str:
+        own = [override for override in overrides or () if f"{override.partition('=')[0]}=" not in found[1]]
+        words = [*options, *(word for override in own for word in ("--set", override))]
+        return f"`{found[1]} {shlex.join(words)}`" if words else found[0]
+
+    return ADVICE.sub(complete, text)
 
 
 def run(
