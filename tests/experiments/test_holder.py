@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ from poseline.artifacts import Layout
 from poseline.experiments.holder import alone
 with alone(Layout(Path(sys.argv[1])), "train"):
     child = os.fork() if sys.argv[2] == "fork" else 1
-    print(child, flush=True)
+    if child:
+        print(child, flush=True)
     time.sleep(60)
 """
 
@@ -73,7 +75,8 @@ def test_the_dead_stop_nobody(tmp_path: Path, how: str) -> None:
             pass
     finally:
         if how == "fork":
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 def test_a_number_that_another_process_has_now_is_no_holder(tmp_path: Path) -> None:

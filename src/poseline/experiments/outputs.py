@@ -12,7 +12,6 @@ from poseline.artifacts.freshness import read_record, why_stale
 from poseline.config import Params, flatten
 from poseline.config.dataset import DETECTIONS
 from poseline.config.params import Yaml
-from poseline.datasets.scored_sets import list_scores
 from poseline.errors import ArtifactError
 from poseline.experiments.lineage import data_entries, read_lock
 from poseline.experiments.record import DataSet, RecordFolder, RunRecord
@@ -58,6 +57,8 @@ def kept_headline(params: Params, layout: Layout, stage: str) -> dict[str, float
     kind, _, own = stage.partition("@")
     if kind not in ("score", "report"):
         return {}
+    from poseline.datasets.scored_sets import list_scores  # no code of other stages, which this module is loaded in, too
+
     found: dict[str, float] = {}
     for name in dict.fromkeys(entry.dataset for entry in list_scores(params.data).values()):
         paths = score_files(layout, name)

@@ -1,0 +1,97 @@
+"""A run that ends early, by a signal or by force, within an epoch: it goes on at its step and ends with the same bits."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from poseline.artifacts import Layout, file_hash
+from poseline.config import load_params
+from poseline.errors import ArtifactError
+from poseline.experiments import StageRun
+from poseline.stages import train
+from poseline.train.checkpoint import Progress, load_checkpoint, previous_file, save_checkpoint
+
+STEPWISE = ("train.epochs=4", "train.batch_size=2", "train.checkpoint_minutes=0")
+"""Many short steps, each with its checkpoint."""
+ONE, TWO = (*STEPWISE,), (*STEPWISE, "train.processes=2", "train.batch_size=1")
+
+
+def start(project: Path, overrides: tuple[str, ...]) -> subprocess.Popen[str]:
+    sets = [part for override in overrides for part in ("--set", override)]
+    command = [sys.executable, "-m", "poseline.cli", "train", "--device", "cpu", *sets]
+    return subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def checkpoint(project: Path) -> Path | None:
+    return next((project / ".cache/checkpoints").glob("*/checkpoint.pt"), None)
+
+
+def end_at_random(project: Path, overrides: tuple[str, ...], number: signal.Signals, rng: np.random.Generator) -> tuple[int, str, Progress]:
+    """Exit status and last words of a run that got the signal somewhere in its steps, and how far its checkpoint is."""
+    process = start(project, overrides)
+    deadline = time.monotonic() + 120
+    while checkpoint(project) is None and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.005)
+    time.sleep(float(rng.uniform(0, 0.3)))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    path = checkpoint(project)
+    assert path is not None, said
+    saved = load_checkpoint(path)
+    assert saved is not None
+    return process.returncode, said, saved[0]
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGUSR1, 75), (signal.SIGKILL, -9)])
+def test_one_process_goes_on_at_its_step(project: Path, tiny: tuple[str, ...], number: signal.Signals, status: int) -> None:
+    overrides, rng = (*tiny, *ONE), np.random.default_rng(int(number))
+    train.run(load_params(project / "params.yaml", overrides), Layout(Path()), "cpu", StageRun())
+    whole, history = file_hash(project / "data/model/model.safetensors"), (project / "data/model/history.jsonl").read_bytes()
+    code, said, progress = end_at_random(project, overrides, number, rng)
+    assert code == status, said
+    if number != signal.SIGKILL:
+        assert f"error: train: stopped by {number.name}. Saved: {progress.epoch} of 4 epochs" in said.splitlines()[-1]
+    train.run(load_params(project / "params.yaml", overrides), Layout(Path()), "cpu", StageRun())
+    assert file_hash(project / "data/model/model.safetensors") == whole
+    assert (project / "data/model/history.jsonl").read_bytes() == history
+    assert checkpoint(project) is None, "a finished run leaves no checkpoint"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_two_processes_go_on_ten_of_ten_times(project: Path, tiny: tuple[str, ...], number: signal.Signals) -> None:
+    overrides, rng, same = (*tiny, *TWO), np.random.default_rng(1), 0
+    assert start(project, overrides).wait() == 0
+    whole = file_hash(project / "data/model/model.safetensors")
+    for _ in range(10):
+        end_at_random(project, overrides, number, rng)
+        assert start(project, overrides).wait() == 0
+        same += file_hash(project / "data/model/model.safetensors") == whole
+    print(f"{same} of 10 runs ended with the same weights after {number.name}")
+    assert same == 10
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "checkpoint.pt"
+    assert load_checkpoint(path) is None
+    for step in (1, 2):
+        save_checkpoint(path, Progress(step=step), {"model": {"w": torch.tensor([float(step)])}})
+    path.write_bytes(path.read_bytes()[:-40])
+    saved = load_checkpoint(path)
+    assert saved is not None
+    assert (saved[0].step, saved[1]["model"]["w"].item()) == (1, 1.0)
+    assert "not a readable checkpoint" in capsys.readouterr().err
+    previous_file(path).write_bytes(b"")
+    with pytest.raises(ArtifactError, match="Delete it to train from the start"):
+        load_checkpoint(path)
