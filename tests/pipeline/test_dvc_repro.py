@@ -84,7 +84,7 @@ EXECUTED = {
     "mini/face.py": {"mini"},
     "stages/mini.py": {"mini"},
     "checks/tables.py": EACH["validate"],
-    "datasets/annotations.py": EACH["validate"] | {"preprocess"} | EACH["predict"] | {"track@posetrack"} | EACH["score"],
+    "datasets/annotations.py": EACH["validate"] | {"preprocess"} | EACH["predict"] | {"track@posetrack", "report"} | EACH["score"],
     "crops/preprocess.py": {"preprocess"},
     "stages/preprocess.py": {"preprocess"},
     "train/loop.py": {"train"},

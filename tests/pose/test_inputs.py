@@ -199,6 +199,7 @@ def test_a_variable_frame_rate_keeps_its_time_stamps(make_clip: Callable[..., Pa
     assert times == pytest.approx([40 * t for t in range(11)] + [400 + 120 * t for t in range(1, 10)], abs=1)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_frames_of_a_pipe_keep_their_order_and_colours() -> None:
     form = RawFormat.parse("4x2:bgr24@10")
     frames = [np.full((2, 4, 3), (t, 0, 200), np.uint8) for t in range(5)]
@@ -243,6 +244,7 @@ class DyingCamera:
         pass
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_stream_that_breaks_is_opened_again_and_ends_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DyingCamera, "opened", 0)
     monkeypatch.setattr("poseline.pose.inputs.video.open_capture", lambda _: DyingCamera())

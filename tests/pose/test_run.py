@@ -124,7 +124,7 @@ def test_alphapose_of_a_video_has_ids_and_reads_back(make_clip: Callable[..., Pa
     assert (found[0]["image_id"], found[-1]["image_id"]) == ("0.jpg", "39.jpg")
     assert {type(entry["idx"]) for entry in found} == {int}
     (frames,) = read_pose_results(path, load_skeleton("coco17")).values()
-    assert list(frames) == list(range(40))
+    assert list(frames.frames) == list(range(40))
 
 
 def test_csv_and_parquet_hold_the_same_numbers(make_clip: Callable[..., Path], call: Call, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from poseline.cli import app
 from poseline.config.tracking import TrackConfig
 from poseline.datasets.mot.files import read_mot
 from poseline.errors import ConfigError, DataError
-from poseline.track.box_files import read_box_video, scale_scores, track_boxes
+from poseline.track.box_files import read_box_videos, scale_scores, track_boxes
 
 RUNNER = CliRunner()
 
@@ -58,7 +58,7 @@ def test_a_list_of_boxes_gives_the_same_as_the_text_file(tmp_path: Path) -> None
 def test_a_sequence_folder_names_the_video_and_its_frame_rate(tmp_path: Path) -> None:
     path = _det(tmp_path / "Street-1/det/det.txt", _walk())
     (tmp_path / "Street-1/seqinfo.ini").write_text("[Sequence]\nname=Street-1\nframeRate=7\n")
-    video = read_box_video(path)
+    (video,) = read_box_videos(path)
     assert (video.name, video.frames_per_second) == ("Street-1", 7.0)
     done = RUNNER.invoke(app, ["track", "--boxes", str(path), "--out", str(tmp_path / "out"), "--json"], catch_exceptions=False)
     assert json.loads(done.stdout)["frames"] == 30

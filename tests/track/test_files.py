@@ -247,7 +247,7 @@ def test_the_configuration_is_the_projects_or_the_default(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     assert read_config(None, []) == TrackConfig()
     assert read_config(None, ["track.kind=poseflow"]).kind == "poseflow"
-    with pytest.raises(ConfigError, match=r"no params\.yaml here"):
+    with pytest.raises(ConfigError, match=r"--set train: only track\.KEY=VALUE can be set without a params\.yaml"):
         read_config(None, ["train.epochs=3"])
     with pytest.raises(ConfigError, match="track: kind"):
         read_config(None, ["track.kind=nearest"])

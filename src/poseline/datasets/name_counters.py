@@ -45,7 +45,7 @@ def list_counters(stems: Sequence[str]) -> list[Counter]:
     >>> [counter.values for counter in list_counters(["walk_0003_480p", "walk_0012_480p"])]
     [(3, 12)]
     >>> [counter.values for counter in list_counters(["12_00_59.5", "12_01_00.0"])]
-    [(595, 0)]
+    [(43259, 43260), (5, 0)]
     """
     if len(stems) == 1:
         return _lone_counter(stems[0])

@@ -84,6 +84,7 @@ class BrokenSource(Source):
         Raises:
             PoselineError: why.
         """
+        yield from ()  # raised when frames are asked for, as by other sources
         raise self._error
 
 
