@@ -84,11 +84,11 @@ def test_scores_come_onto_one_scale_in_their_order() -> None:
     ("name", "text", "message"),
     [
         ("a.txt", "", "no boxes"),
-        ("a.json", "[]", "no boxes"),
+        ("a.json", "[]", "got an empty list"),
         ("a.txt", "1,-1,2,3\n", "4 columns"),
         ("a.json", '[{"image_id": 1, "bbox": [1, 2, 3, 4], "keypoints": [1, 2, 1]}]', "Give lists of poses as --predictions"),
         ("a.json", '[{"image_id": 1, "bbox": [1, 2, 3]}]', "bbox"),
-        ("a.json", '[{"image_id": "x", "bbox": [1, 2, 3, 4]}]', "frame number"),
+        ("a.json", '[{"image_id": -1, "bbox": [1, 2, 3, 4]}]', "frame number"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(name: str, text: str, message: str, tmp_path: Path) -> None:

@@ -52,7 +52,13 @@ def end_at_random(project: Path, overrides: tuple[str, ...], number: signal.Sign
 
 
 @pytest.mark.timeout(280)
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGUSR1, 75), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGTERM, 75), (signal.SIGKILL, -9),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_one_process_goes_on_at_its_step(project: Path, tiny: tuple[str, ...], number: signal.Signals, status: int) -> None:
     overrides, rng = (*tiny, *ONE), np.random.default_rng(int(number))
     train.run(load_params(project / "params.yaml", overrides), Layout(Path()), "cpu", StageRun())

@@ -126,7 +126,8 @@ def read_newest(path: Path, *, warn_of_damage: bool = False) -> tuple[Progress, 
             saved = torch.load(file, map_location="cpu", weights_only=True)
             result = Progress(**saved["progress"]), saved["states"]
         except Exception as error:  # torch raises many types for a damaged file
-            reasons.append(f"{file}: not a readable checkpoint ({str(error).splitlines()[0]})")
+            reason = (str(error) or "cut short").splitlines()[0]
+            reasons.append(f"{file}: not a readable checkpoint ({reason})")
             continue
         if reasons and warn_of_damage:
             warn(f"{reasons[0]}; the one before it is taken: {result[0].describe()}.")
