@@ -7,21 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from calling import call
 from typer.main import get_command
 
-from poseline.cli import app, main
+from poseline.cli import app
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["poseline", *arguments])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

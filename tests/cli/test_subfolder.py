@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from calling import call
 
-from poseline.cli import main
 from poseline.config.params import apply_override
 from poseline.project import located, shown
 
@@ -28,15 +27,6 @@ def deep(finished: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch)
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     return folder
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["poseline", *arguments])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def contents(root: Path) -> dict[str, str]:

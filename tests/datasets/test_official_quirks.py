@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from calling import call
 from official_files import FORMS, coco_results, coco_truth, encode
 from quirk_files import CASES, draw
 
-from poseline.cli import main
 from poseline.datasets.coco_scoring import read_ground_truth, read_predictions
 from poseline.evaluation.scoring import score_files
 from poseline.metrics.keypoint_ap import score_coco
@@ -64,15 +63,6 @@ def test_an_annotation_of_id_0_can_be_found(tmp_path: Path) -> None:
     assert score_coco(people, poses, engine="pycocotools").metrics == score_coco(people, poses).metrics
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["poseline", *arguments])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def changed_people(tmp_path: Path, **changes: object) -> list[str]:
     """Arguments that score results against annotations whose people are all changed."""
     content = coco_truth("coco17", 17)
@@ -95,17 +85,17 @@ def test_a_metric_without_value_says_why_and_ends_ci(
     changes: dict[str, object], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = changed_people(tmp_path, **changes)
-    assert run(monkeypatch, *arguments) == 0
+    assert call(monkeypatch, *arguments) == 0
     assert f"no value for ap, ap50, ap75, ap_medium, ap_large, ar, ar50, ar75, ar_medium, ar_large: {reason}" in capsys.readouterr().out
-    assert run(monkeypatch, *arguments, "--json") == 0
+    assert call(monkeypatch, *arguments, "--json") == 0
     assert json.loads(capsys.readouterr().out)["reasons"]["ap"] == reason
-    assert run(monkeypatch, *arguments, "--require-value") == 1
+    assert call(monkeypatch, *arguments, "--require-value") == 1
     error = capsys.readouterr().err.strip()
     assert error == f"error: score coco: no value for ap, ap50, ap75, ar: {reason}."
 
 
 def test_values_that_are_there_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(monkeypatch, *changed_people(tmp_path), "--require-value") == 0
+    assert call(monkeypatch, *changed_people(tmp_path), "--require-value") == 0
     reason = "none of the 6 people who count in the ground truth belongs to 'large'"
     assert f"no value for ap_large, ar_large: {reason}" in capsys.readouterr().out
 
@@ -123,6 +113,6 @@ def test_what_is_left_out_is_a_warning_on_stderr(
     arguments = changed_people(tmp_path)
     extra = [{**entry, "category_id": 2} for entry in coco_results(17)]
     (tmp_path / "preds.json").write_text(json.dumps([*coco_results(17), *extra]))
-    assert run(monkeypatch, *arguments) == 0
+    assert call(monkeypatch, *arguments) == 0
     told = capsys.readouterr().err.strip()
     assert told == f"warning: {tmp_path}/preds.json: 6 of 12 results are not of category 1 and are left out: category 2 (6)."

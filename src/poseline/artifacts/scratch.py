@@ -61,7 +61,7 @@ def sweep(cache: Path) -> list[str]:
     for folder in sorted((cache / "tmp").glob("*-*")):
         host, _, process = folder.name.rpartition("-")
         try:
-            left = not _is_running(int(process)) if host == _host() else time.time() - folder.stat().st_mtime > FOREIGN_AGE_S
+            left = not is_running(int(process)) if host == _host() else time.time() - folder.stat().st_mtime > FOREIGN_AGE_S
         except (ValueError, OSError):
             continue
         if left:
@@ -74,7 +74,8 @@ def _host() -> str:
     return socket.gethostname()[:12]
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether a process of this machine with that number lives."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -16,7 +16,7 @@ from poseline.codecs.build import build_codec
 from poseline.errors import BackendError, ConfigError
 from poseline.infer.estimator import Forward, PoseEstimator
 from poseline.infer.export import export_onnx
-from poseline.infer.onnx_spec import parse_pose_spec, read_onnx_spec
+from poseline.infer.onnx_spec import CATALOGUE, parse_pose_spec, read_onnx_spec
 from poseline.infer.runtime import load_onnx_estimator, torch_forward
 from poseline.infer.sessions import SESSIONS, choose_runtime
 from poseline.models.device import resolve_device
@@ -83,7 +83,7 @@ def load_pose_network(
         entry = find_entry(name)
         if entry.task != "pose":
             raise ConfigError(f"'{name}': a detector, expected a pose network. Give it as --detector; `poseline weights list` shows all.")
-        described, file = parse_pose_spec(dict(entry.spec), f"catalogue: {entry.name}"), get_file(entry)
+        described, file = parse_pose_spec(dict(entry.spec), f"{CATALOGUE}{entry.name}"), get_file(entry)
     if runtime in TORCH_RUNTIMES:
         raise ConfigError(f"--runtime {runtime}: {name} is an ONNX file. Use onnxruntime, openvino or auto.")
     return load_onnx_estimator(

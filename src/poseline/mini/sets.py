@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from poseline.artifacts.scratch import is_running
 from poseline.config.dataset import MiniConfig
 from poseline.errors import ConfigError, DataError
 from poseline.mini.coco_format import Json, coco_document, detection_rows, image_annotations
@@ -129,18 +130,8 @@ def _remove_leftovers(out_dir: Path) -> None:
     """Delete what killed runs left beside ``out_dir``; a living run's folder stays."""
     for left in out_dir.parent.glob(f".{out_dir.name}.*"):
         owner = left.name.split(".")[-2]
-        if left.suffix in (".partial", ".old") and owner.isdigit() and not _is_running(int(owner)):
+        if left.suffix in (".partial", ".old") and owner.isdigit() and not is_running(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _move_into_place(work: Path, out_dir: Path) -> None:

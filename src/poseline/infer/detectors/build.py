@@ -12,6 +12,7 @@ from poseline.infer.detectors.onnx import OnnxDetector
 from poseline.infer.detectors.spec import DetectorSpec, parse_detector_spec, read_detector_spec
 from poseline.infer.detectors.tiles import TiledDetector
 from poseline.infer.detectors.whole import WholeImage
+from poseline.infer.onnx_spec import CATALOGUE
 from poseline.models.device import resolve_device
 from poseline.zoo.weight_cache import get_file
 from poseline.zoo.weight_files import find_entry
@@ -46,7 +47,7 @@ def load_detector(name: str, *, min_score: float = 0.1, threads: int | None = No
         if threads is not None:
             torch.set_num_threads(threads)
         return TorchvisionDetector(name, get_file(entry), min_score=min_score, device=resolve_device("auto"))
-    spec = parse_detector_spec(dict(entry.spec), f"catalogue: {entry.name}")
+    spec = parse_detector_spec(dict(entry.spec), f"{CATALOGUE}{entry.name}")
     return _onnx_detector(name, get_file(entry), spec, min_score=min_score, runtime=runtime, threads=threads)
 
 
