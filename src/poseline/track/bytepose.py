@@ -25,6 +25,7 @@ from poseline.track.base import OneOf, Space, Span, State, Tracker, require_keys
 from poseline.track.camera import camera_motion, gray_image
 from poseline.track.kalman import MotionState
 from poseline.track.person_motion import BOX, NOISE_MEMORY, PersonMotion, Sightings, boxes_of, keypoints_of, move
+from poseline.track.rates import DetectionRates
 from poseline.track.scores import ScoreScale
 
 DETECTION_RATE = 0.9  # people seen of those there
@@ -114,6 +115,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._encoder = build_encoder(config.appearance, skeleton)
         self._physics = PersonMotion(config, skeleton.sigma_array)
         self._scores = ScoreScale(config.relative_score, config.score_slope)
+        self._rates = DetectionRates()
         self._sigma_scale = config.sigma_scale
         self._oks = np.zeros((0, 0))
         self._gray = np.zeros((0, 0), dtype=np.uint8)
@@ -174,7 +176,8 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
             return np.zeros((len(tracks), len(poses)))
         density = self._physics.log_density(tracks.motion, sightings)
         since = tracks.lost - self._step_seconds
-        evidence = density + np.log(DETECTION_RATE / config.clutter_density) - (config.lost_cost * since)[:, None]
+        unseen_cost = config.lost_cost * since + np.where(self._missed(), self._rates.missed_cost(), 0.0)
+        evidence = density + np.log(DETECTION_RATE / config.clutter_density) - unseen_cost[:, None]
         rows, columns = np.nonzero(evidence > -config.oks_weight - MAX_EVIDENCE)
         shift = self._physics.expected_shift(tracks.motion.select(rows), sightings.select(columns))
         shared = tracks.known[rows] & seen[columns]
@@ -195,8 +198,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         if not evidence.size:
             return owner
         excess = evidence - np.where(high, _log_odds(config.match_threshold), _log_odds(config.low_match_threshold))
-        lost = tracks.lost > 1.5 * self._step_seconds
-        apart = lost[:, None] & (box_iou(boxes_of(tracks.motion), poses.bbox_xyxy) == 0)
+        apart = self._missed()[:, None] & (box_iou(boxes_of(tracks.motion), poses.bbox_xyxy) == 0)
         least = _log_odds(config.relink.min_similarity) if config.relink.enabled else np.inf
         excess = np.where(apart, np.minimum(excess, evidence - least), excess)
         rows, columns = match_evidence(excess)
@@ -211,9 +213,10 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._tracks = tracks
         columns = np.flatnonzero(owner >= 0)
         rows = owner[columns]
+        self._count(rows)
         if not len(rows):
             return
-        steady = (tracks.lost[rows] <= 1.5 * self._step_seconds) & (tracks.hits[rows] >= STEADY_HITS)
+        steady = ~self._missed()[rows] & (tracks.hits[rows] >= STEADY_HITS)
         innovations = np.zeros_like(tracks.innovations)
         if steady.any():
             sure, their = rows[steady], columns[steady]
@@ -235,6 +238,18 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._tracks = replace(
             tracks, hits=hits, lost=lost, known=known, embeddings=mean, evidence=odds, motion=motion, innovations=innovations
         )
+
+    def _missed(self) -> Bool[np.ndarray, " T"]:
+        """The tracks that were not seen in the last frame."""
+        return self._tracks.lost > 1.5 * self._step_seconds
+
+    def _count(self, rows: Int[np.ndarray, " P"]) -> None:
+        """Tell the rates which of the established tracks were detected; of those unseen, the ones missed once."""
+        tracks, missed = self._tracks, self._missed()
+        detected = np.isin(np.arange(len(tracks)), rows)
+        established = (tracks.ids > 0) & (tracks.hits >= STEADY_HITS)
+        once = missed & (tracks.lost <= 2.5 * self._step_seconds)
+        self._rates.update(detected, established & ~missed, established & once)
 
     def _observed_scale(self, oks: Float[np.ndarray, " P"]) -> float:
         """The factor on the OKS sigmas, led towards the one at which half of these sure pairs have an OKS above ``TYPICAL_OKS``."""
@@ -329,7 +344,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
             "noise_scale": np.array(self._physics.noise_scale),
         }
         counters["acceleration_scale"] = np.array(self._physics.acceleration_scale)
-        counters["sigma_scale"] = np.array(self._sigma_scale)
+        counters |= {"sigma_scale": np.array(self._sigma_scale), "detection_rates": self._rates.counts.copy()}
         return super().state() | arrays | counters | {"gray": self._gray.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -347,7 +362,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._physics = replace(
             self._physics, noise_scale=float(state["noise_scale"]), acceleration_scale=float(state["acceleration_scale"])
         )
-        self._sigma_scale = float(state["sigma_scale"])
+        self._sigma_scale, self._rates.counts = float(state["sigma_scale"]), np.array(state["detection_rates"])
         self._waiting, self._late = {}, []
 
 
