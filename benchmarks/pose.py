@@ -1,6 +1,7 @@
 """Frames a second, memory and ids of `poseline pose` on a clip with real pixels: a window that moves, turns and zooms over a photograph.
 
     python benchmarks/pose.py speed  --real DIR     against a plain loop with the same files, in turn
+    python benchmarks/pose.py rtmlib --real DIR     against rtmlib (pip install rtmlib==0.0.16) with the same files, in turn
     python benchmarks/pose.py ids    --real DIR     id switches against the window's own motion
     python benchmarks/pose.py memory                peak memory of 500 and of 20,000 frames
 
@@ -10,6 +11,7 @@ Weights are looked up as `poseline pose` does (POSELINE_WEIGHTS). Writes reports
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -17,10 +19,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
+from runtimes import prepare
+
+from poseline.zoo.weight_cache import get_file
+from poseline.zoo.weight_files import find_entry
 
 WINDOW_WH = (640, 480)
 PEOPLE = 4
@@ -97,6 +104,68 @@ def plain_loop(clip: Path, model: str, detector_name: str, min_score: float) -> 
     return count / (time.perf_counter() - started)
 
 
+def rtmlib_loop(clip: Path, model: str, detector: str, *, head: str, min_score: float) -> tuple[float, float]:
+    """Frames a second and people a frame of rtmlib's tracker as its documentation has it, from a video to poses with ids.
+
+    Args:
+        clip: the video.
+        model: the ONNX file of the pose network, 192x256.
+        detector: the ONNX file of a YOLOX of COCO's classes, 416x416; only people are taken.
+        head: ``RTMPose`` (two vectors a keypoint) or ``ViTPose`` (heat maps).
+        min_score: of boxes.
+    """
+    from rtmlib import Custom, PoseTracker
+
+    def solution(**options: object) -> object:
+        files = {"det": detector, "det_input_size": (416, 416), "pose": model, "pose_input_size": (192, 256)}
+        made = Custom(det_class="YOLOX", det_categories=[0], pose_class=head, **files, **options)
+        made.det_model.score_thr = min_score
+        return made
+
+    with contextlib.redirect_stdout(sys.stderr):
+        tracker = PoseTracker(solution, det_frequency=1, backend="onnxruntime", device="cpu")
+    capture, count, people = cv2.VideoCapture(str(clip)), 0, 0
+    started = time.perf_counter()
+    while (read := capture.read())[0]:
+        keypoints, _ = tracker(read[1])
+        count, people = count + 1, people + len(keypoints)
+    return count / (time.perf_counter() - started), people / count
+
+
+def measure_rtmlib(real: Path, detector: str, frames: int, rounds: int) -> dict | None:
+    """Ours, the plain loop and rtmlib, in turn: with an RTMPose-s of random weights, and with a real network (ultralight)."""
+    if find_spec("rtmlib") is None:
+        print("rtmlib is not installed: nothing measured. Run `pip install --no-deps rtmlib==0.0.16 tqdm`.")
+        return None
+    detector_file = str(network_file(detector))
+    photograph, _ = choose_photograph(real)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        write_clip(clip, window_frames(photograph, frames), WINDOW_WH)
+        rtmpose = prepare("mmpose/rtmpose-small-coco-256x192", Path(folder) / "rtmpose")
+        for head, model in (("RTMPose", rtmpose), ("ViTPose", network_file("ultralight"))):
+            rows: dict[str, list[float]] = {"frames_per_second": [], "plain_loop": [], "rtmlib": []}
+            for number in range(rounds):
+                summary = run_poseline(clip, Path(folder) / f"{head}{number}", str(model), detector_file, "--min-score", "0.3")
+                rows["frames_per_second"].append(summary["frames_per_second"])
+                rows["plain_loop"].append(round(plain_loop(clip, str(model), detector_file, 0.3), 2))
+                rate, people = rtmlib_loop(clip, str(model), detector_file, head=head, min_score=0.3)
+                rows["rtmlib"].append(round(rate, 2))
+            ours, plain, theirs = (float(np.median(rates)) for rates in rows.values())
+            name = "rtmpose-s, random weights" if head == "RTMPose" else "ultralight"
+            print(f"{name}: {ours:.1f} frames/s, plain loop {plain:.1f} (x{ours / plain:.2f}), rtmlib {theirs:.1f} (x{ours / theirs:.2f})")
+            ratios = {"over_plain_loop": round(ours / plain, 3), "over_rtmlib": round(ours / theirs, 3)}
+            boxes = {"people_a_frame": summary["people"] / summary["frames"], "rtmlib_people_a_frame": people}
+            found.append({"model": name, **rows, **ratios, **boxes, "parts": summary["parts"]})
+    return {"detector": detector, "people": PEOPLE, "frames": frames, "cores": len(os.sched_getaffinity(0)), "networks": found}
+
+
+def network_file(name: str) -> Path:
+    """The ONNX file of a name of the catalogue, which must lie in the folder of weights; or the file itself."""
+    return Path(name) if Path(name).is_file() else get_file(find_entry(name))
+
+
 def measure_speed(real: Path, model: str, detector: str, frames: int, rounds: int) -> dict:
     """Ours and the plain loop, in turn."""
     photograph, _ = choose_photograph(real)
@@ -170,7 +239,7 @@ def measure_memory(model: str, counts: tuple[int, int]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["speed", "ids", "memory"])
+    parser.add_argument("kind", choices=["speed", "rtmlib", "ids", "memory"])
     parser.add_argument("--real", type=Path, default=Path(os.environ.get("POSELINE_REAL", "../shared/real")))
     parser.add_argument("--model", default="ultralight")
     parser.add_argument("--detector", default="yolox-nano")
@@ -181,10 +250,14 @@ def main() -> None:
     match given.kind:
         case "speed":
             result = measure_speed(given.real, given.model, given.detector, given.frames, given.rounds)
+        case "rtmlib":
+            result = measure_rtmlib(given.real, given.detector, given.frames, given.rounds)
         case "ids":
             result = measure_ids(given.real, given.model, given.detector, given.frames)
         case "memory":
             result = measure_memory(given.model, tuple(given.counts))
+    if result is None:
+        return
     path = Path(__file__).resolve().parents[1] / "reports/benchmarks" / f"pose_{given.kind}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
 

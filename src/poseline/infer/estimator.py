@@ -26,7 +26,7 @@ from poseline.core.poses import PoseSet
 from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
 from poseline.infer.onnx_spec import CropMask
-from poseline.models.normalise import normalise_images
+from poseline.models.normalise import normalise_crops
 from poseline.models.saved import SavedModel
 from poseline.progress import Meter
 from poseline.project import located
@@ -77,8 +77,7 @@ class PoseEstimator:
         if self.inspect is not None:
             inspect, self.inspect = self.inspect, None
             inspect(self, crops)
-        images = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-        inputs = normalise_images(images, self.saved.model.normalise)
+        inputs = normalise_crops(crops, self.saved.model.normalise, self.device)
         outputs = self.forward(inputs)
         if self.flip:
             mirrored = self.codec.flip(self.forward(inputs.flip(3)), self.skeleton.flip_permutation)

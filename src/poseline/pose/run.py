@@ -162,7 +162,8 @@ class PoseRun:
         config = self._options.track
         if config is None or (source.kind == "images" and not self._options.track_images):
             return None
-        tracker = SourceTracker(config, self._info.skeleton, frames_per_second=source.frames_per_second)
+        carries = self._options.detect_every > 1
+        tracker = SourceTracker(config, self._info.skeleton, frames_per_second=source.frames_per_second, carries=carries)
         if arrays:
             tracker.restore(arrays)
         return tracker
