@@ -12,6 +12,7 @@ from poseline.core.boxes import xywh_to_xyxy
 from poseline.datasets.json_files import Json, read_json
 from poseline.errors import DataError
 from poseline.infer.detectors.base import Detections
+from poseline.infer.video_files import VIDEO_SUFFIXES
 
 PERSON_CATEGORY = 1
 EMPTY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
@@ -97,9 +98,6 @@ class FileBoxes:
     def _row(self, row: Json, where: str) -> tuple[list[float], float]:
         *box, score = _numbers(row, where, 5)
         return box, score
-
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"})
 
 
 def _numbers(values: Json, where: str, count: int) -> list[float]:
