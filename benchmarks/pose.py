@@ -132,33 +132,30 @@ def rtmlib_loop(clip: Path, model: str, detector: str, *, head: str, min_score: 
     return count / (time.perf_counter() - started), people / count
 
 
-def measure_rtmlib(real: Path, detector: str, frames: int, rounds: int) -> dict | None:
-    """Ours, the plain loop and rtmlib, in turn: with an RTMPose-s of random weights, and with a real network (ultralight)."""
+def measure_rtmlib(real: Path, model: str, detector: str, frames: int, rounds: int) -> dict | None:
+    """Ours, the plain loop and rtmlib, in turn; ``rtmpose-s`` is ours with random weights, ultralight a network with heat maps."""
     if find_spec("rtmlib") is None:
         print("rtmlib is not installed: nothing measured. Run `pip install --no-deps rtmlib==0.0.16 tqdm`.")
         return None
-    detector_file = str(network_file(detector))
-    photograph, _ = choose_photograph(real)
-    found = []
+    head, boxes_file = "RTMPose" if model == "rtmpose-s" else "ViTPose", str(network_file(detector))
+    rows: dict[str, list[float]] = {"frames_per_second": [], "plain_loop": [], "rtmlib": []}
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
-        write_clip(clip, window_frames(photograph, frames), WINDOW_WH)
-        rtmpose = prepare("mmpose/rtmpose-small-coco-256x192", Path(folder) / "rtmpose")
-        for head, model in (("RTMPose", rtmpose), ("ViTPose", network_file("ultralight"))):
-            rows: dict[str, list[float]] = {"frames_per_second": [], "plain_loop": [], "rtmlib": []}
-            for number in range(rounds):
-                summary = run_poseline(clip, Path(folder) / f"{head}{number}", str(model), detector_file, "--min-score", "0.3")
-                rows["frames_per_second"].append(summary["frames_per_second"])
-                rows["plain_loop"].append(round(plain_loop(clip, str(model), detector_file, 0.3), 2))
-                rate, people = rtmlib_loop(clip, str(model), detector_file, head=head, min_score=0.3)
-                rows["rtmlib"].append(round(rate, 2))
-            ours, plain, theirs = (float(np.median(rates)) for rates in rows.values())
-            name = "rtmpose-s, random weights" if head == "RTMPose" else "ultralight"
-            print(f"{name}: {ours:.1f} frames/s, plain loop {plain:.1f} (x{ours / plain:.2f}), rtmlib {theirs:.1f} (x{ours / theirs:.2f})")
-            ratios = {"over_plain_loop": round(ours / plain, 3), "over_rtmlib": round(ours / theirs, 3)}
-            boxes = {"people_a_frame": summary["people"] / summary["frames"], "rtmlib_people_a_frame": people}
-            found.append({"model": name, **rows, **ratios, **boxes, "parts": summary["parts"]})
-    return {"detector": detector, "people": PEOPLE, "frames": frames, "cores": len(os.sched_getaffinity(0)), "networks": found}
+        write_clip(clip, window_frames(choose_photograph(real)[0], frames), WINDOW_WH)
+        rtmpose = Path(tempfile.gettempdir()) / "poseline_rtmpose_s"
+        network = str(prepare("mmpose/rtmpose-small-coco-256x192", rtmpose) if head == "RTMPose" else network_file(model))
+        for number in range(rounds):
+            summary = run_poseline(clip, Path(folder) / str(number), network, boxes_file, "--min-score", "0.3")
+            rows["frames_per_second"].append(summary["frames_per_second"])
+            rows["plain_loop"].append(round(plain_loop(clip, network, boxes_file, 0.3), 2))
+            rate, people = rtmlib_loop(clip, network, boxes_file, head=head, min_score=0.3)
+            rows["rtmlib"].append(round(rate, 2))
+    ours, plain, theirs = (float(np.median(rates)) for rates in rows.values())
+    print(f"{model}: {ours:.1f} frames/s, plain loop {plain:.1f} (x{ours / plain:.2f}), rtmlib {theirs:.1f} (x{ours / theirs:.2f})")
+    ratios = {"over_plain_loop": round(ours / plain, 3), "over_rtmlib": round(ours / theirs, 3)}
+    counts = {"people_a_frame": round(summary["people"] / summary["frames"], 3), "rtmlib_people_a_frame": round(people, 3)}
+    setting = {"model": model, "detector": detector, "frames": frames, "cores": len(os.sched_getaffinity(0))}
+    return {**setting, **rows, **ratios, **counts, "parts": summary["parts"]}
 
 
 def network_file(name: str) -> Path:
@@ -251,14 +248,15 @@ def main() -> None:
         case "speed":
             result = measure_speed(given.real, given.model, given.detector, given.frames, given.rounds)
         case "rtmlib":
-            result = measure_rtmlib(given.real, given.detector, given.frames, given.rounds)
+            result = measure_rtmlib(given.real, given.model, given.detector, given.frames, given.rounds)
         case "ids":
             result = measure_ids(given.real, given.model, given.detector, given.frames)
         case "memory":
             result = measure_memory(given.model, tuple(given.counts))
     if result is None:
         return
-    path = Path(__file__).resolve().parents[1] / "reports/benchmarks" / f"pose_{given.kind}.json"
+    name = given.kind + (f"_{given.model}" if given.kind == "rtmlib" else "")
+    path = Path(__file__).resolve().parents[1] / "reports/benchmarks" / f"pose_{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
 
 
