@@ -26,6 +26,9 @@ import cv2
 import numpy as np
 from runtimes import prepare
 
+from poseline.datasets.coco_scoring import read_ground_truth
+from poseline.metrics.keypoint_ap import score_coco
+from poseline.metrics.keypoint_types import GroundTruth, Predictions
 from poseline.zoo.weight_cache import get_file
 from poseline.zoo.weight_files import find_entry
 
@@ -155,7 +158,8 @@ def measure_rtmlib(real: Path, model: str, detector: str, frames: int, rounds: i
     ratios = {"over_plain_loop": round(ours / plain, 3), "over_rtmlib": round(ours / theirs, 3)}
     counts = {"people_a_frame": round(summary["people"] / summary["frames"], 3), "rtmlib_people_a_frame": round(people, 3)}
     setting = {"model": model, "detector": detector, "frames": frames, "cores": len(os.sched_getaffinity(0))}
-    return {**setting, **rows, **ratios, **counts, "parts": summary["parts"]}
+    medians = {"median": {"ours": ours, "plain_loop": plain, "rtmlib": theirs}}
+    return {**setting, **rows, **medians, **ratios, **counts, "parts": summary["parts"]}
 
 
 def network_file(name: str) -> Path:
@@ -182,29 +186,70 @@ def measure_speed(real: Path, model: str, detector: str, frames: int, rounds: in
 
 
 def measure_ids(real: Path, model: str, detector: str, frames: int) -> dict:
-    """Switches of id of the people of the photograph, whose places in each frame are known."""
+    """AP, and switches of id of the people of the photograph, whose places in each frame are known; detecting in every N-th frame."""
     photograph, boxes = choose_photograph(real)
     image = cv2.imread(str(photograph))
+    matrices = [window_matrix(t, (image.shape[1], image.shape[0])) for t in range(frames)]
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         write_clip(clip, window_frames(photograph, frames), WINDOW_WH)
-        run_poseline(clip, Path(folder) / "out", model, detector)
-        lines = [json.loads(line) for line in (Path(folder) / "out/poses.jsonl").read_text().splitlines()]
+        truth = window_truth(real, photograph.name, matrices, Path(folder) / "truth.json")
+        for every in (1, 2, 4):
+            out = Path(folder) / f"out{every}"
+            rate = run_poseline(clip, out, model, detector, "--detect-every", str(every))["frames_per_second"]
+            lines = [json.loads(line) for line in (out / "poses.jsonl").read_text().splitlines()]
+            row = {"detect_every": every, **count_switches(lines, boxes, matrices), "ap": clip_ap(truth, lines), "frames_per_second": rate}
+            print(f"{model} + {detector}, {row}")
+            rows.append(row)
+    return {"model": model, "detector": detector, "frames": frames, "people": len(boxes), "runs": rows}
+
+
+def count_switches(lines: list[dict], boxes: np.ndarray, matrices: list[np.ndarray]) -> dict:
+    """How often a person of the photograph is found under another id than before, or not found."""
     last: dict[int, int] = {}
     switches = missed = 0
-    for t, line in enumerate(lines):
-        centres = np.c_[boxes.reshape(-1, 2, 2).mean(axis=1), np.ones(len(boxes))] @ window_matrix(t, (image.shape[1], image.shape[0])).T
+    for line, matrix in zip(lines, matrices, strict=True):
+        centres = np.c_[boxes.reshape(-1, 2, 2).mean(axis=1), np.ones(len(boxes))] @ matrix.T
         for person, (x, y) in enumerate(centres):
-            nearest = person_at(line["people"], x, y)
+            nearest = person_at([found for found in line["people"] if found["track_id"]], x, y)
             if nearest is None:
                 missed += 1
                 continue
             switches += person in last and last[person] != nearest
             last[person] = nearest
-    ids = sorted({p["track_id"] for line in lines for p in line["people"]})
-    print(f"{model} + {detector}: {switches} switches in {len(lines)} frames of {len(boxes)} people, {len(ids)} ids, {missed} not found")
-    counts = {"frames": len(lines), "people": len(boxes), "switches": switches, "ids": len(ids), "missed": missed}
-    return {"model": model, "detector": detector, **counts}
+    ids = {found["track_id"] for line in lines for found in line["people"] if found["track_id"]}
+    return {"switches": switches, "missed": missed, "ids": len(ids)}
+
+
+def window_truth(real: Path, name: str, matrices: list[np.ndarray], target: Path) -> GroundTruth:
+    """The photograph's annotated people in every frame, by the window's own motion."""
+    content = json.loads((real / "coco/person_keypoints.json").read_text())
+    (image_id,) = [image["id"] for image in content["images"] if image["file_name"] == name]
+    people, annotations = [entry for entry in content["annotations"] if entry["image_id"] == image_id], []
+    for t, matrix in enumerate(matrices):
+        for person in people:
+            points = np.array(person["keypoints"], float).reshape(-1, 3)
+            moved = np.c_[points[:, :2], np.ones(len(points))] @ matrix.T
+            x, y, width, height = person["bbox"]
+            corners = np.array([[x, y, 1], [x + width, y, 1], [x, y + height, 1], [x + width, y + height, 1]]) @ matrix.T
+            low, size = corners.min(axis=0), np.ptp(corners, axis=0)
+            keypoints = np.where(points[:, 2:] > 0, np.c_[moved, points[:, 2:]], 0).ravel().tolist()
+            area = person["area"] * abs(float(np.linalg.det(matrix[:, :2])))
+            places = {"id": len(annotations) + 1, "image_id": t, "bbox": [*low.tolist(), *size.tolist()], "area": area}
+            annotations.append({**person, **places, "keypoints": keypoints})
+    images = [{"id": t, "file_name": f"{t}.jpg", "width": WINDOW_WH[0], "height": WINDOW_WH[1]} for t in range(len(matrices))]
+    target.write_text(json.dumps({"images": images, "annotations": annotations, "categories": content["categories"]}))
+    return read_ground_truth(target)
+
+
+def clip_ap(truth: GroundTruth, lines: list[dict]) -> float:
+    """COCO's AP over the frames."""
+    found = [(line["frame_index"], person) for line in lines for person in line["people"]]
+    keypoints = np.array([person["keypoints"] for _, person in found], np.float32).reshape(len(found), -1, 3)[..., :2]
+    scores = np.array([person["score"] for _, person in found], np.float32)
+    ids = np.array([frame for frame, _ in found], np.int64)
+    return round(float(score_coco(truth, Predictions.from_arrays(truth, ids, keypoints=keypoints, scores=scores)).metrics["ap"]), 4)
 
 
 def person_at(people: list[dict], x: float, y: float) -> int | None:
