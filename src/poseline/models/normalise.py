@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from poseline.codecs.constants import constant
 from poseline.config.network import NormaliseConfig
 
 Triple = tuple[float, float, float]
@@ -17,21 +18,21 @@ Triple = tuple[float, float, float]
 
 def normalise_images(images: UInt8[Tensor, "B 3 H W"], config: NormaliseConfig) -> Float[Tensor, "B 3 H W"]:
     """RGB bytes as (x / 255 - mean) / std, float32, on the tensor's device."""
-    mean = torch.tensor(config.mean, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(config.std, device=images.device).view(1, 3, 1, 1)
+    mean = constant(config.mean, images.device).view(1, 3, 1, 1)
+    std = constant(config.std, images.device).view(1, 3, 1, 1)
     return (images.to(torch.float32) / 255 - mean) / std
 
 
-def normalise_crops(crops: UInt8[np.ndarray, "B h w 3"], config: NormaliseConfig, device: torch.device) -> Float[Tensor, "B 3 h w"]:
-    """The same values from RGB arrays, in channels-last memory of a device.
+def normalise_crops(crops: UInt8[Tensor, "B h w 3"], config: NormaliseConfig) -> Float[Tensor, "B 3 h w"]:
+    """The same values from crops as images lie in memory; the result is a view of channels-last memory.
 
     On the CPU each byte is looked up: the same bits in a quarter of the time.
     """
-    if device.type != "cpu":
-        return normalise_images(torch.from_numpy(crops).to(device).permute(0, 3, 1, 2), config)
+    if crops.device.type != "cpu":
+        return normalise_images(crops.permute(0, 3, 1, 2), config)
     table = lookup_table(config.mean, config.std)
     out = np.empty(crops.shape, np.float32)
-    for crop, place in zip(crops, out, strict=True):
+    for crop, place in zip(crops.numpy(), out, strict=True):
         cv2.LUT(crop, table, place)
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
