@@ -1,6 +1,7 @@
 """Frames a second, memory and ids of `poseline pose` on a clip with real pixels: a window that moves, turns and zooms over a photograph.
 
     python benchmarks/pose.py speed  --real DIR     against a plain loop with the same files, in turn
+    python benchmarks/pose.py rtmlib --real DIR     against rtmlib (pip install rtmlib==0.0.16) with the same files, in turn
     python benchmarks/pose.py ids    --real DIR     id switches against the window's own motion
     python benchmarks/pose.py memory                peak memory of 500 and of 20,000 frames
 
@@ -10,6 +11,7 @@ Weights are looked up as `poseline pose` does (POSELINE_WEIGHTS). Writes reports
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -17,10 +19,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
+from runtimes import prepare
+
+from poseline.datasets.coco_scoring import read_ground_truth
+from poseline.metrics.keypoint_ap import score_coco
+from poseline.metrics.keypoint_types import GroundTruth, Predictions
+from poseline.zoo.weight_cache import get_file
+from poseline.zoo.weight_files import find_entry
 
 WINDOW_WH = (640, 480)
 PEOPLE = 4
@@ -97,6 +107,66 @@ def plain_loop(clip: Path, model: str, detector_name: str, min_score: float) -> 
     return count / (time.perf_counter() - started)
 
 
+def rtmlib_loop(clip: Path, model: str, detector: str, *, head: str, min_score: float) -> tuple[float, float]:
+    """Frames a second and people a frame of rtmlib's tracker as its documentation has it, from a video to poses with ids.
+
+    Args:
+        clip: the video.
+        model: the ONNX file of the pose network, 192x256.
+        detector: the ONNX file of a YOLOX of COCO's classes, 416x416; only people are taken.
+        head: ``RTMPose`` (two vectors a keypoint) or ``ViTPose`` (heat maps).
+        min_score: of boxes.
+    """
+    from rtmlib import Custom, PoseTracker
+
+    def solution(**options: object) -> object:
+        files = {"det": detector, "det_input_size": (416, 416), "pose": model, "pose_input_size": (192, 256)}
+        made = Custom(det_class="YOLOX", det_categories=[0], pose_class=head, **files, **options)
+        made.det_model.score_thr = min_score
+        return made
+
+    with contextlib.redirect_stdout(sys.stderr):
+        tracker = PoseTracker(solution, det_frequency=1, backend="onnxruntime", device="cpu")
+    capture, count, people = cv2.VideoCapture(str(clip)), 0, 0
+    started = time.perf_counter()
+    while (read := capture.read())[0]:
+        keypoints, _ = tracker(read[1])
+        count, people = count + 1, people + len(keypoints)
+    return count / (time.perf_counter() - started), people / count
+
+
+def measure_rtmlib(real: Path, model: str, detector: str, frames: int, rounds: int) -> dict | None:
+    """Ours, the plain loop and rtmlib, in turn; ``rtmpose-s`` is ours with random weights, ultralight a network with heat maps."""
+    if find_spec("rtmlib") is None:
+        print("rtmlib is not installed: nothing measured. Run `pip install --no-deps rtmlib==0.0.16 tqdm`.")
+        return None
+    head, boxes_file = "RTMPose" if model == "rtmpose-s" else "ViTPose", str(network_file(detector))
+    rows: dict[str, list[float]] = {"frames_per_second": [], "plain_loop": [], "rtmlib": []}
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        write_clip(clip, window_frames(choose_photograph(real)[0], frames), WINDOW_WH)
+        rtmpose = Path(tempfile.gettempdir()) / "poseline_rtmpose_s"
+        network = str(prepare("mmpose/rtmpose-small-coco-256x192", rtmpose) if head == "RTMPose" else network_file(model))
+        for number in range(rounds):
+            summary = run_poseline(clip, Path(folder) / str(number), network, boxes_file, "--min-score", "0.3")
+            rows["frames_per_second"].append(summary["frames_per_second"])
+            rows["plain_loop"].append(round(plain_loop(clip, network, boxes_file, 0.3), 2))
+            rate, people = rtmlib_loop(clip, network, boxes_file, head=head, min_score=0.3)
+            rows["rtmlib"].append(round(rate, 2))
+    ours, plain, theirs = (float(np.median(rates)) for rates in rows.values())
+    print(f"{model}: {ours:.1f} frames/s, plain loop {plain:.1f} (x{ours / plain:.2f}), rtmlib {theirs:.1f} (x{ours / theirs:.2f})")
+    ratios = {"over_plain_loop": round(ours / plain, 3), "over_rtmlib": round(ours / theirs, 3)}
+    counts = {"people_a_frame": round(summary["people"] / summary["frames"], 3), "rtmlib_people_a_frame": round(people, 3)}
+    setting = {"model": model, "detector": detector, "frames": frames, "cores": len(os.sched_getaffinity(0))}
+    medians = {"median": {"ours": ours, "plain_loop": plain, "rtmlib": theirs}}
+    return {**setting, **rows, **medians, **ratios, **counts, "parts": summary["parts"]}
+
+
+def network_file(name: str) -> Path:
+    """The ONNX file of a name of the catalogue, which must lie in the folder of weights; or the file itself."""
+    return Path(name) if Path(name).is_file() else get_file(find_entry(name))
+
+
 def measure_speed(real: Path, model: str, detector: str, frames: int, rounds: int) -> dict:
     """Ours and the plain loop, in turn."""
     photograph, _ = choose_photograph(real)
@@ -116,29 +186,70 @@ def measure_speed(real: Path, model: str, detector: str, frames: int, rounds: in
 
 
 def measure_ids(real: Path, model: str, detector: str, frames: int) -> dict:
-    """Switches of id of the people of the photograph, whose places in each frame are known."""
+    """AP, and switches of id of the people of the photograph, whose places in each frame are known; detecting in every N-th frame."""
     photograph, boxes = choose_photograph(real)
     image = cv2.imread(str(photograph))
+    matrices = [window_matrix(t, (image.shape[1], image.shape[0])) for t in range(frames)]
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         write_clip(clip, window_frames(photograph, frames), WINDOW_WH)
-        run_poseline(clip, Path(folder) / "out", model, detector)
-        lines = [json.loads(line) for line in (Path(folder) / "out/poses.jsonl").read_text().splitlines()]
+        truth = window_truth(real, photograph.name, matrices, Path(folder) / "truth.json")
+        for every in (1, 2, 4):
+            out = Path(folder) / f"out{every}"
+            rate = run_poseline(clip, out, model, detector, "--detect-every", str(every))["frames_per_second"]
+            lines = [json.loads(line) for line in (out / "poses.jsonl").read_text().splitlines()]
+            row = {"detect_every": every, **count_switches(lines, boxes, matrices), "ap": clip_ap(truth, lines), "frames_per_second": rate}
+            print(f"{model} + {detector}, {row}")
+            rows.append(row)
+    return {"model": model, "detector": detector, "frames": frames, "people": len(boxes), "runs": rows}
+
+
+def count_switches(lines: list[dict], boxes: np.ndarray, matrices: list[np.ndarray]) -> dict:
+    """How often a person of the photograph is found under another id than before, or not found."""
     last: dict[int, int] = {}
     switches = missed = 0
-    for t, line in enumerate(lines):
-        centres = np.c_[boxes.reshape(-1, 2, 2).mean(axis=1), np.ones(len(boxes))] @ window_matrix(t, (image.shape[1], image.shape[0])).T
+    for line, matrix in zip(lines, matrices, strict=True):
+        centres = np.c_[boxes.reshape(-1, 2, 2).mean(axis=1), np.ones(len(boxes))] @ matrix.T
         for person, (x, y) in enumerate(centres):
-            nearest = person_at(line["people"], x, y)
+            nearest = person_at([found for found in line["people"] if found["track_id"]], x, y)
             if nearest is None:
                 missed += 1
                 continue
             switches += person in last and last[person] != nearest
             last[person] = nearest
-    ids = sorted({p["track_id"] for line in lines for p in line["people"]})
-    print(f"{model} + {detector}: {switches} switches in {len(lines)} frames of {len(boxes)} people, {len(ids)} ids, {missed} not found")
-    counts = {"frames": len(lines), "people": len(boxes), "switches": switches, "ids": len(ids), "missed": missed}
-    return {"model": model, "detector": detector, **counts}
+    ids = {found["track_id"] for line in lines for found in line["people"] if found["track_id"]}
+    return {"switches": switches, "missed": missed, "ids": len(ids)}
+
+
+def window_truth(real: Path, name: str, matrices: list[np.ndarray], target: Path) -> GroundTruth:
+    """The photograph's annotated people in every frame, by the window's own motion."""
+    content = json.loads((real / "coco/person_keypoints.json").read_text())
+    (image_id,) = [image["id"] for image in content["images"] if image["file_name"] == name]
+    people, annotations = [entry for entry in content["annotations"] if entry["image_id"] == image_id], []
+    for t, matrix in enumerate(matrices):
+        for person in people:
+            points = np.array(person["keypoints"], float).reshape(-1, 3)
+            moved = np.c_[points[:, :2], np.ones(len(points))] @ matrix.T
+            x, y, width, height = person["bbox"]
+            corners = np.array([[x, y, 1], [x + width, y, 1], [x, y + height, 1], [x + width, y + height, 1]]) @ matrix.T
+            low, size = corners.min(axis=0), np.ptp(corners, axis=0)
+            keypoints = np.where(points[:, 2:] > 0, np.c_[moved, points[:, 2:]], 0).ravel().tolist()
+            area = person["area"] * abs(float(np.linalg.det(matrix[:, :2])))
+            places = {"id": len(annotations) + 1, "image_id": t, "bbox": [*low.tolist(), *size.tolist()], "area": area}
+            annotations.append({**person, **places, "keypoints": keypoints})
+    images = [{"id": t, "file_name": f"{t}.jpg", "width": WINDOW_WH[0], "height": WINDOW_WH[1]} for t in range(len(matrices))]
+    target.write_text(json.dumps({"images": images, "annotations": annotations, "categories": content["categories"]}))
+    return read_ground_truth(target)
+
+
+def clip_ap(truth: GroundTruth, lines: list[dict]) -> float:
+    """COCO's AP over the frames."""
+    found = [(line["frame_index"], person) for line in lines for person in line["people"]]
+    keypoints = np.array([person["keypoints"] for _, person in found], np.float32).reshape(len(found), -1, 3)[..., :2]
+    scores = np.array([person["score"] for _, person in found], np.float32)
+    ids = np.array([frame for frame, _ in found], np.int64)
+    return round(float(score_coco(truth, Predictions.from_arrays(truth, ids, keypoints=keypoints, scores=scores)).metrics["ap"]), 4)
 
 
 def person_at(people: list[dict], x: float, y: float) -> int | None:
@@ -170,7 +281,7 @@ def measure_memory(model: str, counts: tuple[int, int]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["speed", "ids", "memory"])
+    parser.add_argument("kind", choices=["speed", "rtmlib", "ids", "memory"])
     parser.add_argument("--real", type=Path, default=Path(os.environ.get("POSELINE_REAL", "../shared/real")))
     parser.add_argument("--model", default="ultralight")
     parser.add_argument("--detector", default="yolox-nano")
@@ -181,11 +292,16 @@ def main() -> None:
     match given.kind:
         case "speed":
             result = measure_speed(given.real, given.model, given.detector, given.frames, given.rounds)
+        case "rtmlib":
+            result = measure_rtmlib(given.real, given.model, given.detector, given.frames, given.rounds)
         case "ids":
             result = measure_ids(given.real, given.model, given.detector, given.frames)
         case "memory":
             result = measure_memory(given.model, tuple(given.counts))
-    path = Path(__file__).resolve().parents[1] / "reports/benchmarks" / f"pose_{given.kind}.json"
+    if result is None:
+        return
+    name = given.kind + (f"_{given.model}" if given.kind == "rtmlib" else "")
+    path = Path(__file__).resolve().parents[1] / "reports/benchmarks" / f"pose_{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
 
 

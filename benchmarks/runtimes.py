@@ -1,11 +1,14 @@
-"""Milliseconds a crop of one pose network under every runtime that is here, timed in turn; the fastest of the rounds counts.
+"""Milliseconds of networks under every runtime that is here, timed in turn; the median of the rounds counts.
 
-Run: python benchmarks/runtimes.py --folder DIR [--preset alphapose/fastpose-r50] [--batch 8] [--threads 2] [--rounds 7]
+    python benchmarks/runtimes.py --folder DIR [--preset alphapose/fastpose-r50] [--files yolox-nano ultralight] [--batch 8] [--threads 2]
+
+Writes reports/benchmarks/runtimes.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from poseline.errors import ArtifactError, ConfigError
+from poseline.infer.detectors.build import load_detector
 from poseline.infer.export import export_onnx
 from poseline.infer.networks import load_pose_network
 from poseline.models.pose_model import build_empty
@@ -58,32 +63,67 @@ def time_in_turn(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str
     return times
 
 
+def measure_preset(preset: str, given: argparse.Namespace) -> dict[str, list[float]]:
+    """Milliseconds of a batch of crops to keypoints, by runtime; random weights."""
+    folder = given.folder / preset.replace("/", "_")
+    file = prepare(preset, folder)
+    width, height = get_preset(preset).model.input_wh
+    crops = np.random.default_rng(0).integers(0, 256, (given.batch, height, width, 3), dtype=np.uint8)
+    jobs: dict[str, Callable[[], object]] = {}
+    for runtime in here(given.runtimes):
+        source = folder / "model" if runtime.startswith("torch") else file
+        network = load_pose_network(str(source), runtime=runtime, device="cpu", batch_size=given.batch, threads=given.threads)
+        jobs[runtime] = partial(network.decode, crops)
+    return time_in_turn(jobs, given.rounds)
+
+
+def measure_file(name: str, given: argparse.Namespace) -> dict[str, list[float]]:
+    """Milliseconds of an ONNX detector on an image of 640x480, or of an ONNX pose network on a batch of crops, by runtime."""
+    jobs: dict[str, Callable[[], object]] = {}
+    rng = np.random.default_rng(0)
+    for runtime in here(given.runtimes):
+        if runtime.startswith("torch"):
+            continue
+        try:
+            detector = load_detector(name, runtime=runtime, threads=given.threads)
+            jobs[runtime] = partial(detector.detect, [rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)])
+        except (ArtifactError, ConfigError):
+            network = load_pose_network(name, runtime=runtime, batch_size=given.batch, threads=given.threads)
+            width, height = network.saved.model.input_wh
+            jobs[runtime] = partial(network.decode, rng.integers(0, 256, (given.batch, height, width, 3), dtype=np.uint8))
+    return time_in_turn(jobs, given.rounds)
+
+
+def here(runtimes: list[str]) -> list[str]:
+    """Those of the runtimes that are installed."""
+    found = [runtime for runtime in runtimes if runtime.startswith("torch") or find_spec(runtime) is not None]
+    for runtime in set(runtimes) - set(found):
+        print(f"{runtime}: not installed")
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="alphapose/fastpose-r50")
-    parser.add_argument("--folder", type=Path, required=True, help="keeps the network and its export")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", nargs="*", default=["alphapose/fastpose-r50"])
+    parser.add_argument("--files", nargs="*", default=[], help="names of the catalogue, or ONNX files")
+    parser.add_argument("--folder", type=Path, required=True, help="keeps the networks and their exports")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--runtimes", nargs="*", default=["torch", "torch-bf16", "onnxruntime", "openvino"])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    file = prepare(given.preset, given.folder)
-    width, height = get_preset(given.preset).model.input_wh
-    crops = np.random.default_rng(0).integers(0, 256, (given.batch, height, width, 3), dtype=np.uint8)
-    jobs: dict[str, Callable[[], object]] = {}
-    for runtime in given.runtimes:
-        if runtime in ("onnxruntime", "openvino") and find_spec(runtime) is None:
-            print(f"{runtime}: not installed")
-            continue
-        source = given.folder / "model" if runtime.startswith("torch") else file
-        network = load_pose_network(str(source), runtime=runtime, device="cpu", batch_size=given.batch, threads=given.threads)
-        jobs[runtime] = partial(network.decode, crops)
-    times = time_in_turn(jobs, given.rounds)
-    base = min(times["torch"]) if "torch" in times else None
-    for runtime, found in times.items():
-        ratio = f", {base / min(found):.2f} x eager PyTorch" if base else ""
-        print(f"{runtime}: {min(found):.0f} ms a batch of {given.batch} (median {np.median(found):.0f}){ratio}")
+    rows = []
+    for name in [*given.preset, *given.files]:
+        times = (measure_preset if name in given.preset else measure_file)(name, given)
+        medians = {runtime: float(np.median(found)) for runtime, found in times.items()}
+        base = "torch" if "torch" in medians else "onnxruntime"
+        ratios = {runtime: round(medians[base] / median, 3) for runtime, median in medians.items()}
+        for runtime, found in times.items():
+            print(f"{name}, {runtime}: median {medians[runtime]:.1f} ms, least {min(found):.1f}, {ratios[runtime]:.2f} x {base}")
+        rows.append({"network": Path(name).stem, "milliseconds": times, "median": medians, f"over_{base}": ratios})
+    path = Path(__file__).resolve().parents[1] / "reports/benchmarks/runtimes.json"
+    path.write_text(json.dumps({"batch": given.batch, "threads": given.threads, "networks": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

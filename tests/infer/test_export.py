@@ -16,6 +16,7 @@ from poseline.infer import export
 from poseline.infer.runtime import load_estimator
 from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, save_model
+from poseline.zoo.catalogue import get_preset
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -61,3 +62,12 @@ def test_the_command_finds_the_projects_model_from_a_subfolder(model_folder: Pat
     assert done.exit_code == 0
     assert (tmp_path / "deep/er/net.onnx").is_file()
     assert (tmp_path / "deep/er/net.json").is_file()
+
+
+@pytest.mark.slow
+def test_deformable_convolutions_are_exported(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    found = get_preset("alphapose/fastpose-dcn-r50")
+    model = found.model.model_copy(update={"input_wh": (64, 64)})
+    save_model(tmp_path / "m", build_model(model, found.codec, 17), SavedModel(model, found.codec, "coco17", score="mean"))
+    assert export.export_onnx(tmp_path / "m", tmp_path / "net.onnx") < export.TOLERANCE

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as Pil
 
 from poseline.errors import BackendError, ConfigError, DataError
-from poseline.pose.inputs.base import Source, Window, parse_end
+from poseline.pose.inputs.base import InputFrame, Source, Window, parse_end
 from poseline.pose.inputs.images import read_upright
 from poseline.pose.inputs.listing import open_inputs
 from poseline.pose.inputs.raw import RawFormat, RawSource
@@ -180,6 +180,39 @@ def test_a_truncated_video_gives_what_is_there_and_says_what_is_missing(make_cli
     found = indices(source)
     assert 10 < len(found) < 40
     assert source.missing in (0, 40 - len(found))
+
+
+def test_a_video_is_read_on_behind_a_damaged_stretch(make_clip: Callable[..., Path]) -> None:
+    rng = np.random.default_rng(0)
+    path = make_clip("noise.mp4", [cv2.resize(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8), (160, 120)) for _ in range(40)])
+    data = bytearray(path.read_bytes())
+    start = len(data) // 2
+    data[start : start + 20_000] = rng.integers(0, 256, 20_000, dtype=np.uint8).tobytes()
+    path.write_bytes(data)
+    source = VideoSource(str(path), ALL)
+    frames = list(source.read())
+    assert [frame.frame_index for frame in frames] == list(range(40))
+    assert [frame.time_ms for frame in frames] == pytest.approx([40.0 * t for t in range(40)])
+    broken = [frame.frame_index for frame in frames if not decodes(frame)]
+    assert 1 <= len(broken) < 10
+    assert min(broken) > 10
+    assert source.missing == 0
+    assert indices(VideoSource(str(path), Window(stride=3)), skip=4) == list(range(12, 40, 3))
+
+
+def decodes(frame: InputFrame) -> bool:
+    try:
+        frame.load()
+    except DataError:
+        return False
+    return True
+
+
+def test_a_file_that_is_no_video_is_refused_without_a_word_of_the_decoder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.mp4").write_text("hello")
+    with pytest.raises(DataError, match="got 5 bytes that do not decode as one"):
+        VideoSource(str(tmp_path / "a.mp4"), ALL)
+    assert "WARN" not in capfd.readouterr().err
 
 
 def stretch_times(path: Path, deltas: list[tuple[int, int]]) -> None:

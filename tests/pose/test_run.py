@@ -14,11 +14,14 @@ import pandas as pd
 import pytest
 from drawn_squares import SquareDetector, SquareNetwork, draw_frame
 
+from poseline.core.poses import PoseSet
 from poseline.core.skeletons import load_skeleton
 from poseline.datasets.pose_lists import read_pose_results
 from poseline.datasets.posetrack.files import read_sequence
+from poseline.errors import DataError
 from poseline.infer.estimator import CropBatch
 from poseline.pose.records import read_records
+from poseline.pose.tracking import with_ids_of
 
 pytestmark = pytest.mark.usefixtures("squares")
 NAMED = ("--model", "m", "--detector", "d")
@@ -275,3 +278,31 @@ def test_boxes_of_a_file_stand_for_a_detector(
     found = lines(tmp_path / "out")
     assert [len(line["people"]) for line in found] == [1, 0] * 20
     assert found[4]["people"][0]["bbox"] == [9, 10, 20, 30]
+
+
+def test_a_pose_without_a_track_is_written_without_an_id(make_clip: Callable[..., Path], call: Call, tmp_path: Path) -> None:
+    clip, options = make_clip(), ["--set", "track.bytepose.confirm_hits=4", "--format", "csv", "--format", "alphapose"]
+    out = tmp_path / "out"
+    assert call(clip, *NAMED, "--out", out, *options, "--format", "posetrack18", "--format", "trc", "--format", "coco") == 0
+    ids = [sorted(person["track_id"] or 0 for person in line["people"]) for line in lines(out)]
+    assert ids == [[0, 0]] * 3 + [[1, 2]] * 37
+    assert [len(entry) for entry in (json.loads((out / f).read_text()) for f in ("coco.json", "alphapose-results.json"))] == [80, 80]
+    assert {entry["idx"] for entry in json.loads((out / "alphapose-results.json").read_text())} == {0, 1, 2}
+    # These formats are made of tracks.
+    sequence = read_sequence(out / "posetrack18/clip.json")
+    assert [len(frame.people) for frame in sequence.frames] == [0] * 3 + [2] * 37
+    assert sorted(path.name for path in (out / "trc").iterdir()) == ["clip_id1.trc", "clip_id2.trc"]
+    assert call(clip, *NAMED, "--out", tmp_path / "plain", "--track", "none") == 0
+    assert [len(line["people"]) for line in lines(out)] == [len(line["people"]) for line in lines(tmp_path / "plain")]
+
+
+def test_ids_go_to_the_poses_that_the_tracker_kept() -> None:
+    pose = np.arange(6.0).reshape(3, 1, 2)
+    poses = PoseSet(keypoints=pose, keypoint_scores=np.ones((3, 1)), bbox_xyxy=np.tile([0.0, 0, 9, 9], (3, 1)))
+    kept = poses.select(np.array([0, 2])).with_track_ids(np.array([5, 4]))
+    assert with_ids_of(poses, kept).track_ids.tolist() == [5, -1, 4]
+    twins = poses.select(np.array([1, 1]))
+    assert with_ids_of(twins, twins.select(slice(1)).with_track_ids(np.array([3]))).track_ids.tolist() == [3, -1]
+    for other in (poses.select(np.array([2, 0])), PoseSet.concat([poses, poses])):
+        with pytest.raises(DataError, match="changed the poses"):
+            with_ids_of(poses, other)

@@ -26,7 +26,7 @@ from poseline.core.poses import PoseSet
 from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
 from poseline.infer.onnx_spec import CropMask
-from poseline.models.normalise import normalise_images
+from poseline.models.normalise import normalise_crops
 from poseline.models.saved import SavedModel
 from poseline.progress import Meter
 from poseline.project import located
@@ -83,7 +83,7 @@ class PoseEstimator:
     @torch.inference_mode()
     def decode_resident(self, crops: UInt8[Tensor, "B h w 3"]) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
         """The same for crops that lie on the device, where the results stay; nothing waits for them."""
-        inputs = normalise_images(crops.permute(0, 3, 1, 2), self.saved.model.normalise)
+        inputs = normalise_crops(crops, self.saved.model.normalise)
         outputs = self.forward(inputs)
         if self.flip:
             mirrored = self.codec.flip(self.forward(inputs.flip(3)), self.skeleton.flip_permutation)

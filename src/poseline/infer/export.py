@@ -24,6 +24,7 @@ from poseline.errors import BackendError
 from poseline.infer.export_data import draw_people
 from poseline.infer.onnx_metadata import KEY, add_metadata
 from poseline.infer.runtime import onnx_forward
+from poseline.models.backbones.resnet import DeformableConv
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import ADAPTER, SPEC_FILE, SavedModel, load_model
 
@@ -32,7 +33,7 @@ TOLERANCE = 1e-4
 TOLERANCE_PX = 0.05
 """Distance of keypoints decoded in the graph to ours that is allowed, pixels of the crop."""
 TOLERANCE_SCORE = 1e-3
-OPSET = 18
+OPSET, DEFORMABLE_OPSET = 18, 19  # ONNX has deformable convolutions since 19
 
 Contents: TypeAlias = Literal["raw", "keypoints"]
 Crops: TypeAlias = UInt8[np.ndarray, "B h w 3"]
@@ -112,12 +113,13 @@ def trace(module: nn.Module, example: Float[Tensor, "B 3 H W"], target: Path, na
         BackendError: onnx or onnxscript is not installed, or the network holds what ONNX does not have.
     """
     batch = torch.export.Dim("batch", min=1)
+    opset = DEFORMABLE_OPSET if any(isinstance(part, DeformableConv) for part in module.modules()) else OPSET
     try:
         # The exporter reports its progress on stdout, which belongs to results.
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                module, (example,), str(target), input_names=["images"], output_names=names, opset_version=OPSET,
+                module, (example,), str(target), input_names=["images"], output_names=names, opset_version=opset,
                 dynamic_shapes=({0: batch},), dynamo=True, external_data=False, verbose=False,
             )  # fmt: skip
     except ModuleNotFoundError as error:

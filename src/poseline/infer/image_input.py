@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from pydantic import Field, model_validator
 
 from poseline.config.base import Section
@@ -63,28 +64,23 @@ class ImageFeed:
         self.channels_last = len(port.shape) == 4 and port.shape[3] == 3 and port.shape[1] != 3
         order = slice(None, None, -1) if bgr else slice(None)
         mean, std = np.array(normalise.mean[order], np.float64), np.array(normalise.std[order], np.float64)
-        self.factor, self.shift = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
-        self.raw = bool(np.allclose(self.factor, 1) and np.allclose(self.shift, 0))
+        factor, shift = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+        values = np.arange(256, dtype=np.float32)[:, None]
+        raw = np.allclose(factor, 1) and np.allclose(shift, 0)
+        table = np.broadcast_to(values, (256, 3)) if raw else values * factor + shift
+        # A row for each channel of the network: what becomes of each byte.
+        self.table = np.ascontiguousarray((table if np.issubdtype(port.dtype, np.floating) else np.rint(table)).T)
 
     def __call__(self, images: UInt8[np.ndarray, "B H W 3"]) -> np.ndarray:
         """The input array."""
-        if self.bgr:
-            images = images[..., ::-1]
-        axes = (0, 1, 2, 3) if self.channels_last else (0, 3, 1, 2)
-        values = np.ascontiguousarray(images.transpose(axes))
-        if not np.issubdtype(self.port.dtype, np.floating):
-            if not self.raw:
-                real = values * self._along(self.factor) + self._along(self.shift)
-                values = np.rint(real)
-            return values.astype(self.port.dtype)
-        out = values.astype(np.float32)
-        if not self.raw:
-            out *= self._along(self.factor)
-            out += self._along(self.shift)
-        return out if self.port.dtype == "float32" else out.astype(self.port.dtype)
-
-    def _along(self, values: Float[np.ndarray, " 3"]) -> np.ndarray:
-        return values if self.channels_last else values[:, None, None]
+        count, height, width = images.shape[:3]
+        planes = np.empty((count, 3, height, width), np.float32)
+        for image, place in zip(images, planes, strict=True):
+            channels = cv2.split(np.ascontiguousarray(image))
+            for row, plane in enumerate(channels[::-1] if self.bgr else channels):
+                cv2.LUT(plane, self.table[row], place[row])
+        out = planes.transpose(0, 2, 3, 1) if self.channels_last else planes
+        return np.ascontiguousarray(out, dtype=self.port.dtype)
 
 
 def find_input(session: Session, name: str | None, *, source: str) -> Port:

@@ -96,7 +96,7 @@ def find_description(network: Path) -> tuple[dict[str, Yaml], str] | None:
     if beside is not None:
         return _read_mapping(beside), str(beside)
     if not network.is_file():
-        return None
+        raise ArtifactError(f"{network}: no such file. Check the path; `poseline weights list` shows names.")
     inside = read_metadata(network).get(KEY)
     if inside is not None:
         try:

@@ -130,7 +130,7 @@ def onnx_forward(
 
     def forward(images: Float[Tensor, "B 3 H W"]) -> Outputs:
         images = images.flip(1) if bgr else images
-        array = (images.permute(0, 2, 3, 1) if channels_last else images).cpu().numpy()
+        array = (images.permute(0, 2, 3, 1) if channels_last else images).contiguous().cpu().numpy()
         array = array if np.issubdtype(port.dtype, np.floating) else np.rint(array)
         found = run_batches(session, {port.name: np.ascontiguousarray(array, dtype=port.dtype)}, fixed=port.shape[0])
         tensors = tuple(torch.from_numpy(np.asarray(found[index], np.float32)) for index in chosen)

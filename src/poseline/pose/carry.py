@@ -39,7 +39,7 @@ class BoxCarrier:
         """Take in the tracked poses of a frame."""
         step = max(1, frame_index - self._frame_index)
         velocity = np.zeros((len(poses), 2))
-        rows = {track_id: row for row, track_id in enumerate(self._last.track_ids.tolist())}
+        rows = {track_id: row for row, track_id in enumerate(self._last.track_ids.tolist()) if track_id > 0}
         for row, track_id in enumerate(poses.track_ids.tolist()):
             before = rows.get(track_id)
             if before is not None:

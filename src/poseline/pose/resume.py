@@ -24,7 +24,7 @@ from poseline.errors import ArtifactError
 from poseline.pose.records import FrameRecord
 
 STATE_NAME = ".resume.npz"
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass

@@ -19,6 +19,7 @@ from poseline.models.device import resolve_device
 from poseline.pose.carry import carry_frames
 from poseline.pose.inputs.base import Source
 from poseline.pose.inputs.listing import open_inputs
+from poseline.pose.memory import keep_freed_blocks
 from poseline.pose.options import PoseOptions
 from poseline.pose.outputs.base import RunInfo
 from poseline.pose.outputs.write import OutputSet, check_formats, describe_run, drawn_formats, write_outputs
@@ -91,6 +92,7 @@ def build_pipeline(options: PoseOptions) -> PosePipeline:
     workers = 1 if options.detect_every > 1 else options.workers or cores
     threads = max(1, cores // workers)
     torch.set_num_threads(threads)
+    keep_freed_blocks()
     network = load_pose_network(
         options.model, runtime=options.runtime, device=options.device, batch_size=options.batch_size, flip=options.flip, threads=threads
     )
@@ -162,7 +164,8 @@ class PoseRun:
         config = self._options.track
         if config is None or (source.kind == "images" and not self._options.track_images):
             return None
-        tracker = SourceTracker(config, self._info.skeleton, frames_per_second=source.frames_per_second)
+        carries = self._options.detect_every > 1
+        tracker = SourceTracker(config, self._info.skeleton, frames_per_second=source.frames_per_second, carries=carries)
         if arrays:
             tracker.restore(arrays)
         return tracker

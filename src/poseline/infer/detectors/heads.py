@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -28,7 +29,7 @@ def decode_head(outputs: Sequence[np.ndarray], spec: DetectorSpec, *, min_score:
     """
     match spec.head:
         case "yolox":
-            boxes, scores = _decode_yolox(outputs[0], spec, source)
+            boxes, scores = _decode_yolox(outputs[0], spec, min_score, source)
         case "yolo":
             boxes, scores = _decode_yolo(outputs[0], spec, source)
         case "boxes":
@@ -39,7 +40,8 @@ def decode_head(outputs: Sequence[np.ndarray], spec: DetectorSpec, *, min_score:
     return boxes[kept].astype(np.float32), scores[kept].astype(np.float32)
 
 
-def grid_points(input_wh: tuple[int, int], strides: Sequence[int]) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, " N"]]:
+@lru_cache(maxsize=16)
+def grid_points(input_wh: tuple[int, int], strides: tuple[int, ...]) -> tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, " N"]]:
     """Left upper corner (x, y) in cells, and the stride, of every cell of the grids, row by row."""
     points, sizes = [], []
     for stride in strides:
@@ -50,16 +52,16 @@ def grid_points(input_wh: tuple[int, int], strides: Sequence[int]) -> tuple[Floa
     return np.concatenate(points).astype(np.float32), np.concatenate(sizes).astype(np.float32)
 
 
-def _decode_yolox(rows: np.ndarray, spec: DetectorSpec, source: str) -> Candidates:
+def _decode_yolox(rows: np.ndarray, spec: DetectorSpec, min_score: float, source: str) -> Candidates:
     points, strides = grid_points(spec.input_wh, spec.strides)
     person = 5 + spec.person_class
     if rows.ndim != 2 or rows.shape[0] != len(points) or rows.shape[1] <= person:
         raise _unfitting(source, rows, f"[{len(points)}, more than {person}] of head yolox with strides {list(spec.strides)}")
     scores = rows[:, 4] * rows[:, person]
-    centres = (rows[:, :2] + points) * strides[:, None]
-    # Cells without a person may hold any number: the exponent is kept finite.
-    sides = np.exp(np.minimum(rows[:, 2:4], 20)) * strides[:, None]
-    return _from_centres(centres, sides), scores
+    kept = np.flatnonzero(scores >= min_score)  # few of thousands of cells
+    rows, points, strides = rows[kept], points[kept], strides[kept, None]
+    # A cell may hold any number: the exponent is kept finite.
+    return _from_centres((rows[:, :2] + points) * strides, np.exp(np.minimum(rows[:, 2:4], 20)) * strides), scores[kept]
 
 
 def _decode_yolo(rows: np.ndarray, spec: DetectorSpec, source: str) -> Candidates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from poseline.errors import BackendError, DataError, PoselineError
 from poseline.pose.inputs.base import Image, InputFrame, Source, Window
 
+MAX_DAMAGED = 250
+"""Frames on end that do not decode, after which a file counts as read."""
 RETRIES = 3
 RETRY_WAIT_S = 1.0
 OPEN_TIMEOUT_MS = 10_000
@@ -28,7 +31,7 @@ class VideoSource(Source):
         """
         super().__init__(name, window)
         capture = open_capture(name)
-        if not capture.isOpened() or not capture.grab():
+        if not capture.isOpened() or not any(capture.grab() for _ in range(MAX_DAMAGED)):
             size = Path(name).stat().st_size if Path(name).is_file() else 0
             raise DataError(f"{name}: expected an image or a video, got {size} bytes that do not decode as one. Fetch it again.")
         rate = capture.get(cv2.CAP_PROP_FPS)
@@ -49,10 +52,9 @@ class VideoSource(Source):
             capture.release()
 
     def _frames(self, capture: cv2.VideoCapture, skip: int) -> Iterator[InputFrame]:
-        clock, taken, next_index, frame_index = Clock(self.frames_per_second), 0, -1, -1
-        while capture.grab():
+        taken, next_index, frame_index = 0, -1, -1
+        for whole, time_ms in self._grab(capture):
             frame_index += 1
-            time_ms = clock.read(capture, frame_index)
             if self.window.passed(frame_index, time_ms):
                 return
             if next_index < 0 and self.window.reached(frame_index, time_ms):
@@ -62,8 +64,21 @@ class VideoSource(Source):
             next_index += self.window.stride
             taken += 1
             if taken > skip:
-                yield grabbed(capture, self.name, frame_index, time_ms)
+                yield grabbed(capture if whole else None, self.name, frame_index, time_ms)
         self._read = frame_index + 1
+
+    def _grab(self, capture: cv2.VideoCapture) -> Iterator[tuple[bool, float | None]]:
+        """For each frame whether the capture holds it, and its time; a damaged stretch is over when a later frame comes."""
+        clock, frame_index, failed = Clock(self.frames_per_second), -1, 0
+        while failed <= MAX_DAMAGED:
+            if not capture.grab():
+                failed += 1
+                continue
+            for _ in range(failed):
+                frame_index += 1
+                yield False, clock.step(frame_index)
+            frame_index, failed = frame_index + 1, 0
+            yield True, clock.read(capture, frame_index)
 
     @property
     def missing(self) -> int:
@@ -149,16 +164,21 @@ class Clock:
         """Milliseconds since the start; they never fall, for a container that jumps back is continued at its rate."""
         stamp = capture.get(cv2.CAP_PROP_POS_MSEC)
         if not np.isfinite(stamp) or stamp < 0 or (frame_index and stamp <= self._last):
-            if self._step_ms is None:
-                return None
-            stamp = self._last + self._step_ms if frame_index else 0.0
+            return self.step(frame_index)
         self._last = stamp
         return round(float(stamp), 3)
 
+    def step(self, frame_index: int) -> float | None:
+        """The time of a frame that tells none: one step of the frame rate after the last."""
+        if self._step_ms is None:
+            return None
+        self._last = self._last + self._step_ms if frame_index else 0.0
+        return round(self._last, 3)
 
-def grabbed(capture: cv2.VideoCapture, name: str, frame_index: int, time_ms: float | None) -> InputFrame:
-    """The frame just grabbed; its pixels are taken at once, for the capture moves on."""
-    done, image = capture.retrieve()
+
+def grabbed(capture: cv2.VideoCapture | None, name: str, frame_index: int, time_ms: float | None) -> InputFrame:
+    """The frame just grabbed, None where it was not; its pixels are taken at once, for the capture moves on."""
+    done, image = (False, None) if capture is None else capture.retrieve()
 
     def load() -> Image:
         if not done or image is None:
@@ -169,7 +189,12 @@ def grabbed(capture: cv2.VideoCapture, name: str, frame_index: int, time_ms: flo
 
 
 def open_capture(address: int | str) -> cv2.VideoCapture:
-    """A capture that applies the container's rotation; it may not have opened."""
+    """A capture that applies the container's rotation; it may not have opened.
+
+    OpenCV and FFmpeg keep silent: what is wrong with a file is said once, by us.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when the first file is opened
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if isinstance(address, int):
         return cv2.VideoCapture(address)
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, OPEN_TIMEOUT_MS]

@@ -2,7 +2,7 @@
 
 Quirks kept, because scripts written for AlphaPose rely on them: images without people are absent; a score is the box's plus the mean and
 1.25 times the maximum of the keypoints' (up to 3.25); without tracking ``idx`` is a list of the merged detections' ids, which are all 0
-there. The two other forms hold 18 joints, OpenPose's, with the neck between the shoulders.
+there; a pose without a track among tracked ones has 0. The two other forms hold 18 joints, OpenPose's, with the neck between the shoulders.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ class AlphaPoseOutput(Output):
         if not len(poses):
             return
         scores = pose_score(poses.keypoint_scores, poses.bbox_scores, "published")
+        nobody: object = 0 if self.run.tracked else [0.0]
         for row, (triple, box) in enumerate(zip(keypoint_triples(poses), box_xywh(poses), strict=True)):
             track_id = int(poses.track_ids[row])
             self._list.add({
                 "image_id": alphapose_name(record, self.run), "category_id": 1, "keypoints": triple,
-                "score": round(float(scores[row]), 6), "box": box, "idx": track_id if track_id > 0 else [0.0],
+                "score": round(float(scores[row]), 6), "box": box, "idx": track_id if track_id > 0 else nobody,
             })  # fmt: skip
 
     def finish(self) -> None:

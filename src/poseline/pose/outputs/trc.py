@@ -14,7 +14,7 @@ DEFAULT_RATE = 30.0
 
 
 class TrcOutput(Output):
-    """trc/SOURCE_idN.trc.
+    """trc/SOURCE_idN.trc; poses without an id are left out.
 
     Units are pixels of the image, called mm because the format knows no pixels: scale them in OpenSim. A missing marker is an empty cell.
     Frames in which the track is not seen have empty cells too, so that rows are evenly spaced in time.
@@ -45,6 +45,8 @@ class TrcOutput(Output):
         rate = self.run.sources[record.source].frames_per_second or DEFAULT_RATE
         time_s = record.frame_index / rate if record.time_ms is None else record.time_ms / 1000
         for row, track_id in enumerate(record.poses.track_ids.tolist()):
+            if track_id <= 0:
+                continue
             cells = [
                 f"{x:.2f}\t{record.height - 1 - y:.2f}\t0.00" if shown else "\t\t"
                 for (x, y), shown in zip(record.poses.keypoints[row].tolist(), record.poses.visibility[row].tolist(), strict=True)
