@@ -31,7 +31,7 @@ SAME = (
 )  # fmt: skip
 OTHER = (
     BEFORE.replace("0.5", "0.50001"), BEFORE.replace("0.5", "'0.5'"), BEFORE.replace("x > LIMIT", "x >= LIMIT"),
-    BEFORE.replace("*more", "more"),
+    BEFORE.replace("*more", "*rest"),
     BEFORE.replace("x: int = 1", "x: int = True"), BEFORE.replace(":.{LIMIT}f", ":.{LIMIT}e"), BEFORE + "print(1)\n",
 )  # fmt: skip
 
