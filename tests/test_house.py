@@ -79,7 +79,7 @@ def imported_packages(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 def distributions(nodes: Iterable[ast.AST]) -> set[str]:
     """Names of the distributions that third-party imports among the nodes come from."""
-    own = {"poseline", "tests", *(path.stem for path in (REPOSITORY / "tests").glob("*.py"))}
+    own = {"poseline", "tests", *(path.stem for folder in ("tests", "benchmarks") for path in (REPOSITORY / folder).glob("*.py"))}
     names = set(imported_packages(nodes)) - sys.stdlib_module_names - own
     # A package that several distributions hold parts of (mlflow, mlflow-skinny) counts as the declared one's.
     providers = [[normalised(one) for one in PROVIDED.get(name, [name])] for name in names]

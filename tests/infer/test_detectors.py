@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from poseline.errors import ArtifactError, BackendError, ConfigError, DataError
+from poseline.errors import ArtifactError, BackendError, ConfigError, DataError, DataWarning
 from poseline.infer.detectors.base import Detections
 from poseline.infer.detectors.build import load_detector
 from poseline.infer.detectors.file_boxes import FileBoxes
@@ -225,7 +225,8 @@ def test_boxes_from_a_file_by_name_number_and_frame(tmp_path: Path) -> None:
         {"image_id": "b.png", "bbox": [5, 5, 5, 5], "score": 0.05},
     ]
     (tmp_path / "coco.json").write_text(json.dumps(entries))
-    boxes = FileBoxes(tmp_path / "coco.json", min_score=0.1)
+    with pytest.warns(DataWarning, match="1 of 4 boxes are not of category 1"):
+        boxes = FileBoxes(tmp_path / "coco.json", min_score=0.1)
     for name, index in (("x/000000000042.jpg", 0), ("clip.mp4", 42)):
         found = boxes.lookup(name, index)
         assert found.bbox_xyxy.tolist() == [[10, 20, 40, 60], [1, 2, 4, 6]]
@@ -244,14 +245,37 @@ def test_boxes_from_a_file_by_name_number_and_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ('[{"image_id": 7.0, "bbox": [0, 0, 2, 2]}]', "000007.jpg"),
+        ('[{"image_id": "val\\\\c.jpg", "bbox": [0, 0, 2, 2]}]', "/data/val/c.jpg"),
+        ('{"val\\\\c.jpg": [[0, 0, 2, 2, 1]]}', "/data/val/c.jpg"),
+        ('\ufeff[{"image_id": 7, "bbox": [0, 0, 2, 2]}]', "7.jpg"),
+        ('{"annotations": [{"image_id": 7, "bbox": [0, 0, 2, 2]}]}', "7.jpg"),
+        ('[{"image_id": 7, "category_id": 0, "bbox": [0, 0, 2, 2]}]', "7.jpg"),  # one category alone is people's
+    ],
+)
+def test_boxes_are_read_by_the_one_policy_for_files(tmp_path: Path, content: str, name: str) -> None:
+    (tmp_path / "boxes.json").write_text(content)
+    assert FileBoxes(tmp_path / "boxes.json").lookup(name, 99).bbox_xyxy.tolist() == [[0, 0, 2, 2]]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "no box in it"),
+        ("[]", "expected at least one box, got an empty list"),
+        ("{}", "no box in it"),
         ("3", "expected a list or an object"),
-        ('[{"bbox": [1, 2, 3, 4]}]', "entry 0: expected image_id and bbox"),
-        ('[{"image_id": 1, "bbox": [1, 2, 3]}]', "entry 0: expected 4 finite numbers for a box"),
-        ('{"a.jpg": [[1, 2, 3, 4]]}', "a.jpg: box 0: expected 5 finite numbers"),
-        ('{"a.jpg": 4}', "a.jpg: box 0: expected 5"),
+        ('[{"bbox": [1, 2, 3, 4]}]', "entry 0: expected an integer 'image_id', got nothing"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3]}]', "entry 0: 'bbox' has 3 numbers, expected 4"),
+        ('{"a.jpg": [[1, 2, 3, 4]]}', "a.jpg: box 0: 'bbox' has 4 numbers, expected 5"),
+        ('{"a.jpg": 4}', "a.jpg: expected a list"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3, true]}]', "entry 0: 'bbox' holds NaN, infinity or no number"),
+        ('[{"image_id": 1.5, "bbox": [1, 2, 3, 4]}]', "entry 0: expected an integer 'image_id'"),
+        (
+            '[{"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4]}, {"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]}]',
+            "none of the 2 boxes is of category 1 'person'",
+        ),
         ("[", "not valid JSON"),
     ],
 )

@@ -15,7 +15,7 @@ from PIL import Image as Pil
 from poseline.errors import BackendError, ConfigError, DataError
 from poseline.pose.inputs.base import Source, Window, parse_end
 from poseline.pose.inputs.images import read_upright
-from poseline.pose.inputs.listing import natural_key, open_inputs
+from poseline.pose.inputs.listing import open_inputs
 from poseline.pose.inputs.raw import RawFormat, RawSource
 from poseline.pose.inputs.video import LiveSource, VideoSource
 
@@ -72,8 +72,13 @@ def test_an_image_without_an_ending_is_known_by_its_content(tmp_path: Path, name
     assert source.kind == "images"
 
 
-def test_names_sort_by_the_value_of_their_numbers() -> None:
-    assert sorted(["b1", "a10", "a9", "a"], key=natural_key) == ["a", "a9", "a10", "b1"]
+def test_images_of_a_pattern_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    names = ["a.png", "a9.png", "a10.png", "b1.png", "b/1.png", "b/2/1.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / name)
+    (source,) = open_inputs([str(tmp_path / "**" / "*.png")], ALL)
+    assert [frame.name for frame in source.read()] == names
 
 
 def save(path: Path, image: Pil.Image, **options: object) -> Path:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from poseline.codecs.constants import constant
 from poseline.config.network import CodecConfig
 from poseline.core.geometry import Geometry, grid_scale
 
@@ -150,9 +151,7 @@ def flip_bins(
     return maps.index_select(1, as_index(flip_permutation, maps.device)).index_select(-1, positions)
 
 
-def pck_accuracy(
-    predicted: Float[Tensor, "B K 2"], labelled: Float[Tensor, "B K 2"], grid_wh: tuple[int, int]
-) -> Float[Tensor, ""]:
+def pck_accuracy(predicted: Float[Tensor, "B K 2"], labelled: Float[Tensor, "B K 2"], grid_wh: tuple[int, int]) -> Float[Tensor, ""]:
     """Fraction of labelled keypoints that are found, mean per keypoint over the batch, then over the keypoints that occur.
 
     A keypoint counts where both its label's coordinates exceed 1 (an unlabelled one lies at 0); it is found within half
@@ -167,7 +166,7 @@ def pck_accuracy(
     >>> pck_accuracy(torch.tensor([[[11.0, 10.0], [5.0, 5.0]]]), label, (48, 64)).item()
     1.0
     """
-    unit = predicted.new_tensor(grid_wh) / 10
+    unit = constant(grid_wh, predicted.device) / 10
     distance = torch.linalg.vector_norm((predicted - labelled) / unit, dim=-1)
     counted = (labelled > 1).all(dim=-1)
     found = ((distance < 0.5) & counted).sum(dim=0).float()
@@ -180,10 +179,10 @@ def pck_accuracy(
 
 def point_scale(from_wh: tuple[int, int], to_wh: tuple[int, int], geometry: Geometry, like: Tensor) -> Float[Tensor, " 2"]:
     """Factors (x, y) between two grids as a float32 tensor on the device of ``like``."""
-    return torch.tensor(grid_scale(from_wh, to_wh, geometry=geometry), dtype=torch.float32, device=like.device)
+    return constant(grid_scale(from_wh, to_wh, geometry=geometry), like.device)
 
 
 def relative_spans(grid_wh: tuple[int, int], geometry: Geometry, like: Tensor) -> Float[Tensor, " 2"]:
     """Extent of a grid along x and y: between its outer pixel centres, or in the published geometry the number of pixels."""
     less = 0 if geometry == "published" else 1
-    return torch.tensor([max(side - less, 1) for side in grid_wh], dtype=torch.float32, device=like.device)
+    return constant([max(side - less, 1) for side in grid_wh], like.device)

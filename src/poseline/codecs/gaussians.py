@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from poseline.codecs.constants import constant
+
 
 def gaussian_radius(sigma: float) -> int:
     """Cells on each side of the centre that are drawn: three standard deviations.
@@ -38,7 +40,7 @@ def draw_profiles(
     """
     radius = gaussian_radius(sigma)
     cells = torch.trunc(centres + 0.5)  # towards 0, as the published int(): a point at -0.6 counts to cell 0
-    size = centres.new_tensor(grid_wh)
+    size = constant(grid_wh, centres.device)
     reaches = ((cells - radius < size) & (cells + radius + 1 >= 0)).all(dim=-1)
     weights = weights * reaches
     drawn = (weights > 0.5)[..., None]

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from poseline.codecs.constants import constant
 from poseline.core.geometry import Geometry
 
 _LOG_FLOOR = 1e-6
@@ -94,7 +95,7 @@ def quarter_offset(
     height, width = heatmaps.shape[-2:]
     patch = gather_patches(heatmaps, cells, 1)
     slopes = torch.stack([patch[..., 1, 2] - patch[..., 1, 0], patch[..., 2, 1] - patch[..., 0, 1]], dim=-1)
-    size = torch.tensor([width, height], device=cells.device)
+    size = constant([width, height], cells.device, torch.int64)
     inside = (cells > (1 if geometry == "published" else 0)) & (cells < size - 1)
     if geometry == "published":
         inside = inside.all(dim=-1, keepdim=True)
@@ -118,7 +119,7 @@ def dark_offset(heatmaps: Float[Tensor, "B K h w"], cells: Int[Tensor, "B K 2"],
     """
     height, width = heatmaps.shape[-2:]
     reach = kernel // 2
-    last = torch.tensor([width - 2, height - 2], device=cells.device)
+    last = constant([width - 2, height - 2], cells.device, torch.int64)
     centres = cells.clamp(min=1).minimum(last)
     room = (centres - 1).minimum(last - centres).clamp(max=reach)
     patches = gather_patches(heatmaps, centres, reach + 1).float()

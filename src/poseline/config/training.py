@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -61,8 +61,12 @@ class TrainConfig(Section):
     rendezvous: str | None = Field(default=None, description="host:port of the first node, with nodes > 1")
     amp: bool = Field(default=False, description="bfloat16 autocast, on CUDA")
     channels_last: bool = True
+    compile: Literal["none", "default", "max-autotune"] = Field(default="none", description="of the network, by torch.compile")
+    deterministic: bool = Field(default=False, description="the same bits in every run on a GPU too, slower; on the CPU always")
     threads: int = Field(default=0, ge=0, description="CPU threads per process; 0: cores / processes")
-    workers: int = Field(default=0, ge=0, description="data-loading processes per training process")
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        default=0, description="data-loading processes per training process; auto: none on the CPU, else by the cores"
+    )
     validate_every: int = Field(default=1, ge=1, description="epochs")
     validate_people: int = Field(default=400, ge=1, description="at most so many val people score the checkpoints")
     checkpoint_every: int = Field(default=1, ge=1, description="epochs")

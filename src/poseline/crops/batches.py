@@ -41,6 +41,15 @@ class PoseBatch:
     weights: Float[Tensor, "B K"]
     index: Int[Tensor, " B"]
 
+    def pin_memory(self) -> PoseBatch:
+        """The batch in memory from which a device copies by itself; called by the loader's thread."""
+        return PoseBatch(self.images.pin_memory(), self.keypoints.pin_memory(), self.weights.pin_memory(), self.index)
+
+    def to(self, device: torch.device) -> PoseBatch:
+        """The batch on a device, the index left on the host, which does not wait for the copy of a pinned batch."""
+        images, keypoints, weights = (part.to(device, non_blocking=True) for part in (self.images, self.keypoints, self.weights))
+        return PoseBatch(images, keypoints, weights, self.index)
+
 
 class PoseDataset(Dataset[tuple[int, CropSample]], ABC):
     """One person per row at the network's input size; the key is (epoch, row).
@@ -190,8 +199,10 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, int(row)) for row in np.array_split(batch, self.world_size)[self.rank]]
 
 
-def train_loader(dataset: PoseDataset, sampler: EpochSampler, workers: int) -> DataLoader[tuple[int, CropSample]]:
-    """A loader of the sampler's batches as :class:`PoseBatch`."""
+def train_loader(
+    dataset: PoseDataset, sampler: EpochSampler, workers: int, *, pin_memory: bool = False
+) -> DataLoader[tuple[int, CropSample]]:
+    """A loader of the sampler's batches as :class:`PoseBatch`, made by ``workers`` processes; 0: by this one, when asked."""
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -199,6 +210,7 @@ def train_loader(dataset: PoseDataset, sampler: EpochSampler, workers: int) -> D
         collate_fn=dataset.collate,
         multiprocessing_context="forkserver" if workers else None,
         persistent_workers=workers > 0,
+        pin_memory=pin_memory,
     )
 
 

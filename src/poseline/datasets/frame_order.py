@@ -84,17 +84,16 @@ def name_videos(folders: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def natural_key(name: str) -> tuple[str | int, ...]:
+def natural_key(name: str) -> tuple[tuple[str | int, ...], ...]:
     """What natural order sorts by: text without case and numbers by value, folder by folder.
 
-    >>> sorted(["b/1.jpg", "a10.jpg", "A2.jpg"], key=natural_key)
-    ['A2.jpg', 'a10.jpg', 'b/1.jpg']
+    >>> sorted(["b/1.jpg", "a10.jpg", "A2.jpg", "b/2/1.jpg"], key=natural_key)
+    ['A2.jpg', 'a10.jpg', 'b/1.jpg', 'b/2/1.jpg']
     """
     folder, base = split_name(name)
     return tuple(
-        int(chunk) if place % 2 else chunk
+        tuple(int(chunk) if place % 2 else chunk for place, chunk in enumerate(_DIGITS.split(path.casefold())))
         for path in (folder, _ENDING.sub("", base))
-        for place, chunk in enumerate(_DIGITS.split(f"{path}/".casefold()))
     )
 
 
@@ -226,7 +225,7 @@ def _mean_step(values: Sequence[int]) -> float:
 
 def _check_distinct(names: list[str], where: str) -> None:
     """Refuse names that natural order does not tell apart."""
-    keys: dict[tuple[str | int, ...], str] = {}
+    keys: dict[tuple[tuple[str | int, ...], ...], str] = {}
     for name in names:
         if (other := keys.setdefault(natural_key(name), name)) != name:
             raise DataError(f"{where}: '{other}' and '{name}' would be the same frame. Name every frame once, with its own number.")

@@ -77,14 +77,18 @@ class PoseEstimator:
         if self.inspect is not None:
             inspect, self.inspect = self.inspect, None
             inspect(self, crops)
-        images = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2)
-        inputs = normalise_images(images, self.saved.model.normalise)
+        keypoints, scores = self.decode_resident(torch.from_numpy(crops).to(self.device))
+        return keypoints.float().cpu().numpy(), scores.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def decode_resident(self, crops: UInt8[Tensor, "B h w 3"]) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
+        """The same for crops that lie on the device, where the results stay; nothing waits for them."""
+        inputs = normalise_images(crops.permute(0, 3, 1, 2), self.saved.model.normalise)
         outputs = self.forward(inputs)
         if self.flip:
             mirrored = self.codec.flip(self.forward(inputs.flip(3)), self.skeleton.flip_permutation)
             outputs = self.codec.average(outputs, mirrored)
-        keypoints, scores = self.codec.decode(outputs)
-        return keypoints.float().cpu().numpy(), scores.float().cpu().numpy()
+        return self.codec.decode(outputs)
 
     def estimate(
         self,

@@ -44,10 +44,23 @@ def half_forward(module: nn.Module, device: torch.device) -> Forward:
     return run
 
 
+def compiled_half_forward(module: nn.Module, device: torch.device) -> Forward:
+    """The network in bfloat16, weights and all, compiled by torch.compile: for GPUs; outputs in float32."""
+    network = torch.compile(module.to(torch.bfloat16))
+    forward = torch_forward(network, device)  # type: ignore[arg-type]
+
+    def run(images: Float[Tensor, "B 3 H W"]) -> Outputs:
+        outputs = forward(images.to(torch.bfloat16))
+        return outputs.float() if isinstance(outputs, Tensor) else tuple(part.float() for part in outputs)
+
+    return run
+
+
 TORCH_RUNTIMES: dict[str, Callable[[nn.Module, torch.device], Forward]] = {
     "torch": torch_forward,
     "torch-compile": compiled_forward,
     "torch-bf16": half_forward,
+    "torch-compile-bf16": compiled_half_forward,
 }
 """Ways in which PyTorch runs a trained folder."""
 RUNTIMES = ("auto", *TORCH_RUNTIMES, *SESSIONS.own)

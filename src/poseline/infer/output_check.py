@@ -20,6 +20,10 @@ FEWEST, MOST = 8, 16
 """People that are looked at."""
 CLEARLY = 1.08
 """Another input must raise the mean keypoint score by this factor to be named."""
+ALIKE = 0.98
+"""Inputs that reach this fraction of the best one's score cannot be told apart: the most usual of them is named."""
+ROUNDING = 0.01
+"""Flip distances that differ by fewer pixels are the same."""
 LEAST_SCORE, HIGHEST_SCORE = 0.1, 2.0
 """Mean and single keypoint scores outside of these are no trained network's."""
 
@@ -28,7 +32,7 @@ NONE = NormaliseConfig(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 BYTES = NormaliseConfig(mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))
 CENTRED = NormaliseConfig(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 ALPHAPOSE = NormaliseConfig(mean=(0.406, 0.457, 0.480), std=(1.0, 1.0, 1.0))
-USUAL = {
+USUAL = {  # the most usual first
     "ImageNet's mean and std (mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225])": IMAGENET,
     "values in 0..1 (no mean, std or scale)": NONE,
     "bytes (scale: 255)": BYTES,
@@ -73,9 +77,10 @@ class OutputCheck:
             if (normalise.mean, normalise.std, bgr) != (given.mean, given.std, self.bgr)
         }
         found = {key: value for key, inputs in tried.items() if (value := score(estimator, inputs)).max() <= HIGHEST_SCORE}
-        name, bgr = max(found, key=lambda key: float(found[key].mean()), default=("", False))
-        best = float(found[name, bgr].mean()) if found else 0.0
-        if best > CLEARLY * mean and flip_distance(estimator, tried[name, bgr]) <= flip_distance(estimator, own):
+        means = {key: float(value.mean()) for key, value in found.items()}
+        name, bgr = next((key for key, value in means.items() if value >= ALIKE * max(means.values())), ("", False))
+        best = means.get((name, bgr), 0.0)
+        if best > CLEARLY * mean and flip_distance(estimator, tried[name, bgr]) <= flip_distance(estimator, own) + ROUNDING:
             return (
                 f"the mean keypoint score is {mean:.3f}, and {best:.3f} with {name}, channel_order {'bgr' if bgr else 'rgb'}. "
                 "Check mean, std, scale and channel_order of its description"

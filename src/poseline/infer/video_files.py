@@ -16,6 +16,10 @@ from poseline.infer.draw import Image
 from poseline.infer.video import open_writer
 
 TIME_BASE = Fraction(1, 90_000)
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv", ".gif"}
+)
+"""Endings, in lower case, of files that are read as videos."""
 
 
 def has_h264() -> bool:

@@ -22,6 +22,9 @@ from poseline.progress import VARIABLE, handed_over, is_silent
 from poseline.train.interrupt import Interrupt
 from poseline.train.launcher import DEBUG, Failure, read_failure
 
+COMPILE_MODES = {"default": "default", "max-autotune": "max-autotune-no-cudagraphs"}
+"""``train.compile`` to torch's mode. CUDA graphs gain nothing for batches that fill a GPU, and hold their memory twice."""
+
 
 @dataclass(frozen=True)
 class Rank:
@@ -119,13 +122,22 @@ def join_group(device: torch.device) -> Iterator[Rank]:
         dist.destroy_process_group()
 
 
-def wrap_model(model: nn.Module, rank: Rank) -> nn.Module:
-    """The module that trains: the model itself, or DDP around it (with synchronised batch norm on CUDA)."""
-    if rank.world_size == 1:
-        return model
-    if rank.device.type == "cuda":
-        return DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(model), device_ids=[rank.device.index])
-    return DistributedDataParallel(model)
+def local_processes(rank: Rank) -> int:
+    """Processes of the run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if rank.world_size > 1 else 1
+
+
+def wrap_model(model: nn.Module, rank: Rank, config: TrainConfig) -> nn.Module:
+    """The module that trains: the model itself, or DDP around it (with synchronised batch norm on CUDA); compiled where asked for."""
+    network = model
+    if rank.world_size > 1 and rank.device.type == "cuda":
+        network = DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(model), device_ids=[rank.device.index])
+    elif rank.world_size > 1:
+        network = DistributedDataParallel(model)
+    if config.compile == "none":
+        return network
+    compiled: nn.Module = torch.compile(network, mode=COMPILE_MODES[config.compile])
+    return compiled
 
 
 def mean_over_ranks(values: Float[Tensor, " N"], rank: Rank) -> Float[Tensor, " N"]:

@@ -26,7 +26,8 @@ from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel, save_model
 from poseline.progress import Meter
 from poseline.train.checkpoint import Progress, checkpoint_file, load_checkpoint
-from poseline.train.distributed import Rank, average_gradients, mean_over_ranks, threads_per_process, wait_for_all
+from poseline.train.distributed import Rank, average_gradients, local_processes, mean_over_ranks, threads_per_process, wait_for_all
+from poseline.train.feed import count_workers, on_device
 from poseline.train.interrupt import Interrupt
 from poseline.train.keeper import Keeper
 from poseline.train.means import RunningMeans
@@ -36,7 +37,7 @@ from poseline.train.trainer import Trainer, build_trainer
 from poseline.train.validation import Validator
 
 Report = Callable[[dict[str, float], int], None]
-TIMINGS = ("seconds", "images_per_second")
+TIMINGS = ("seconds", "images_per_second", "data_wait")
 """Metrics of an epoch that differ between two runs of the same seed, and are not part of the history."""
 
 
@@ -51,11 +52,12 @@ def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: R
         rank: this process.
         report: receives the metrics of each epoch and its index (first process only), those of a resumed run's finished epochs again.
     """
-    prepare_determinism(params.seed, threads_per_process(params.train, rank.world_size))
+    prepare_torch(params.seed, params.train, rank)
     trainer = build_trainer(params, rank)
     dataset = data.train_dataset(params)
     sampler = EpochSampler(len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
-    loader = train_loader(dataset, sampler, params.train.workers)
+    workers = count_workers(params.train, local_processes(rank), rank.device)
+    loader = train_loader(dataset, sampler, workers, pin_memory=rank.device.type == "cuda")
     validator = Validator(data, params, trainer.codec, rank.device)
 
     with Interrupt() as interrupt:
@@ -79,11 +81,16 @@ def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: R
     return trainer.progress
 
 
-def prepare_determinism(seed: int, threads: int) -> None:
-    """Seed PyTorch and choose deterministic kernels."""
+def prepare_torch(seed: int, config: TrainConfig, rank: Rank) -> None:
+    """Seed PyTorch, set its threads, and choose kernels: the same bits in every run, or on CUDA the fastest where that is not asked for."""
     torch.manual_seed(seed)
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.set_num_threads(threads_per_process(config, rank.world_size))
+    on_gpu = rank.device.type == "cuda"
+    deterministic = config.deterministic or not on_gpu
+    torch.use_deterministic_algorithms(deterministic, warn_only=on_gpu)
+    # With deterministic kernels torch fills all new memory with NaN, which no kernel that we use reads: a tenth of a step for nothing.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = not deterministic
 
 
 def resume(trainer: Trainer, keeper: Keeper, report: Report) -> None:
@@ -98,9 +105,7 @@ def resume(trainer: Trainer, keeper: Keeper, report: Report) -> None:
         print(f"train: goes on after {trainer.progress.describe()}", file=sys.stderr, flush=True)
 
 
-def train_epoch(
-    trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], params: Params, keeper: Keeper
-) -> dict[str, float]:
+def train_epoch(trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], params: Params, keeper: Keeper) -> dict[str, float]:
     """What is left of an epoch: its mean loss and acc over all ranks, the last learning rate, and the speed."""
     trainer.network.train()
     rank, progress, steps, epochs = trainer.rank, trainer.progress, len(loader), params.train.epochs
@@ -109,18 +114,18 @@ def train_epoch(
     left = total - progress.step * params.train.batch_size * rank.world_size
     started, title = time.perf_counter(), f"epoch {progress.epoch + 1}/{epochs}"
     with Meter(title, left, "images", values=means.read, ahead=(epochs - progress.epoch - 1) * total, hidden=not rank.is_first) as meter:
-        for step, batch in enumerate(meter.timed(loader), start=progress.step):
+        for step, batch in enumerate(on_device(meter.timed(loader), rank.device), start=progress.step):
             seed_step(params.seed, before + step, rank)
             set_learning_rate(trainer.optimizer, learning_rate(before + step, params.train, steps))
             means.add(train_step(trainer, batch, params.model, params.train), batch.index)
             images += len(batch.index) * rank.world_size
             meter.add(len(batch.index) * rank.world_size)
             keeper.after_step(step, means)
-    metrics = {**means.read(), "learning_rate": learning_rate(before + steps - 1, params.train, steps)}
+    metrics = {**means.read(), "learning_rate": learning_rate(before + steps - 1, params.train, steps)}  # waits for the device
     if means.skipped:
         metrics["skipped_steps"] = float(means.skipped)
     seconds = time.perf_counter() - started
-    return {**metrics, "seconds": seconds, "images_per_second": images / seconds}
+    return {**metrics, "seconds": seconds, "images_per_second": images / seconds, "data_wait": meter.waited_s / seconds}
 
 
 def seed_step(seed: int, step: int, rank: Rank) -> None:
@@ -129,14 +134,13 @@ def seed_step(seed: int, step: int, rank: Rank) -> None:
 
 
 def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: TrainConfig) -> torch.Tensor:
-    """One optimiser step; its loss and training accuracy [2], means over the ranks, still on the device.
+    """One optimiser step on a batch that lies on the device; its loss and training accuracy [2], means over the ranks, still there too.
 
     Where the loss is not finite, the optimiser leaves the weights as they are.
     """
-    device = trainer.rank.device
-    images = normalise_images(batch.images.to(device, non_blocking=True), model.normalise)
-    targets = trainer.codec.encode(batch.keypoints.to(device), batch.weights.to(device))
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.amp and device.type == "cuda"):
+    images = normalise_images(batch.images, model.normalise)
+    targets = trainer.codec.encode(batch.keypoints, batch.weights)
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.amp and trainer.rank.device.type == "cuda"):
         outputs = run_network(trainer, images)
         loss = trainer.loss(outputs, targets)
     with torch.no_grad():

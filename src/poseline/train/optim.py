@@ -62,6 +62,7 @@ class AveragedWeights:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay, self.num_updates = decay, 0
         self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        self._moving = {name for name, value in self.state.items() if value.is_floating_point()}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
@@ -69,10 +70,11 @@ class AveragedWeights:
         self.num_updates += 1
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         current = module.state_dict()
-        moving = [name for name, value in current.items() if value.is_floating_point()]
+        moving = [name for name in current if name in self._moving]
         torch._foreach_lerp_([self.state[name] for name in moving], [current[name] for name in moving], 1 - decay)
-        for name in current.keys() - set(moving):
-            self.state[name].copy_(current[name])
+        rest = [name for name in current if name not in self._moving]
+        if rest:
+            torch._foreach_copy_([self.state[name] for name in rest], [current[name] for name in rest])
 
     def state_dict(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""

@@ -103,4 +103,4 @@ def build_trainer(params: Params, rank: Rank) -> Trainer:
     loss = build_loss(params.loss, codec).to(rank.device)
     optimizer = build_optimizer([model, loss], params.train)
     average = AveragedWeights(model, params.train.ema) if params.train.ema else None
-    return Trainer(model, wrap_model(model, rank), codec, loss, optimizer, average, rank, params.train.epochs)
+    return Trainer(model, wrap_model(model, rank, params.train), codec, loss, optimizer, average, rank, params.train.epochs)

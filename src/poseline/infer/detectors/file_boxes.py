@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from poseline.core.boxes import xywh_to_xyxy
-from poseline.datasets.json_files import Json, read_json
+from poseline.datasets.categories import PERSON, Category, of_category, person_category
+from poseline.datasets.json_files import (
+    Entries,
+    Json,
+    expect_list,
+    file_name,
+    finite_matrix,
+    finite_numbers,
+    forward_slashes,
+    integer,
+    is_result_list,
+    kind_of,
+    objects,
+    read_entries,
+    read_json,
+    section,
+)
 from poseline.errors import DataError
 from poseline.infer.detectors.base import Detections
+from poseline.infer.video_files import VIDEO_SUFFIXES
 
-PERSON_CATEGORY = 1
+PEOPLE = Category(1, PERSON)
+"""What a file that does not list its categories calls a person: COCO's number."""
 EMPTY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 Rows = list[tuple[list[float], float]]
@@ -22,8 +41,8 @@ Rows = list[tuple[list[float], float]]
 class FileBoxes:
     """Boxes that another program found, from a JSON file of one of these forms.
 
-    - A list of {image_id, bbox: [x, y, w, h], score}, as COCO's detection results; category_id, where given, is 1 for a person. An
-      image_id is a number or a file's name.
+    - A list of {image_id, bbox: [x, y, w, h], score}, as COCO's detection results; an image_id is a number or a file's name. Where there
+      are several category_id, 1 is a person.
     - An object {images: [{id, file_name}], annotations: [...]}, as COCO's annotations; a score is 1 where none is given.
     - An object {name: [[x1, y1, x2, y2, score], ...]}; a name is a file's, or a frame's number.
 
@@ -67,43 +86,45 @@ class FileBoxes:
         return [*keys, str(frame_index)]
 
     def _read(self, content: Json) -> None:
-        if isinstance(content, list):
-            self._read_entries(content, {})
-        elif isinstance(content, dict) and "annotations" in content:
-            images = content.get("images")
-            listed = [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
-            names = {str(image.get("id")): str(image.get("file_name")) for image in listed}
-            annotations = content["annotations"]
-            self._read_entries(annotations if isinstance(annotations, list) else [], names)
+        if isinstance(content, dict) and "images" in content:
+            images = objects(section(content, "images", where=str(self.path)), where=f"{self.path}: images")
+            names = {
+                integer(image, "id", where=where): file_name(image, "file_name", where=where)
+                for number, image in enumerate(images)
+                for where in [f"{self.path}: images[{number}]"]
+            }
+            self._read_entries(
+                objects(section(content, "annotations", where=str(self.path)), where=f"{self.path}: annotations"),
+                names,
+                person_category(content, where=str(self.path)) or PEOPLE,
+            )
+        elif is_result_list(content):
+            entries = read_entries(self.path, expected="at least one box")
+            single = len({str(entry.get("category_id")) for entry in entries}) == 1
+            self._read_entries(entries, {}, None if single else PEOPLE)
         elif isinstance(content, dict):
             for name, boxes in content.items():
-                for number, row in enumerate(boxes if isinstance(boxes, list) else [None]):
-                    self._rows[name].append(self._row(row, f"{self.path}: {name}: box {number}"))
+                self._read_rows(name, boxes)
         else:
-            raise DataError(f"{self.path}: expected a list or an object of boxes, got {type(content).__name__}.")
+            raise DataError(f"{self.path}: expected a list or an object of boxes, got {kind_of(content)}.")
 
-    def _read_entries(self, entries: list[Json], names: dict[str, str]) -> None:
-        for number, entry in enumerate(entries):
-            where = f"{self.path}: entry {number}"
-            if not isinstance(entry, dict) or "image_id" not in entry or "bbox" not in entry:
-                raise DataError(f"{where}: expected image_id and bbox [x, y, w, h]. Fix the file.")
-            if entry.get("category_id", PERSON_CATEGORY) != PERSON_CATEGORY:
-                continue
-            given = str(entry["image_id"])
-            corners, score = self._row([*_numbers(entry["bbox"], where, 4), entry.get("score", 1.0)], where)
-            box = xywh_to_xyxy(np.array([corners]))[0].tolist()
-            self._rows[names.get(given, given)].append((box, score))
+    def _read_entries(self, entries: Entries, names: Mapping[int, str], category: Category | None) -> None:
+        """Boxes of COCO's form; ``names`` are those of the images by number."""
+        entries, places = of_category(entries, category, path=self.path, what="boxes")
+        where = [f"{self.path}: entry {place}" for place in places]
+        boxes = xywh_to_xyxy(finite_matrix(entries, "bbox", 4, where=where))
+        scores = finite_numbers([{"score": 1.0, **entry} for entry in entries], "score", where=where)
+        for entry, place, box, score in zip(entries, where, boxes.tolist(), scores.tolist(), strict=True):
+            if isinstance(entry.get("image_id"), str):
+                name = file_name(entry, "image_id", where=place)
+            else:
+                image_id = integer(entry, "image_id", where=place)
+                name = names.get(image_id, str(image_id))
+            self._rows[name].append((box, score))
 
-    def _row(self, row: Json, where: str) -> tuple[list[float], float]:
-        *box, score = _numbers(row, where, 5)
-        return box, score
-
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"})
-
-
-def _numbers(values: Json, where: str, count: int) -> list[float]:
-    numbers = [float(value) for value in values if isinstance(value, int | float)] if isinstance(values, list) else []
-    if len(numbers) != count or not isinstance(values, list) or len(values) != count or not np.isfinite(numbers).all():
-        raise DataError(f"{where}: expected {count} finite numbers for a box, got {str(values)[:60]}. Fix the file.")
-    return numbers
+    def _read_rows(self, name: str, boxes: Json) -> None:
+        """Boxes with corners and score under an image's name or a frame's number."""
+        rows = expect_list(boxes, where=f"{self.path}: {name}")
+        where = [f"{self.path}: {name}: box {number}" for number in range(len(rows))]
+        values = finite_matrix([{"bbox": row} for row in rows], "bbox", 5, where=where)
+        self._rows[forward_slashes(name)] += [(box, score) for *box, score in values.tolist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,27 +11,25 @@ from pathlib import Path
 
 import cv2
 
+from poseline.datasets.frame_order import natural_key
 from poseline.datasets.images import IMAGE_SUFFIXES
 from poseline.errors import ConfigError, DataError
+from poseline.infer.video_files import VIDEO_SUFFIXES
 from poseline.pose.inputs.base import Source, Window
 from poseline.pose.inputs.images import ImageSource
 from poseline.pose.inputs.raw import RawFormat, RawSource
 from poseline.pose.inputs.video import BrokenSource, LiveSource, VideoSource, open_capture
 
 IMAGES = IMAGE_SUFFIXES | {".jp2", ".ppm", ".pgm", ".pnm", ".avif", ".jpe", ".jfif"}
-VIDEOS = frozenset(
-    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv", ".gif"}
-)
 LISTS = frozenset({".txt", ".lst", ".list"})
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _Image:
-    """An image file and its name in the results."""
+    """An image file; what is no image is a bare path."""
 
     path: Path
-    name: str
 
 
 def open_inputs(inputs: Sequence[str], window: Window, *, raw: RawFormat | None = None) -> list[Source]:
@@ -100,9 +99,9 @@ def _expand(text: str) -> Iterator[_Image | Path]:
         if path.suffix.lower() in LISTS:
             yield from _listed(path)
         else:
-            yield _Image(path, path.name) if _is_image(path) else path
+            yield _Image(path) if _is_image(path) else path
     elif any(sign in text for sign in "*?["):
-        matches = sorted(glob.glob(text, recursive=True), key=natural_key)  # noqa: PTH207 - patterns may be absolute
+        matches = sorted(glob.glob(text, recursive=True), key=_natural)  # noqa: PTH207 - patterns may be absolute
         if not matches:
             raise DataError(f"{text}: nothing matches this pattern. Check it; quote it so that the shell leaves it alone.")
         for match in matches:
@@ -138,18 +137,18 @@ def _folder(folder: Path, window: Window) -> Iterator[Source]:
         if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]  # fmt: skip
     images = [file for file in files if file.suffix.lower() in IMAGES]
-    videos = [file for file in files if file.suffix.lower() in VIDEOS]
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
     if not images and not videos:
         kinds = ", ".join(sorted(IMAGES))
         raise DataError(f"{folder}: no image or video in this folder or below it (images: {kinds}). Check the folder.")
     places: dict[Path, list[Path]] = {}
     for file in images:
         places.setdefault(file.parent, []).append(file)
-    for place in sorted({*places, *(file.parent for file in videos)}, key=natural_key):
+    for place in sorted({*places, *(file.parent for file in videos)}, key=_natural):
         if place in places:
-            paths = sorted(places[place], key=natural_key)
+            paths = sorted(places[place], key=_natural)
             yield ImageSource(str(place), window, paths, [file.relative_to(folder).as_posix() for file in paths])
-        for file in sorted((file for file in videos if file.parent == place), key=natural_key):
+        for file in sorted((file for file in videos if file.parent == place), key=_natural):
             try:
                 yield VideoSource(str(file), window)
             except DataError as error:
@@ -162,17 +161,28 @@ def _flush(named: list[_Image], window: Window) -> list[Source]:
         return []
     paths = [image.path for image in named]
     name = str(paths[0]) if len(paths) == 1 else str(paths[0].parent)
-    source = ImageSource(name, window, paths, [image.name for image in named])
+    source = ImageSource(name, window, paths, _names(paths))
     named.clear()
     return [source]
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """The files' names; where two are equal, the paths below the folder that all share."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    absolute = [path.absolute() for path in paths]
+    shared = os.path.commonpath([path.parent for path in absolute])
+    return [path.relative_to(shared).as_posix() for path in absolute]
 
 
 def _is_image(path: Path) -> bool:
     """By its ending; where that says nothing by its content."""
     suffix = path.suffix.lower()
-    return suffix in IMAGES or (suffix not in VIDEOS and cv2.haveImageReader(str(path)))
+    return suffix in IMAGES or (suffix not in VIDEO_SUFFIXES and cv2.haveImageReader(str(path)))
 
 
-def natural_key(path: str | Path) -> list[tuple[int, int, str]]:
-    """A key that sorts numbers in names by value: frame2 before frame10."""
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", str(path)) if part]
+def _natural(path: str | Path) -> tuple[tuple[tuple[str | int, ...], ...], str]:
+    """What puts paths into natural order: frame2 before frame10; equal ones by their exact text."""
+    text = Path(path).as_posix()
+    return natural_key(text), text
