@@ -10,7 +10,7 @@ import pytest
 
 from poseline.config import load_params
 from poseline.config.tracking import TRACKERS
-from poseline.errors import BackendError, ConfigError
+from poseline.errors import ConfigError, PoselineError
 from poseline.kinds import Kinds
 from poseline.plugins import GROUPS, use_plugins
 from poseline.track.base import Tracker
@@ -45,7 +45,7 @@ def test_a_file_offers_a_kind_with_its_options(tmp_path: Path) -> None:
     assert params.plugins == ("my_tracker.py",)
     assert params.track.mine.reach == 3.0  # type: ignore[attr-defined]
     assert issubclass(TRACKERS.load_class("mine", Tracker), Tracker)
-    with pytest.raises(ConfigError, match=r"track.mine.reach: .*greater than 0"):
+    with pytest.raises(ConfigError, match=r"track\.reach: .*greater than 0"):
         load_params(tmp_path / "params.yaml", ["plugins=[my_tracker.py]", "track.kind=mine", "track.mine={reach: 0}"])
 
 
@@ -87,7 +87,7 @@ def test_two_files_may_not_offer_the_same_kind(tmp_path: Path) -> None:
 
 def test_a_file_that_raises_is_named(tmp_path: Path) -> None:
     (tmp_path / "raising_plugin.py").write_text(TRACKER + "\nraise RuntimeError('no luck')\n")
-    with pytest.raises(BackendError, match=r"kind 'mine' \(raising_plugin:Mine\) cannot be loaded: no luck"):
+    with pytest.raises(PoselineError, match=r"kind 'mine' \(raising_plugin:Mine\) cannot be loaded: no luck"):
         load_params(tmp_path / "params.yaml", ["plugins=[raising_plugin.py]", "track.kind=mine"])
 
 

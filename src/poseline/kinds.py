@@ -35,9 +35,10 @@ class Kinds:
     @classmethod
     def use_files(cls, kinds: FileKinds) -> None:
         """Offer the kinds of plug-in files, in place of those of earlier ones."""
-        if kinds != cls.in_files:
-            cls.in_files = kinds
-            for table in cls.tables:
+        changed = {group for group in {*kinds, *cls.in_files} if kinds.get(group) != cls.in_files.get(group)}
+        cls.in_files = kinds
+        for table in cls.tables:
+            if table.group in changed:
                 table.__dict__.pop("plugins", None)
 
     @cached_property

@@ -60,13 +60,15 @@ def use_plugins(listed: object, root: Path) -> None:
     Kinds.use_files(kinds)
 
 
-def _make_importable(files: Iterable[Path]) -> None:
+def _make_importable(files: list[Path]) -> None:
     """Put the files' folders behind all others on Python's path; a name that another module has is an error."""
-    for path in files:
-        other = getattr(sys.modules.get(path.stem), "__file__", None)
-        if other is not None and Path(other) in _MADE_IMPORTABLE - {path}:  # of another project, earlier in this process
+    for path in _MADE_IMPORTABLE - set(files):  # of another project, earlier in this process
+        if getattr(sys.modules.get(path.stem), "__file__", None) == str(path):
             del sys.modules[path.stem]
-            sys.path.remove(str(Path(other).parent))
+        if str(path.parent) in sys.path:
+            sys.path.remove(str(path.parent))
+        _MADE_IMPORTABLE.discard(path)
+    for path in files:
         if str(path.parent) not in sys.path:
             sys.path.append(str(path.parent))
         spec = find_spec(path.stem)

@@ -1,4 +1,4 @@
-"""Commands about a project of your own: new, upgrade."""
+"""Commands about a project of your own: new, upgrade, clean."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, app
+from poseline.cli.app import AsJson, Overrides, ParamsFile, app
 from poseline.errors import ConfigError
 
 
@@ -66,3 +66,37 @@ def upgrade(
     if done.conflicts:
         print(f"  dvc.yaml: your lines stayed in {done.conflicts} places where ours changed too; look at the difference")
     print(done.diff or "  dvc.yaml: stays as it is")
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only shown.")] = False,
+    days: Annotated[int, typer.Option("--days", min=1, help="Only what nobody has written to for so many days.")] = 14,
+    min_mb: Annotated[float, typer.Option("--min-mb", min=0, help="Only what is at least so large.")] = 0.0,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show, or with --yes remove, what the cache holds of dead runs, sent records and downloads; never an output of the pipeline."""
+    from poseline.artifacts import file_hash
+    from poseline.models.device import resolve_device
+    from poseline.projects.clean import find_leftovers, remove
+    from poseline.stages.runner import make_context
+    from poseline.stages.train import checkpoint_folder
+    from poseline.train.distributed import count_processes
+
+    context = make_context(params, overrides or [], "auto")
+    crops, training = context.layout.processed / "crops.parquet", context.params.train
+    data = file_hash(crops) if crops.is_file() else ""
+    processes = count_processes(training, resolve_device(context.device)) * training.nodes
+    keep = checkpoint_folder(context.params, context.layout, data, processes)
+    found = find_leftovers(context.layout, days=days, min_bytes=int(min_mb * 1e6), keep=keep)
+    freed = remove(found) if yes else 0
+    if as_json:
+        rows = [{"path": str(one.path), "what": one.what, "bytes": one.size, "days": round(one.days, 2)} for one in found]
+        print(json.dumps({"found": rows, "removed_bytes": freed}))
+        return
+    for one in found:
+        print(f"{one.size / 1e6:>10.1f} MB  {one.days:>4.0f} days  {one.path}: {one.what}")
+    total = f"{sum(one.size for one in found) / 1e6:.1f} MB may go; remove it with: poseline clean --yes"
+    print(f"clean: {f'{freed / 1e6:.1f} MB removed' if yes else total if found else 'nothing to remove'}")

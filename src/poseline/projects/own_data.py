@@ -75,7 +75,10 @@ def read_own_data(folder: Path) -> OwnData:
         raise DataError(f"{folder}: no JSON file in COCO's form with keypoints ('images', 'annotations' with 'keypoints'). Name another.")
     chosen, made = choose_splits(found, folder)
     folders = image_folders(folder)
-    splits = {name: SplitFiles(path, find_images(content, path, folders, folder), content) for name, (path, content) in chosen.items()}
+    splits = {
+        name: SplitFiles(path, find_images(content, path, folders, folder, split=name), content)
+        for name, (path, content) in chosen.items()
+    }
     path, content = next(iter(chosen.values()))
     keypoints, edges = read_keypoints(path, content)
     for other, held in chosen.values():
@@ -107,8 +110,7 @@ def choose_splits(found: list[tuple[Path, Content]], folder: Path) -> tuple[dict
     """
     named: dict[str, list[tuple[Path, Content]]] = {"train": [], "val": []}
     for path, content in found:
-        words = re.split(r"[^a-z]+", path.relative_to(folder).as_posix().lower())
-        split = "train" if set(words) & set(TRAIN) else "val" if set(words) & set(VAL) else None
+        split = split_of(path.relative_to(folder))
         if split is not None:
             named[split].append((path, content))
     # Of val and test, both given, val scores: the test set is kept for the end.
@@ -122,6 +124,16 @@ def choose_splits(found: list[tuple[Path, Content]], folder: Path) -> tuple[dict
     listed = ", ".join(str(path.relative_to(folder)) for path, _ in found[:6])
     expected = "expected one, or one with 'train' and one with 'val' in its name"
     raise DataError(f"{folder}: {len(found)} annotation files ({listed}): {expected}. Rename or move them.")
+
+
+def split_of(path: Path) -> str | None:
+    """The split that a path names, the last word that does; None where none does.
+
+    >>> split_of(Path("train/images")), split_of(Path("mice_val2017.json")), split_of(Path("trainer"))
+    ('train', 'val', None)
+    """
+    words = reversed(re.split(r"[^a-z]+", path.as_posix().lower()))
+    return next(("train" if word in TRAIN else "val" for word in words if word in TRAIN + VAL), None)
 
 
 def divide(content: Content, path: Path) -> tuple[Content, Content]:
@@ -156,8 +168,8 @@ def image_folders(folder: Path) -> list[Path]:
     return [folder, *sorted(below, key=lambda path: (len(path.parts), path))]
 
 
-def find_images(content: Content, path: Path, folders: list[Path], folder: Path) -> Path:
-    """The folder from which the file names of a split lead to images.
+def find_images(content: Content, path: Path, folders: list[Path], folder: Path, *, split: str) -> Path:
+    """The folder from which the file names of a split lead to images; of several, the one that is called after the split.
 
     Raises:
         DataError: there is none.
@@ -166,7 +178,8 @@ def find_images(content: Content, path: Path, folders: list[Path], folder: Path)
     names = [str(image.get("file_name", "")) for image in images]
     sample = names[:: max(1, len(names) // SAMPLE)] if names else []
     counts = Counter({place: sum((place / name).is_file() for name in sample) for place in folders})
-    best = max(folders, key=lambda place: counts[place])
+    called = {place: split_of(place.relative_to(folder)) for place in folders}
+    best = max(folders, key=lambda place: (counts[place], called[place] == split, called[place] is None))
     if not sample or counts[best] == 0:
         name = sample[0] if sample else "any image"
         raise DataError(f"{folder}: no folder below it holds '{name}', which {path.name} names. Put the images there.")
