@@ -131,7 +131,9 @@ def main() -> None:
     except (PoselineError, FloatingPointError) as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        from poseline.experiments.lineage import masked
+
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
 
 
