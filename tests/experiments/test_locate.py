@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +71,21 @@ def test_unknown_empty_and_off(layout: Layout, make_params, dead_uri: str, store
     off = make_params().model_copy(update={"mlflow": make_params().mlflow.model_copy(update={"enabled": False})})
     with pytest.raises(BackendError, match=r"mlflow\.enabled is false"):
         locate.locate_run("any", off, layout)
+
+
+def test_a_revision_of_a_project_in_a_part_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "repository/pose"
+    (project / "reports/per_person/coco").mkdir(parents=True)
+    (project / "reports/metrics").mkdir()
+    (project / "reports/metrics/coco.json").write_text('{"ap": 0.5}')
+    (project / "reports/per_person/coco/matches.parquet").write_bytes(b"table")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ann")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ann@example.org")
+    for command in (
+        "git init -q ..", "dvc init -q --subdir", "dvc add -q reports/per_person/coco", "git add -A .", "git commit -qm scores", "rm -r reports",
+    ):  # fmt: skip
+        subprocess.run(command.split(), cwd=project, check=True, capture_output=True)
+    commit = locate.find_commit(project, "HEAD")
+    assert commit is not None
+    check(locate.fetch_revision(project, commit, tmp_path / "fetched", name="HEAD"))

@@ -60,11 +60,12 @@ def fetch_revision(root: Path, commit: str, target: Path, *, name: str) -> dict[
     from dvc.exceptions import DvcException
     from scmrepo.exceptions import SCMError
 
+    prefix = git_output(root, "rev-parse", "--show-prefix")  # of a revision, paths count from the repository's root
     faults = (DvcException, SCMError, OSError, ValueError)
     try:
-        tree = DVCFileSystem(str(root), rev=commit)
-        metrics = [path for path in tree.find("reports/metrics") if path.endswith(".json")]
-        tables = [path for path in tree.find("reports/per_person") if path.endswith("/matches.parquet")]
+        tree = DVCFileSystem(str(root), rev=commit, subrepos=bool(prefix))
+        metrics = [path for path in tree.find(f"{prefix}reports/metrics") if path.endswith(".json")]
+        tables = [path for path in tree.find(f"{prefix}reports/per_person") if path.endswith("/matches.parquet")]
     except faults as error:
         raise DataError(f"{name}: revision {commit[:8]} cannot be read ({one_line(error)}). Give a folder of scores.") from None
     with atomic_folder(target) as folder:
@@ -73,7 +74,7 @@ def fetch_revision(root: Path, commit: str, target: Path, *, name: str) -> dict[
                 content = tree.read_bytes(path)
             except faults:  # in no cache and no remote: the score stays, without its table
                 continue
-            with atomic_file(folder / path.lstrip("/")) as temporary:
+            with atomic_file(folder / path.lstrip("/").removeprefix(prefix)) as temporary:
                 temporary.write_bytes(content)
     if not metrics:
         raise DataError(f"{name}: revision {commit[:8]} has no reports/metrics. Give a revision in which the pipeline was run.")
