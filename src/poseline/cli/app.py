@@ -108,7 +108,7 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="Parameter fil
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override one value: --set train.epochs=5. May be repeated.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", callback=progress.silence, help="Print the result as one JSON object, without progress.")]
-RUN = "a folder, file, 'champion', git revision, DVC experiment, MLflow run's name or id"
+RUN = "a folder, file, 'champion', git revision, DVC experiment, MLflow run's name or id, runs:/ID, models:/NAME@ALIAS"
 """What may stand for a run's scores, in help texts."""
 ADVICE = re.compile(r"`(poseline (?:mini|validate|preprocess|train|predict|track|score|calibrate|gate|report)\b[^`]*)`")
 """A command in a message that takes --params and --set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FOLDERS = ("metrics", "per_person")
+RUNS = "runs:/"
+MODEL = re.compile(r"models:/(?P<model>[^@/]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
 def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFiles]:
@@ -87,7 +90,8 @@ def fetch_scores(params: Params, layout: Layout, name: str) -> Path:
     Args:
         params: for the store's address and the registered model's name.
         layout: the project.
-        name: ``champion`` (the run of the registered model under that alias), a run's id, or its name (``dvc exp run -n``).
+        name: ``champion`` (the run of the registered model under that alias), ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, a
+            run's id or ``runs:/ID``, or its name (``dvc exp run -n``).
 
     Raises:
         BackendError: the store does not answer, or tracking is off.
@@ -115,8 +119,10 @@ def _find_execution(mirror: Mirror, name: str) -> Run:
     """The parent run of that name."""
     from mlflow.exceptions import MlflowException
 
-    if name == CHAMPION:
-        return _parent_of(mirror, _champion_run(mirror))
+    if name == CHAMPION or name.startswith("models:"):
+        return _parent_of(mirror, _model_run(mirror, name))
+    if name.startswith(RUNS):
+        name = name.removeprefix(RUNS).partition("/")[0]
     by_name = mirror.search(f"attributes.run_name = '{name.replace(chr(39), '')}' AND tags.`{ROLE}` = 'parent'")
     if by_name:
         return by_name[0]
@@ -126,15 +132,22 @@ def _find_execution(mirror: Mirror, name: str) -> Run:
         raise DataError(f"{name}: no file, revision, experiment or MLflow run of that name. See `dvc exp show`, `mlflow ui`.") from None
 
 
-def _champion_run(mirror: Mirror) -> str:
+def _model_run(mirror: Mirror, name: str) -> str:
+    """The run of a registered model: ``champion``, ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``."""
     from mlflow.exceptions import MlflowException
 
+    found = MODEL.fullmatch(f"models:/{mirror.model}@{CHAMPION}" if name == CHAMPION else name)
+    if found is None:
+        raise DataError(f"{name}: expected models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{mirror.model}@{CHAMPION}")
+    model, alias, version = found["model"], found["alias"], found["version"]
     try:
-        run_id = mirror.client.get_model_version_by_alias(mirror.model, CHAMPION).run_id
+        get = mirror.client.get_model_version_by_alias if alias else mirror.client.get_model_version
+        run_id = get(model, alias or version).run_id
     except MlflowException as error:
-        raise DataError(f"champion: model '{mirror.model}' has no version of that alias ({one_line(error)}). Register one first.") from None
+        which = f"of the alias '{alias}'" if alias else f"'{version}'"
+        raise DataError(f"{name}: model '{model}' has no version {which} ({one_line(error)}). Register one first.") from None
     if not run_id:
-        raise DataError(f"champion: the version of model '{mirror.model}' names no run. Register a model that was trained here.")
+        raise DataError(f"{name}: that version of model '{model}' names no run. Register a model that was trained here.")
     return str(run_id)
 
 
