@@ -80,12 +80,14 @@ class Clock:
 class Table:
     """The rows measured so far, printed and written as they come."""
 
-    def __init__(self, path: Path, head: Row, clock: Clock) -> None:
-        self.path, self.head, self.clock, self.rows = path, head, clock, []
+    def __init__(self, path: Path, head: Row, clock: Clock, chosen: list[str]) -> None:
+        self.path, self.head, self.clock, self.rows, self.chosen = path, head, clock, [], tuple(chosen)
 
     def case(self, name: str, needs: float, job: Callable[[], Row], **about: Any) -> Row:
         """The row of a case; one that fails or has no time says so instead of a rate."""
         row: Row = {"case": name, **about}
+        if not name.startswith(self.chosen):
+            return row
         if not self.clock.has(needs):
             row["skipped"] = f"needs {needs:.0f} s more"
         else:
@@ -371,6 +373,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--compile-need", nargs="+", type=float, default=[100, 200], help="seconds that compiling each network may take")
     parser.add_argument("--seconds", type=float, default=3600, help="no case begins that may end later")
+    parser.add_argument("--cases", nargs="+", default=[""], help="those alone whose name begins so, as 'model' or 'inference'")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
@@ -384,7 +387,7 @@ def main() -> None:
     head: Row = {"device": name, "torch": torch.__version__, "python": sys.version.split()[0], "cores": os.cpu_count()}
     head["limits"] = measure_limits(torch.device(given.device))
     print(json.dumps(head), flush=True)
-    table = Table(path, head, clock)
+    table = Table(path, head, clock, given.cases)
     benches: list[Bench] = []
     with tempfile.TemporaryDirectory() as folder:
         for index, network in enumerate(given.networks):

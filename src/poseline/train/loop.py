@@ -88,7 +88,7 @@ def prepare_torch(seed: int, config: TrainConfig, rank: Rank) -> None:
     on_gpu = rank.device.type == "cuda"
     deterministic = config.deterministic or not on_gpu
     torch.use_deterministic_algorithms(deterministic, warn_only=on_gpu)
-    # With deterministic kernels torch fills all new memory with NaN, which no kernel that we use reads: a tenth of a step for nothing.
+    # With deterministic kernels torch fills all new memory with NaN, which no kernel that we use reads.
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = not deterministic
 
