@@ -19,6 +19,8 @@ from poseline.config.renamed import find_renamed
 from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig
 from poseline.errors import ConfigError
+from poseline.plugins import use_plugins
+from poseline.project import located
 
 Yaml: TypeAlias = bool | int | float | str | list["Yaml"] | dict[str, "Yaml"] | None
 
@@ -27,6 +29,7 @@ class Params(Section):
     """Mirror of params.yaml, one section a stage."""
 
     seed: int = Field(default=1, ge=0)
+    plugins: tuple[str, ...] = Field(default=(), description="Python files of the project that offer kinds of their own")
     mini: MiniConfig = MiniConfig()
     data: DataConfig
     validation: ValidateConfig = Field(default=ValidateConfig(), alias="validate")
@@ -63,6 +66,7 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
     for override in overrides:
         apply_override(raw, override)
+    use_plugins(raw.get("plugins"), located(""))
     return parse_params(raw, source=str(path))
 
 
