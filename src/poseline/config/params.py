@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import TypeAlias
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from poseline.config.base import Section
 from poseline.config.dataset import DataConfig, MiniConfig, PreprocessConfig, ValidateConfig
@@ -45,6 +47,12 @@ class Params(Section):
     report: ReportConfig = ReportConfig()
     gate: GateConfig = GateConfig()
     mlflow: MlflowConfig = MlflowConfig()
+    _file: Params | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Params:
+        """What the file alone says, without the overrides of a command."""
+        return self._file or self
 
 
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
@@ -64,10 +72,15 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
         raise ConfigError(f"{path}: not valid YAML: {problem}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
+    overridden = deepcopy(raw)
     for override in overrides:
-        apply_override(raw, override)
-    use_plugins(raw.get("plugins"), located(""))
-    return parse_params(raw, source=str(path))
+        apply_override(overridden, override)
+    use_plugins(overridden.get("plugins"), located(""))
+    params = parse_params(overridden, source=str(path))
+    if overrides:
+        with suppress(ConfigError):  # a file that is right with its overrides alone
+            params._file = parse_params(raw, source=str(path))
+    return params
 
 
 def apply_override(raw: dict[str, Yaml], override: str) -> None:
