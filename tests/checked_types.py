@@ -1,13 +1,22 @@
-"""The type checker that the tests put on every function of the package: beartype, with jaxtyping's array shapes."""
+"""The type checker that the tests put on every function of the package: beartype, with jaxtyping's array shapes.
+
+A check costs a tenth of a millisecond, and some functions run a hundred thousand times in a test: each is checked on its first calls.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import wraps
+from itertools import count
 from typing import TypeVar, get_type_hints
 
 from beartype import BeartypeConf, beartype
 
 Function = TypeVar("Function", bound=Callable[..., object])
+
+CHECKED_CALLS = 1000
+"""Calls of a function that are checked in one process."""
 
 # As for mypy, an int will do where a float is asked.
 _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
@@ -19,4 +28,22 @@ def check(function: Function) -> Function:
         get_type_hints(function)
     except NameError:
         return function
-    return _checked(function)
+    checked, calls = _checked(function), count(1)
+
+    @wraps(function)
+    def counted(*args: object, **kwargs: object) -> object:
+        if next(calls) == CHECKED_CALLS:
+            _stop_checking(function.__module__, function.__qualname__)
+        return checked(*args, **kwargs)
+
+    return counted  # type: ignore[return-value]
+
+
+def _stop_checking(module: str, qualname: str) -> None:
+    """Mark the function of this name as one that jaxtyping calls as it is; one inside another function stays checked."""
+    found: object = sys.modules[module]
+    for name in qualname.split("."):
+        found = vars(found).get(name) if hasattr(found, "__dict__") else None
+        found = found.fget if isinstance(found, property) else found.__func__ if isinstance(found, staticmethod | classmethod) else found
+    if found is not None:
+        found.__no_type_check__ = True  # type: ignore[attr-defined]

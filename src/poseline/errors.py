@@ -27,17 +27,18 @@ class StaleError(ArtifactError):
     Attributes:
         reason: which, and by what, without what to do.
         commands: make it anew, one after another.
+        chosen: whether nothing differs but by options of the command that made it.
     """
 
-    def __init__(self, what: str, why: str, commands: tuple[str, ...]) -> None:
+    def __init__(self, what: str, why: str, commands: tuple[str, ...], *, chosen: bool = False) -> None:
         """The error: what is stale, why, and the commands that renew it, without the word poseline."""
-        self.reason, self.commands, self._parts = f"{what} {why}", commands, (what, why)
+        self.reason, self.commands, self.chosen, self._parts = f"{what} {why}", commands, chosen, (what, why)
         renew = ", then ".join(f"`poseline {command}`" for command in commands)
         super().__init__(f"stale: {self.reason}. Run {renew} (or `dvc repro`), or take it all the same with --allow-stale.")
 
     def followed_by(self, command: str) -> StaleError:
         """The same for what a later stage made."""
-        return StaleError(*self._parts, (*self.commands, command))
+        return StaleError(*self._parts, (*self.commands, command), chosen=self.chosen)
 
 
 class BusyError(PoselineError):

@@ -7,11 +7,14 @@ from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import ClassVar, TypeVar
+from weakref import WeakSet
 
 from poseline.errors import BackendError, ConfigError
 
 Base = TypeVar("Base")
+FileKinds = dict[str, dict[str, EntryPoint]]
+"""Group -> kind -> what a plug-in file of the project offers (see ``plugins.py``)."""
 
 
 class Kinds:
@@ -22,13 +25,27 @@ class Kinds:
         own: kind -> ``module:attribute`` in this package, or ``module`` where the module itself is the implementation.
     """
 
+    tables: ClassVar[WeakSet[Kinds]] = WeakSet()
+    in_files: ClassVar[FileKinds] = {}
+
     def __init__(self, group: str, own: Mapping[str, str]) -> None:
         self.group, self.own = group, dict(own)
+        self.tables.add(self)
+
+    @classmethod
+    def use_files(cls, kinds: FileKinds) -> None:
+        """Offer the kinds of plug-in files, in place of those of earlier ones."""
+        changed = {group for group in {*kinds, *cls.in_files} if kinds.get(group) != cls.in_files.get(group)}
+        cls.in_files = kinds
+        for table in cls.tables:
+            if table.group in changed:
+                table.__dict__.pop("plugins", None)
 
     @cached_property
     def plugins(self) -> dict[str, EntryPoint]:
-        """Kinds of other packages; a name of ours cannot be taken."""
-        return {entry.name: entry for entry in entry_points(group=self.group) if entry.name not in self.own}
+        """Kinds of other packages and of the project's own files, which go first; a name of ours cannot be taken."""
+        found = {entry.name: entry for entry in entry_points(group=self.group)} | self.in_files.get(self.group, {})
+        return {kind: entry for kind, entry in found.items() if kind not in self.own}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -12,11 +12,15 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from poseline.errors import ArtifactError
 from poseline.kinds import Kinds
+
+if TYPE_CHECKING:
+    from grimp import ImportGraph
 
 PACKAGE = "poseline"
 STORE = f"{PACKAGE}.experiments"
@@ -38,9 +42,7 @@ def list_code(stage: str, source: Path) -> list[str]:
 @cache
 def executed_modules(start: str) -> frozenset[str]:
     """Every module that runs when the module ``start`` does, packages (their ``__init__``) among them."""
-    import grimp
-
-    graph = grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+    graph = import_graph()
     seen: set[str] = set()
     waiting = [start]
     while waiting:
@@ -50,35 +52,65 @@ def executed_modules(start: str) -> frozenset[str]:
         seen.add(module)
         parent = module.rpartition(".")[0]
         waiting += [name for name in graph.find_modules_directly_imported_by(module) if name.startswith(PACKAGE)]
-        waiting += [*named_modules(module, graph.modules), *([parent] if parent else [])]
+        waiting += [*named_modules(module), *([parent] if parent else [])]
     return frozenset(seen)
 
 
-def named_modules(module: str, modules: Iterable[str]) -> list[str]:
+@cache
+def named_modules(module: str) -> tuple[str, ...]:
     """Modules that a module runs by name: the kinds that it loads, and those that it starts as programs."""
-    from importlib.util import find_spec
+    found = [value.partition(":")[0] for kinds in loaded_kinds(module) for value in kinds.own.values()]
+    for call in calls(module):
+        match call:
+            case ast.Call(func=ast.Name(id="launch"), args=[ast.Constant(value=str(name)), *_]) if name in import_graph().modules:
+                found.append(name)
+    return tuple(found)
 
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        return []
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    found: list[str] = []
-    for node in ast.walk(tree):
-        match node:
+
+@cache
+def loaded_kinds(module: str) -> tuple[Kinds, ...]:
+    """The tables of kinds that a module loads from."""
+    found: list[Kinds] = []
+    for call in calls(module):
+        match call:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="load" | "load_class")) if name.isupper():
                 kinds = find_kinds(module, name)
-                found += [value.partition(":")[0] for value in kinds.own.values()] if kinds is not None else []
-            case ast.Call(func=ast.Name(id="launch"), args=[ast.Constant(value=str(name)), *_]) if name in set(modules):
-                found.append(name)
-    return found
+                found += [kinds] if kinds is not None else []
+    return tuple(found)
 
 
 def find_kinds(module: str, name: str) -> Kinds | None:
-    """The kinds under that name in a module; None where the name is something else."""
+    """The kinds under that name in a module; None where the name is something else. Only the module that defines them is imported."""
     from importlib import import_module
 
-    value = getattr(import_module(module), name, None)
-    return value if isinstance(value, Kinds) else None
+    for node in ast.walk(parse_module(module)):
+        match node:
+            case ast.ImportFrom(module=str(other), names=names) if other.startswith(PACKAGE) and any(name == one.name for one in names):
+                return find_kinds(other, name)
+            case ast.Assign(targets=[ast.Name(id=target)], value=ast.Call(func=ast.Name(id="Kinds"))) if target == name:
+                value = getattr(import_module(module), name)
+                return value if isinstance(value, Kinds) else None
+    return None
+
+
+@cache
+def import_graph() -> ImportGraph:
+    """Who imports whom in the package."""
+    import grimp
+
+    return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True, cache_dir=None)
+
+
+@cache
+def parse_module(module: str) -> ast.Module:
+    """The syntax tree of a module of ours."""
+    return ast.parse(module_file(module, Path(__file__).parent).read_bytes())
+
+
+@cache
+def calls(module: str) -> tuple[ast.Call, ...]:
+    """The calls that stand in a module."""
+    return tuple(node for node in ast.walk(parse_module(module)) if isinstance(node, ast.Call))
 
 
 def compact(modules: Iterable[str], source: Path) -> list[str]:
@@ -104,9 +136,9 @@ def compact(modules: Iterable[str], source: Path) -> list[str]:
 
 
 def module_file(module: str, source: Path) -> Path:
-    """The file of a module."""
+    """The file of a module. A folder of data may stand beside it under the same name."""
     path = source.joinpath(*module.split(".")[1:])
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return path / "__init__.py" if (path / "__init__.py").is_file() else path.with_suffix(".py")
 
 
 def write_code(text: str, source: Path) -> str:

@@ -39,6 +39,8 @@ def test_a_tracker_that_wants_pictures_says_that_it_goes_without(project: Path) 
         (["--predictions", "x.json"], "needs --out"),
         (["--out", "out"], "go with --predictions"),
         (["--kind", "poseflow", "tune"], "options of `tune` come after its name"),
+        (["tune", "--input", "drop"], "goes with --mot DIR"),
+        (["tune", "--mot", "gt", "--dataset", "posetrack"], "goes without --dataset"),
     ],
 )
 def test_options_that_do_not_go_together(project: Path, arguments: list[str], message: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -48,13 +50,20 @@ def test_one_name_one_place(layout: Layout, make_params, scored: str, score, mon
 
 def test_the_champion(layout: Layout, make_params, scored: str) -> None:
     params = make_params()
-    with pytest.raises(DataError, match="champion: model 'poseline' has no version"):
+    with pytest.raises(DataError, match="champion: model 'poseline' has no version of the alias 'champion'"):
         locate.locate_run("champion", params, layout)
     client = Mirror.open(params.mlflow, layout).client
     client.create_registered_model(params.mlflow.registered_model)
     made = client.create_model_version(params.mlflow.registered_model, layout.root.as_uri(), scored)
     client.set_registered_model_alias(params.mlflow.registered_model, "champion", made.version)
-    check(locate.locate_run("champion", params, layout))
+    for name in ("champion", "models:/poseline@champion", f"models:/poseline/{made.version}", f"runs:/{scored}", f"runs:/{scored}/metrics"):
+        check(locate.locate_run(name, params, layout))
+    with pytest.raises(DataError, match="models:/poseline@candidate: model 'poseline' has no version of the alias 'candidate'"):
+        locate.locate_run("models:/poseline@candidate", params, layout)
+    with pytest.raises(DataError, match="models:/other/7: model 'other' has no version '7'"):
+        locate.locate_run("models:/other/7", params, layout)
+    with pytest.raises(DataError, match="expected models:/NAME@ALIAS or models:/NAME/VERSION"):
+        locate.locate_run("models:/poseline", params, layout)
 
 
 def test_unknown_empty_and_off(layout: Layout, make_params, dead_uri: str, store) -> None:
@@ -69,3 +78,22 @@ def test_unknown_empty_and_off(layout: Layout, make_params, dead_uri: str, store
     off = make_params().model_copy(update={"mlflow": make_params().mlflow.model_copy(update={"enabled": False})})
     with pytest.raises(BackendError, match=r"mlflow\.enabled is false"):
         locate.locate_run("any", off, layout)
+
+
+def test_a_revision_of_a_project_in_a_part_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "repository/pose"
+    (project / "reports/per_person/coco").mkdir(parents=True)
+    (project / "reports/metrics").mkdir()
+    (project / "reports/metrics/coco.json").write_text('{"ap": 0.5}')
+    (project / "reports/per_person/coco/matches.parquet").write_bytes(b"table")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ann")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ann@example.org")
+    for command in (
+        "git init -q ..", "dvc init -q --subdir", "dvc add -q reports/per_person/coco", "git add -A .", "git commit -qm scores",
+        "rm -r reports",
+    ):  # fmt: skip
+        subprocess.run(command.split(), cwd=project, check=True, capture_output=True)
+    commit = locate.find_commit(project, "HEAD")
+    assert commit is not None
+    check(locate.fetch_revision(project, commit, tmp_path / "fetched", name="HEAD"))

@@ -109,6 +109,18 @@ def test_the_commands_that_a_refusal_names_renew(scored: Path) -> None:
     assert "other values of predict" in text(call("gate"))
 
 
+def test_results_of_a_commands_own_options_go_on_but_for_the_verdict(scored: Path) -> None:
+    option = "predict.flip=false"
+    assert call("predict", "posetrack", "--set", option).exit_code == 0
+    for words in (["track"], ["score", "posetrack"]):
+        done = call(*words)
+        assert done.exit_code == 0, text(done)
+        assert "made with other values of predict, by options of the command that made them" in done.stderr
+    assert "other values of predict" in text(call("report"))
+    change(scored, "predict.nms.kind=oks")  # now the file differs, too
+    assert "stale: the predictions of posetrack were made with other values of predict" in text(call("track"))
+
+
 def test_another_model_or_ground_truth_makes_stale(scored: Path) -> None:
     path = scored / "data/model/model.json"
     path.write_text(path.read_text().replace('"seed": 1', '"seed":  1'))

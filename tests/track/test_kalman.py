@@ -61,7 +61,8 @@ def _person(num: int = 2) -> PoseSet:
 
 def test_a_new_track_stands_where_its_pose_is() -> None:
     poses = _person()
-    state = PersonMotion(ByteposeConfig(), np.full(4, 0.05)).start(poses, np.ones((2, 4), dtype=bool))
+    physics = PersonMotion(ByteposeConfig(), np.full(4, 0.05))
+    state = physics.start(physics.measure(poses, np.ones((2, 4), dtype=bool)))
     assert np.allclose(boxes_of(state), poses.bbox_xyxy, atol=1e-3)
     assert np.allclose(keypoints_of(state), poses.keypoints, atol=1e-3)
 
@@ -69,7 +70,8 @@ def test_a_new_track_stands_where_its_pose_is() -> None:
 @pytest.mark.parametrize(("angle", "scale"), [(0.0, 1.0), (0.3, 1.0), (0.0, 1.4), (-0.2, 0.7)])
 def test_the_cameras_motion_moves_keypoints_as_points(angle: float, scale: float) -> None:
     poses = _person()
-    state = PersonMotion(ByteposeConfig(), np.full(4, 0.05)).start(poses, np.ones((2, 4), dtype=bool))
+    physics = PersonMotion(ByteposeConfig(), np.full(4, 0.05))
+    state = physics.start(physics.measure(poses, np.ones((2, 4), dtype=bool)))
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shift = np.array([12.0, -7.0])
     moved = move(state, np.concatenate([linear, shift[:, None]], axis=1))

@@ -21,6 +21,7 @@ from poseline.artifacts.layout import Layout
 from poseline.config import Params, dump_section
 from poseline.config.params import Yaml
 from poseline.errors import StaleError
+from poseline.progress import note
 
 OnStale: TypeAlias = Literal["ignore", "mark", "refuse"]
 """What a reader does about a stale artifact. The functions take what they are given; the commands refuse, or mark with --allow-stale."""
@@ -39,12 +40,14 @@ class MadeFrom(BaseModel):
     Attributes:
         params: section -> hash of its values.
         inputs: path below the project's root -> hash of the file.
+        file: section -> hash of what params.yaml said, where options of the command stood in place of its values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     params: dict[str, str]
     inputs: dict[str, str]
+    file: dict[str, str] = {}
 
 
 def made_from(stage: str, params: Params, layout: Layout, inputs: Iterable[Path], *, name: str = "") -> dict[str, Yaml]:
@@ -59,7 +62,9 @@ def made_from(stage: str, params: Params, layout: Layout, inputs: Iterable[Path]
     """
     sections = [section.replace("SET", name) for section in SECTIONS[stage]]
     found = {_below(layout, path): hash_input(path) for path in inputs}
-    return MadeFrom(params={section: hash_section(params, section) for section in sections}, inputs=found).model_dump()
+    used, said = ({section: hash_section(values, section) for section in sections} for values in (params, params.file))
+    made = MadeFrom(params=used, inputs=found, file={section: said[section] for section in sections if said[section] != used[section]})
+    return made.model_dump(mode="json", exclude_defaults=True)
 
 
 def why_stale(stage: str, params: Params, layout: Layout, name: str = "") -> StaleError | None:
@@ -70,26 +75,38 @@ def why_stale(stage: str, params: Params, layout: Layout, name: str = "") -> Sta
     before = _stage_before(stage, params, name)
     earlier = why_stale(before, params, layout, "" if before == "train" else name) if before else None
     if earlier is not None:
-        return earlier.followed_by(_command(stage, name))
+        earlier = earlier.followed_by(_command(stage, name))
+        if not earlier.chosen:
+            return earlier
     made, overridden = read_record(stage, layout, name)
-    reasons = [f"were taken although they were stale ({overridden})"] if overridden else []
+    sections, files, chosen = [], [], False
     if made is not None:
-        sections = [section for section, digest in made.params.items() if hash_section(params, section) != digest]
-        reasons += [f"were made with other values of {', '.join(sections)}"] if sections else []
+        now = {section: hash_section(params, section) for section in made.params}
+        sections = [section for section, digest in made.params.items() if now[section] != digest]
         files = [path for path, digest in made.inputs.items() if digest and hash_input(layout.root / path) not in (digest, "")]
-        reasons += [f"were made from another {', '.join(files)}"] if files else []
-    return StaleError(_title(stage, name), reasons[0], (_command(stage, name),)) if reasons else None
+        chosen = not overridden and not files and all(made.file.get(section) == now[section] for section in sections)
+    reasons = [f"were taken although they were stale ({overridden})"] if overridden else []
+    reasons += [f"were made with other values of {', '.join(sections)}"] if sections else []
+    reasons += [f"were made from another {', '.join(files)}"] if files else []
+    own = StaleError(_title(stage, name), reasons[0], (_command(stage, name),), chosen=chosen) if reasons else None
+    return earlier if own is None or (earlier is not None and own.chosen) else own
 
 
 def refuse_stale(stage: str, params: Params, layout: Layout, name: str = "", *, on_stale: OnStale = "refuse") -> str | None:
     """None where what a stage made is fresh, or nobody asks; the reason why it is not, where it is to be marked.
+
+    What differs from params.yaml only by the options of the command that made it was meant so: it is said, not refused. Scores are refused
+    all the same, since a verdict is about params.yaml.
 
     Raises:
         StaleError: it is stale, and that is to be refused.
     """
     stale = why_stale(stage, params, layout, name) if on_stale != "ignore" else None
     if stale is not None and on_stale == "refuse":
-        raise stale
+        if not stale.chosen or stage == "score":
+            raise stale
+        note(f"{stale.reason}, by options of the command that made them")
+        return None
     return stale.reason if stale else None
 
 

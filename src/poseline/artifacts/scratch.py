@@ -57,7 +57,15 @@ def scratch(cache: Path) -> Iterator[None]:
 
 def sweep(cache: Path) -> list[str]:
     """Remove the folders of processes that are gone; their names."""
-    swept = []
+    gone = leftovers(cache)
+    for folder in gone:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [folder.name for folder in gone]
+
+
+def leftovers(cache: Path) -> list[Path]:
+    """The folders of processes that are gone."""
+    found = []
     for folder in sorted((cache / "tmp").glob("*-*")):
         host, _, process = folder.name.rpartition("-")
         try:
@@ -65,9 +73,8 @@ def sweep(cache: Path) -> list[str]:
         except (ValueError, OSError):
             continue
         if left:
-            shutil.rmtree(folder, ignore_errors=True)
-            swept.append(folder.name)
-    return swept
+            found.append(folder)
+    return found
 
 
 def _host() -> str:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 # What a user meets first comes first; a command that is not named here comes after those that are.
 ORDER = (
-    "init", "doctor", "mini", "validate", "preprocess", "train", "predict", "track", "score", "report", "pose", "compare", "gate",
-    "calibrate", "models", "weights", "import-weights", "export", "sync", "code",
+    "new", "init", "doctor", "mini", "validate", "preprocess", "train", "predict", "track", "score", "report", "pose", "compare", "gate",
+    "calibrate", "models", "weights", "import-weights", "export", "sync", "upgrade", "clean", "code",
 )  # fmt: skip
 DEBUG = "--debug"
 DEBUG_VARIABLE = "POSELINE_DEBUG"
@@ -108,7 +108,7 @@ ParamsFile = Annotated[Path | None, typer.Option("--params", help="Parameter fil
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override one value: --set train.epochs=5. May be repeated.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 AsJson = Annotated[bool, typer.Option("--json", callback=progress.silence, help="Print the result as one JSON object, without progress.")]
-RUN = "a folder, file, 'champion', git revision, DVC experiment, MLflow run's name or id"
+RUN = "a folder, file, 'champion', git revision, DVC experiment, MLflow run's name or id, runs:/ID, models:/NAME@ALIAS"
 """What may stand for a run's scores, in help texts."""
 ADVICE = re.compile(r"`(poseline (?:mini|validate|preprocess|train|predict|track|score|calibrate|gate|report)\b[^`]*)`")
 """A command in a message that takes --params and --set."""
@@ -131,7 +131,9 @@ def main() -> None:
     except (PoselineError, FloatingPointError) as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        from poseline.experiments.lineage import masked
+
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
 
 

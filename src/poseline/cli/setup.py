@@ -58,17 +58,26 @@ def sync(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson
 
 @app.command()
 def code(check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where dvc.yaml is out of date.")] = False) -> None:
-    """Write into dvc.yaml which code each stage executes, after a change of imports."""
+    """Write into dvc.yaml which code each stage executes, and the templates of `poseline new`; for the source tree."""
     from poseline.artifacts import write_text
     from poseline.project import workspace_root
+    from poseline.projects.pipeline import make_template
     from poseline.stage_code import PREFIX, write_code
 
     root = workspace_root()
-    path = root / "dvc.yaml"
-    before = path.read_text(encoding="utf-8")
-    after = write_code(before, root / PREFIX)
-    if after != before and check:
-        raise FindingsError("dvc.yaml: the deps of its stages are not the code that they execute. Run: poseline code")
-    if after != before:
-        write_text(path, after)
-    print(f"code: dvc.yaml {'was up to date' if after == before else 'written'}")
+    if not (root / PREFIX).is_dir():
+        raise ConfigError(f"{root}: has no {PREFIX}. This command is for the source tree of poseline; in a project run: poseline upgrade")
+    pipeline = write_code((root / "dvc.yaml").read_text(encoding="utf-8"), root / PREFIX)
+    templates = root / PREFIX / "projects/templates"
+    wanted = {
+        root / "dvc.yaml": pipeline,
+        templates / "dvc.yaml": make_template(pipeline),
+        templates / "params.yaml": (root / "params.yaml").read_text(encoding="utf-8"),
+    }
+    changed = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    names = ", ".join(path.relative_to(root).as_posix() for path in changed)
+    if changed and check:
+        raise FindingsError(f"{names}: not what the code and the parameters say. Run: poseline code")
+    for path in changed:
+        write_text(path, wanted[path])
+    print(f"code: {f'{names} written' if changed else 'dvc.yaml was up to date'}")

@@ -150,6 +150,14 @@ def tune(
     detections: Annotated[
         Path | None, typer.Option("--detections", help="Detections on the training images, COCO result format; default: simulated.")
     ] = None,
+    mot: Annotated[
+        Path | None,
+        typer.Option("--mot", help="Search on the MOT Challenge sequences of this folder (VIDEO/gt/gt.txt) instead, leaving one out each."),
+    ] = None,
+    mot_input: Annotated[
+        Literal["drop", "occlude", "detections"] | None,
+        typer.Option("--input", help="With --mot: detections drawn from the ground truth (the default, drop), or the sequences' own."),
+    ] = None,
     params: ParamsFile = None,
     overrides: Overrides = None,
     device: Device = "auto",
@@ -159,7 +167,18 @@ def tune(
     from poseline.stages.runner import make_context
     from poseline.track import tune as tuning
 
-    context = make_context(params, [*(overrides or []), *([f"track.kind={kind}"] if kind else [])], device)
+    settings = [*(overrides or []), *([f"track.kind={kind}"] if kind else [])]
+    if mot is not None:
+        if dataset or detections:
+            raise ConfigError("track tune --mot: goes without --dataset and --detections.")
+        report = tune_on_mot(
+            mot, mot_input or "drop", candidates=candidates, seed=seed, metric=metric, params=params, overrides=settings, as_json=as_json
+        )
+        print(report, file=sys.stderr)
+        return
+    if mot_input is not None:
+        raise ConfigError("track tune --input: goes with --mot DIR.")
+    context = make_context(params, settings, device)
     result = tuning.tune(
         context.params,
         context.layout,
@@ -182,3 +201,31 @@ def tune(
         f"({context.layout.root / 'reports/track_tuning.json'})",
         file=sys.stderr,
     )
+
+
+def tune_on_mot(
+    folder: Path,
+    kind: Literal["drop", "occlude", "detections"],
+    *,
+    candidates: int,
+    seed: int,
+    metric: Literal["hota", "mota", "idf1"],
+    params: Path | None,
+    overrides: list[str],
+    as_json: bool,
+) -> str:
+    """One line about the gain on sequences left out; the --set lines, or the summary, are printed before."""
+    from poseline.track.files import read_config
+    from poseline.track.tune_mot import tune_on_sequences
+
+    start = read_config(params, overrides)
+    result, summary = tune_on_sequences(start, folder, candidates=candidates, seed=seed, metric=metric, kind=kind)
+    if as_json:
+        print(json.dumps(summary))
+    elif result.held:
+        found = summary["overrides"]
+        print("\n".join(f"--set {name}={value}" for name, value in (found.items() if isinstance(found, dict) else ())))
+    low, high = result.interval
+    verdict = "" if result.held else ": no gain that holds; nothing to set"
+    gain = f"{metric} {result.gain:+.4f} [{low:+.4f}, {high:+.4f}]"
+    return f"track tune: {gain} on the sequence left out, mean of {len(result.gains)} ({candidates} candidates){verdict}."

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import TypeAlias
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from poseline.config.base import Section
 from poseline.config.dataset import DataConfig, MiniConfig, PreprocessConfig, ValidateConfig
@@ -19,6 +21,8 @@ from poseline.config.renamed import find_renamed
 from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig
 from poseline.errors import ConfigError
+from poseline.plugins import use_plugins
+from poseline.project import located
 
 Yaml: TypeAlias = bool | int | float | str | list["Yaml"] | dict[str, "Yaml"] | None
 
@@ -27,6 +31,7 @@ class Params(Section):
     """Mirror of params.yaml, one section a stage."""
 
     seed: int = Field(default=1, ge=0)
+    plugins: tuple[str, ...] = Field(default=(), description="Python files of the project that offer kinds of their own")
     mini: MiniConfig = MiniConfig()
     data: DataConfig
     validation: ValidateConfig = Field(default=ValidateConfig(), alias="validate")
@@ -42,6 +47,12 @@ class Params(Section):
     report: ReportConfig = ReportConfig()
     gate: GateConfig = GateConfig()
     mlflow: MlflowConfig = MlflowConfig()
+    _file: Params | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Params:
+        """What the file alone says, without the overrides of a command."""
+        return self._file or self
 
 
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
@@ -61,9 +72,15 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
         raise ConfigError(f"{path}: not valid YAML: {problem}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(raw).__name__}")
+    overridden = deepcopy(raw)
     for override in overrides:
-        apply_override(raw, override)
-    return parse_params(raw, source=str(path))
+        apply_override(overridden, override)
+    use_plugins(overridden.get("plugins"), located(""))
+    params = parse_params(overridden, source=str(path))
+    if overrides:
+        with suppress(ConfigError):  # a file that is right with its overrides alone
+            params._file = parse_params(raw, source=str(path))
+    return params
 
 
 def apply_override(raw: dict[str, Yaml], override: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -58,21 +58,19 @@ class PoseSet:
         scores = _array(self.keypoint_scores, np.float32, (n, k), "keypoint_scores")
         bbox = _array(self.bbox_xyxy, np.float32, (n, 4), "bbox_xyxy")
 
-        def optional(name: str, default: np.ndarray, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+        def optional(name: str, default: Callable[[], np.ndarray], dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
             value = getattr(self, name)
-            return default.astype(dtype) if value is None else _array(value, dtype, shape, name)
+            return default().astype(dtype) if value is None else _array(value, dtype, shape, name)
 
-        mean_scores = scores.mean(axis=1) if k else np.zeros(n)
-        box_area = np.prod(np.maximum(bbox[:, 2:] - bbox[:, :2], 0), axis=1)
         values = {
             "keypoints": keypoints,
             "keypoint_scores": scores,
             "bbox_xyxy": bbox,
-            "bbox_scores": optional("bbox_scores", np.ones(n), np.float32, (n,)),
-            "pose_scores": optional("pose_scores", mean_scores, np.float32, (n,)),
-            "visibility": optional("visibility", np.full((n, k), 2), np.uint8, (n, k)),
-            "area": optional("area", box_area, np.float32, (n,)),
-            "track_ids": optional("track_ids", np.full(n, -1), np.int64, (n,)),
+            "bbox_scores": optional("bbox_scores", lambda: np.ones(n), np.float32, (n,)),
+            "pose_scores": optional("pose_scores", lambda: scores.mean(axis=1) if k else np.zeros(n), np.float32, (n,)),
+            "visibility": optional("visibility", lambda: np.full((n, k), 2), np.uint8, (n, k)),
+            "area": optional("area", lambda: np.prod(np.maximum(bbox[:, 2:] - bbox[:, :2], 0), axis=1), np.float32, (n,)),
+            "track_ids": optional("track_ids", lambda: np.full(n, -1), np.int64, (n,)),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -118,9 +116,7 @@ class PoseSet:
     @classmethod
     def empty(cls, num_keypoints: int) -> PoseSet:
         """A set of zero poses of ``num_keypoints`` keypoints."""
-        return cls(
-            keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints)), bbox_xyxy=np.zeros((0, 4))
-        )
+        return cls(keypoints=np.zeros((0, num_keypoints, 2)), keypoint_scores=np.zeros((0, num_keypoints)), bbox_xyxy=np.zeros((0, 4)))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ KEPT = "poseline.restored"
 SESSION = "poseline.session"
 STAGE = "dvc.stage"
 WEIGHTS = "poseline.weights"
+SECRET = re.compile(r"(?:PASSWORD|PASSWD|TOKEN|SECRET\w*|SECRET_ACCESS_KEY)$")
+"""What the names of variables that hold secrets end in."""
+SHORTEST_SECRET = 4
 PACKAGES = ("poseline", "torch", "torchvision", "numpy", "opencv-python-headless", "pandas", "pycocotools", "dvc", "mlflow")
 UNRELATED_TO_CODE = ("params.yaml", "dvc.lock", "reports/")
 
@@ -156,12 +159,16 @@ def _data_hash_now(workspace: Path) -> str:
 
 
 def masked(text: str) -> str:
-    """The text with user and password of every address hidden.
+    """The text with user and password of every address hidden, and every password, token or secret of the environment.
 
-    >>> masked("no answer from http://ann:secret@host:5000")
-    'no answer from http://***@host:5000'
+    >>> masked("no answer from http://ann:secret@host:5000/a, nor from postgresql://ann:a/b@c@host/db")
+    'no answer from http://***@host:5000/a, nor from postgresql://***@host/db'
     """
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+    hidden = re.sub(r"://(?:[^/@\s]*:\S*|[^/\s]+)@", "://***@", text)
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST_SECRET and SECRET.search(name):
+            hidden = hidden.replace(value, "***")
+    return hidden
 
 
 def _digest(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FOLDERS = ("metrics", "per_person")
+RUNS = "runs:/"
+MODEL = re.compile(r"models:/(?P<model>[^@/]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
 def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFiles]:
@@ -60,11 +63,12 @@ def fetch_revision(root: Path, commit: str, target: Path, *, name: str) -> dict[
     from dvc.exceptions import DvcException
     from scmrepo.exceptions import SCMError
 
+    prefix = git_output(root, "rev-parse", "--show-prefix")  # of a revision, paths count from the repository's root
     faults = (DvcException, SCMError, OSError, ValueError)
     try:
-        tree = DVCFileSystem(str(root), rev=commit)
-        metrics = [path for path in tree.find("reports/metrics") if path.endswith(".json")]
-        tables = [path for path in tree.find("reports/per_person") if path.endswith("/matches.parquet")]
+        tree = DVCFileSystem(str(root), rev=commit, subrepos=bool(prefix))
+        metrics = [path for path in tree.find(f"{prefix}reports/metrics") if path.endswith(".json")]
+        tables = [path for path in tree.find(f"{prefix}reports/per_person") if path.endswith("/matches.parquet")]
     except faults as error:
         raise DataError(f"{name}: revision {commit[:8]} cannot be read ({one_line(error)}). Give a folder of scores.") from None
     with atomic_folder(target) as folder:
@@ -73,7 +77,7 @@ def fetch_revision(root: Path, commit: str, target: Path, *, name: str) -> dict[
                 content = tree.read_bytes(path)
             except faults:  # in no cache and no remote: the score stays, without its table
                 continue
-            with atomic_file(folder / path.lstrip("/")) as temporary:
+            with atomic_file(folder / path.lstrip("/").removeprefix(prefix)) as temporary:
                 temporary.write_bytes(content)
     if not metrics:
         raise DataError(f"{name}: revision {commit[:8]} has no reports/metrics. Give a revision in which the pipeline was run.")
@@ -86,7 +90,8 @@ def fetch_scores(params: Params, layout: Layout, name: str) -> Path:
     Args:
         params: for the store's address and the registered model's name.
         layout: the project.
-        name: ``champion`` (the run of the registered model under that alias), a run's id, or its name (``dvc exp run -n``).
+        name: ``champion`` (the run of the registered model under that alias), ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, a
+            run's id or ``runs:/ID``, or its name (``dvc exp run -n``).
 
     Raises:
         BackendError: the store does not answer, or tracking is off.
@@ -114,8 +119,10 @@ def _find_execution(mirror: Mirror, name: str) -> Run:
     """The parent run of that name."""
     from mlflow.exceptions import MlflowException
 
-    if name == CHAMPION:
-        return _parent_of(mirror, _champion_run(mirror))
+    if name == CHAMPION or name.startswith("models:"):
+        return _parent_of(mirror, _model_run(mirror, name))
+    if name.startswith(RUNS):
+        name = name.removeprefix(RUNS).partition("/")[0]
     by_name = mirror.search(f"attributes.run_name = '{name.replace(chr(39), '')}' AND tags.`{ROLE}` = 'parent'")
     if by_name:
         return by_name[0]
@@ -125,15 +132,22 @@ def _find_execution(mirror: Mirror, name: str) -> Run:
         raise DataError(f"{name}: no file, revision, experiment or MLflow run of that name. See `dvc exp show`, `mlflow ui`.") from None
 
 
-def _champion_run(mirror: Mirror) -> str:
+def _model_run(mirror: Mirror, name: str) -> str:
+    """The run of a registered model: ``champion``, ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``."""
     from mlflow.exceptions import MlflowException
 
+    found = MODEL.fullmatch(f"models:/{mirror.model}@{CHAMPION}" if name == CHAMPION else name)
+    if found is None:
+        raise DataError(f"{name}: expected models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{mirror.model}@{CHAMPION}")
+    model, alias, version = found["model"], found["alias"], found["version"]
     try:
-        run_id = mirror.client.get_model_version_by_alias(mirror.model, CHAMPION).run_id
+        get = mirror.client.get_model_version_by_alias if alias else mirror.client.get_model_version
+        run_id = get(model, alias or version).run_id
     except MlflowException as error:
-        raise DataError(f"champion: model '{mirror.model}' has no version of that alias ({one_line(error)}). Register one first.") from None
+        which = f"of the alias '{alias}'" if alias else f"'{version}'"
+        raise DataError(f"{name}: model '{model}' has no version {which} ({one_line(error)}). Register one first.") from None
     if not run_id:
-        raise DataError(f"champion: the version of model '{mirror.model}' names no run. Register a model that was trained here.")
+        raise DataError(f"{name}: that version of model '{model}' names no run. Register a model that was trained here.")
     return str(run_id)
 
 

@@ -107,15 +107,15 @@ def is_current(stage: LockStage, workspace: Path) -> bool:
 
 
 def _present_stages(workspace: Path) -> dict[str, LockStage]:
-    """Locked stages that dvc.yaml still has; dvc.lock keeps those of a data set that is no longer listed."""
-    lock = read_lock(workspace)
+    """Locked stages with results that dvc.yaml still has; dvc.lock keeps those of a data set that is no longer listed."""
+    lock = {name: stage for name, stage in read_lock(workspace).items() if stage.outs}
     if not (workspace / "dvc.yaml").is_file():
         return lock
-    present = set(_stage_names(workspace))
+    present = set(stage_names(workspace))
     return {name: stage for name, stage in lock.items() if name in present}
 
 
-def _stage_names(workspace: Path) -> Iterator[str]:
+def stage_names(workspace: Path) -> Iterator[str]:
     """The stages of dvc.yaml as dvc.lock names them: ``NAME``, or ``NAME@ITEM`` for each item of a ``foreach``."""
     stages, params = _read_yaml(workspace / "dvc.yaml").get("stages", {}), _read_yaml(workspace / "params.yaml")
     for name, entry in stages.items():

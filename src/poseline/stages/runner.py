@@ -14,6 +14,7 @@ from poseline.experiments import StageRun, open_stage
 from poseline.experiments.holder import alone, list_busy
 from poseline.progress import working
 from poseline.project import located, project_root
+from poseline.projects.code_file import check_stage
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ def run_stage(name: str, context: Context, work: Callable[[StageRun], Mapping[st
 
     Raises:
         BusyError: another process runs the same stage in this tree.
+        ConfigError: the installed code is not the one that the project's code.yaml names.
     """
+    check_stage(name, context.layout)
     with (
         alone(context.layout, name), scratch(context.layout.cache), working(name),
         open_stage(name, context.params, context.layout) as run,

@@ -66,16 +66,20 @@ def pose_similarity(
     """
     similarity = np.zeros((len(bbox_xyxy), len(poses)))
     rows, columns = np.nonzero(_near(bbox_xyxy, poses.bbox_xyxy))
-    similarity[rows, columns] = moved_oks(keypoints[rows], poses.select(columns), known[rows] & seen[columns], sigmas)
+    similarity[rows, columns] = moved_oks(keypoints[rows], poses, columns, known[rows] & seen[columns], sigmas)
     return similarity
 
 
 def moved_oks(
-    keypoints: Float[np.ndarray, "P K 2"], poses: PoseSet, shared: Bool[np.ndarray, "P K"], sigmas: Float[np.ndarray, " K"]
+    keypoints: Float[np.ndarray, "P K 2"],
+    poses: PoseSet,
+    columns: Int[np.ndarray, " P"],
+    shared: Bool[np.ndarray, "P K"],
+    sigmas: Float[np.ndarray, " K"],
 ) -> Float[np.ndarray, " P"]:
-    """OKS of P pairs of keypoints and pose, 0..1; NaN where they share no keypoint."""
-    area = np.maximum(box_area(poses.bbox_xyxy), 1.0)
-    oks = oks_pairs(keypoints, poses.keypoints, shared.astype(np.uint8), area, sigmas)
+    """OKS of P pairs of keypoints and a pose (its row in ``poses``), 0..1; NaN where they share no keypoint."""
+    area = np.maximum(box_area(poses.bbox_xyxy), 1.0)[columns]
+    oks = oks_pairs(keypoints, poses.keypoints[columns], shared.astype(np.uint8), area, sigmas)
     return np.where(shared.any(axis=1), oks, np.nan)
 
 

@@ -24,7 +24,8 @@ from poseline.track.association import combined_similarity, match_evidence, move
 from poseline.track.base import OneOf, Space, Span, State, Tracker, require_keys
 from poseline.track.camera import camera_motion, gray_image
 from poseline.track.kalman import MotionState
-from poseline.track.person_motion import BOX, NOISE_MEMORY, PersonMotion, boxes_of, keypoints_of, move
+from poseline.track.person_motion import BOX, NOISE_MEMORY, PersonMotion, Sightings, boxes_of, keypoints_of, move
+from poseline.track.rates import DetectionRates
 from poseline.track.scores import ScoreScale
 
 DETECTION_RATE = 0.9  # people seen of those there
@@ -114,6 +115,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._encoder = build_encoder(config.appearance, skeleton)
         self._physics = PersonMotion(config, skeleton.sigma_array)
         self._scores = ScoreScale(config.relative_score, config.score_slope)
+        self._rates = DetectionRates()
         self._sigma_scale = config.sigma_scale
         self._oks = np.zeros((0, 0))
         self._gray = np.zeros((0, 0), dtype=np.uint8)
@@ -121,9 +123,9 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._step_seconds = 0.0
         self._waiting: dict[int, list[tuple[int, PoseSet]]] = {}
         self._late: list[tuple[int, PoseSet]] = []
-        self._tracks = self._start_tracks(
-            PoseSet.empty(skeleton.num_keypoints), np.zeros((0, skeleton.num_keypoints), bool), None, np.zeros(0)
-        )
+        nobody = np.zeros((0, skeleton.num_keypoints), dtype=bool)
+        sightings = self._physics.measure(PoseSet.empty(skeleton.num_keypoints), nobody)
+        self._tracks = self._start_tracks(sightings, nobody, None, np.zeros(0))
 
     @classmethod
     def reads_images(cls, config: ByteposeConfig) -> bool:
@@ -138,13 +140,14 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         high = (odds >= self._config.start_odds) & (poses.pose_scores >= self._config.high_score)
         self._advance(step, image)
         embeddings = self._encoder.encode(image, poses, seen) if self._encoder is not None and image is not None else None
-        evidence = self._evidence(poses, seen, embeddings) + odds
+        sightings = self._physics.measure(poses, seen)
+        evidence = self._evidence(poses, sightings, seen, embeddings) + odds
         owner = self._associate(evidence, poses, high)
-        self._absorb(poses, seen, embeddings, owner, evidence)
+        self._absorb(sightings, seen, embeddings, owner, evidence)
         started = self._start_from(poses, seen, owner, high)
         owner[started] = len(self._tracks) + np.arange(len(started))
         new_embeddings = None if embeddings is None else embeddings[started]
-        self._tracks = self._tracks.join(self._start_tracks(poses.select(started), seen[started], new_embeddings, odds[started]))
+        self._tracks = self._tracks.join(self._start_tracks(sightings.select(started), seen[started], new_embeddings, odds[started]))
         self._wait(poses, owner)
         self._confirm()
         ids = np.where(owner >= 0, self._tracks.ids[owner], -1) if len(self._tracks) else np.full(len(poses), -1)
@@ -166,19 +169,20 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._step_seconds = seconds
         self._tracks = replace(tracks, motion=motion, lost=tracks.lost + seconds)
 
-    def _evidence(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None) -> Float[np.ndarray, "T N"]:
+    def _evidence(self, poses: PoseSet, sightings: Sightings, seen: np.ndarray, embeddings: np.ndarray | None) -> Float[np.ndarray, "T N"]:
         """Log-likelihood ratio of every track and pose, without the pose's score: this person's next sighting, or somebody else."""
         config, tracks = self._config, self._tracks
         if not len(tracks) or not len(poses):
             return np.zeros((len(tracks), len(poses)))
-        density = self._physics.log_density(tracks.motion, poses, seen)
+        density = self._physics.log_density(tracks.motion, sightings)
         since = tracks.lost - self._step_seconds
-        evidence = density + np.log(DETECTION_RATE / config.clutter_density) - (config.lost_cost * since)[:, None]
+        unseen_cost = config.lost_cost * since + np.where(self._missed(), self._rates.missed_cost(), 0.0)
+        evidence = density + np.log(DETECTION_RATE / config.clutter_density) - unseen_cost[:, None]
         rows, columns = np.nonzero(evidence > -config.oks_weight - MAX_EVIDENCE)
-        shift = self._physics.expected_shift(tracks.motion.select(rows), poses.select(columns), seen[columns])
+        shift = self._physics.expected_shift(tracks.motion.select(rows), sightings.select(columns))
         shared = tracks.known[rows] & seen[columns]
         sigmas = self._skeleton.sigma_array * self._sigma_scale
-        oks = moved_oks(keypoints_of(tracks.motion)[rows] + shift[:, None], poses.select(columns), shared, sigmas)
+        oks = moved_oks(keypoints_of(tracks.motion)[rows] + shift[:, None], poses, columns, shared, sigmas)
         self._oks = np.full(evidence.shape, np.nan)
         self._oks[rows, columns] = oks
         evidence[rows, columns] += np.nan_to_num(config.oks_weight * (2 * oks - 1))
@@ -194,31 +198,33 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         if not evidence.size:
             return owner
         excess = evidence - np.where(high, _log_odds(config.match_threshold), _log_odds(config.low_match_threshold))
-        lost = tracks.lost > 1.5 * self._step_seconds
-        apart = lost[:, None] & (box_iou(boxes_of(tracks.motion), poses.bbox_xyxy) == 0)
+        apart = self._missed()[:, None] & (box_iou(boxes_of(tracks.motion), poses.bbox_xyxy) == 0)
         least = _log_odds(config.relink.min_similarity) if config.relink.enabled else np.inf
         excess = np.where(apart, np.minimum(excess, evidence - least), excess)
         rows, columns = match_evidence(excess)
         owner[columns] = rows
         return owner
 
-    def _absorb(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, owner: np.ndarray, evidence: np.ndarray) -> None:
+    def _absorb(
+        self, sightings: Sightings, seen: np.ndarray, embeddings: np.ndarray | None, owner: np.ndarray, evidence: np.ndarray
+    ) -> None:
         """Correct the tracks with their poses, and hold it against the others that they were not seen."""
         tracks = replace(self._tracks, evidence=self._tracks.evidence + MISSED_EVIDENCE)
         self._tracks = tracks
         columns = np.flatnonzero(owner >= 0)
         rows = owner[columns]
+        self._count(rows)
         if not len(rows):
             return
-        steady = (tracks.lost[rows] <= 1.5 * self._step_seconds) & (tracks.hits[rows] >= STEADY_HITS)
+        steady = ~self._missed()[rows] & (tracks.hits[rows] >= STEADY_HITS)
         innovations = np.zeros_like(tracks.innovations)
         if steady.any():
             sure, their = rows[steady], columns[steady]
             self._sigma_scale = self._observed_scale(self._oks[sure, their])
             self._physics, innovations[sure] = self._physics.observe(
-                tracks.motion.select(sure), poses.select(their), seen[their], tracks.innovations[sure]
+                tracks.motion.select(sure), sightings.select(their), tracks.innovations[sure]
             )
-        corrected = self._physics.correct(tracks.motion.select(rows), poses.select(columns), seen[columns])
+        corrected = self._physics.correct(tracks.motion.select(rows), sightings.select(columns))
         hits, lost, known, mean, odds = (
             array.copy() for array in (tracks.hits, tracks.lost, tracks.known, tracks.embeddings, tracks.evidence)
         )
@@ -232,6 +238,18 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._tracks = replace(
             tracks, hits=hits, lost=lost, known=known, embeddings=mean, evidence=odds, motion=motion, innovations=innovations
         )
+
+    def _missed(self) -> Bool[np.ndarray, " T"]:
+        """The tracks that were not seen in the last frame."""
+        return self._tracks.lost > 1.5 * self._step_seconds
+
+    def _count(self, rows: Int[np.ndarray, " P"]) -> None:
+        """Tell the rates which of the established tracks were detected; of those unseen, the ones missed once."""
+        tracks, missed = self._tracks, self._missed()
+        detected = np.isin(np.arange(len(tracks)), rows)
+        established = (tracks.ids > 0) & (tracks.hits >= STEADY_HITS)
+        once = missed & (tracks.lost <= 2.5 * self._step_seconds)
+        self._rates.update(detected, established & ~missed, established & once)
 
     def _observed_scale(self, oks: Float[np.ndarray, " P"]) -> float:
         """The factor on the OKS sigmas, led towards the one at which half of these sure pairs have an OKS above ``TYPICAL_OKS``."""
@@ -261,8 +279,8 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
                 taken.append(order[column])
         return np.sort(np.asarray(taken, dtype=np.int64))
 
-    def _start_tracks(self, poses: PoseSet, seen: np.ndarray, embeddings: np.ndarray | None, odds: np.ndarray) -> Tracks:
-        count = len(poses)
+    def _start_tracks(self, sightings: Sightings, seen: np.ndarray, embeddings: np.ndarray | None, odds: np.ndarray) -> Tracks:
+        count = len(sightings)
         self._next_serial += count
         size = self._encoder.size if self._encoder is not None else 0
         return Tracks(
@@ -274,17 +292,16 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
             innovations=np.zeros((count, 2)),
             known=seen.astype(bool),
             embeddings=np.zeros((count, size)) if embeddings is None else embeddings,
-            motion=self._physics.start(poses, seen),
+            motion=self._physics.start(sightings),
         )
 
     def _wait(self, poses: PoseSet, owner: np.ndarray) -> None:
         """Keep the sightings of tracks that are not confirmed, for :meth:`late`."""
-        tracks = self._tracks
-        for column in np.flatnonzero(owner >= 0):
-            if tracks.ids[owner[column]] < 0:
-                sightings = self._waiting.setdefault(int(tracks.serials[owner[column]]), [])
-                sightings.append((self._frame_index, poses.select(np.array([column]))))
-                del sightings[:-WAITING_SIGHTINGS]
+        columns = np.flatnonzero(owner >= 0)
+        for column in columns[self._tracks.ids[owner[columns]] < 0]:
+            sightings = self._waiting.setdefault(int(self._tracks.serials[owner[column]]), [])
+            sightings.append((self._frame_index, poses.select(np.array([column]))))
+            del sightings[:-WAITING_SIGHTINGS]
 
     def _confirm(self) -> None:
         """Give ids to the tracks just seen whose evidence is enough, in row order."""
@@ -327,7 +344,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
             "noise_scale": np.array(self._physics.noise_scale),
         }
         counters["acceleration_scale"] = np.array(self._physics.acceleration_scale)
-        counters["sigma_scale"] = np.array(self._sigma_scale)
+        counters |= {"sigma_scale": np.array(self._sigma_scale), "detection_rates": self._rates.counts.copy()}
         return super().state() | arrays | counters | {"gray": self._gray.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -345,7 +362,7 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
         self._physics = replace(
             self._physics, noise_scale=float(state["noise_scale"]), acceleration_scale=float(state["acceleration_scale"])
         )
-        self._sigma_scale = float(state["sigma_scale"])
+        self._sigma_scale, self._rates.counts = float(state["sigma_scale"]), np.array(state["detection_rates"])
         self._waiting, self._late = {}, []
 
 

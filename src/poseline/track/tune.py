@@ -191,11 +191,7 @@ def search(
     check_apart(sequences, reported)
     rng = np.random.default_rng(seed)
     order = [sequences[i] for i in rng.permutation(len(sequences))]
-    if space is None:
-        space = {f"{config.kind}.{name}": values for name, values in tracker_class(config.kind).search_space.items()}
-    if not space:
-        raise ConfigError(f"track tune: kind '{config.kind}' has no search space. Choose another --kind.")
-    drawn = [{}, *({name: space[name].draw(rng) for name in space} for _ in range(num_candidates))]
+    drawn = draw_candidates(config, num_candidates, rng, space)
     configs = [override(config, parameters) for parameters in drawn]
     alive, trials = list(range(len(drawn))), []
     for num_sequences in _budgets(len(order), len(drawn), keep):
@@ -205,6 +201,19 @@ def search(
         ranked = sorted(alive, key=lambda candidate: (-scores[candidate], candidate))
         alive = sorted({0, *ranked[: max(1, round(len(ranked) * keep))]})
     return SearchResult(configs[ranked[0]], scores[ranked[0]], tuple(trials))
+
+
+def draw_candidates(config: TrackConfig, count: int, rng: np.random.Generator, space: Space | None = None) -> list[dict[str, Value]]:
+    """No changes, and then ``count`` random choices of dotted parameters; by default from the search space of the tracker's kind.
+
+    Raises:
+        ConfigError: nothing to tune for this kind.
+    """
+    if space is None:
+        space = {f"{config.kind}.{name}": values for name, values in tracker_class(config.kind).search_space.items()}
+    if not space:
+        raise ConfigError(f"track tune: kind '{config.kind}' has no search space. Choose another --kind.")
+    return [{}, *({name: space[name].draw(rng) for name in space} for _ in range(count))]
 
 
 def check_apart(sequences: Collection[str], reported: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -136,8 +137,7 @@ def wrap_model(model: nn.Module, rank: Rank, config: TrainConfig) -> nn.Module:
         network = DistributedDataParallel(model)
     if config.compile == "none":
         return network
-    compiled: nn.Module = torch.compile(network, mode=COMPILE_MODES[config.compile])
-    return compiled
+    return cast("nn.Module", torch.compile(network, mode=COMPILE_MODES[config.compile]))
 
 
 def mean_over_ranks(values: Float[Tensor, " N"], rank: Rank) -> Float[Tensor, " N"]:

@@ -89,7 +89,7 @@ def prepare_torch(seed: int, config: TrainConfig, rank: Rank) -> None:
     deterministic = config.deterministic or not on_gpu
     torch.use_deterministic_algorithms(deterministic, warn_only=on_gpu)
     # With deterministic kernels torch fills all new memory with NaN, which no kernel that we use reads.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - the module has it without declaring it
     torch.backends.cudnn.benchmark = not deterministic
 
 

@@ -1,0 +1,133 @@
+"""dvc.yaml of a project: the pipeline of the source tree with code.yaml in place of the code, in the shape that the data sets need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+from poseline.config.params import Yaml
+from poseline.errors import ConfigError
+from poseline.stage_code import PREFIX
+
+CHECK = "poseline upgrade --check"
+HEAD = f"""\
+# The pipeline. code.yaml says which code of the package each stage executes; `poseline upgrade` renews both after a change of the package,
+# of a plug-in or of the sorts of data sets, and keeps what you write here.
+stages:
+  code:
+    cmd: {CHECK}
+    desc: Stops where the installed code is not that of code.yaml
+    always_changed: true
+
+"""
+STAGE = re.compile(r"^(?=  \S)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of the parameters decides which stages and dependencies there are.
+
+    Attributes:
+        mini: the data sets are drawn.
+        tracks: there is a set of videos.
+        scored: name -> format of the sets with a val split.
+    """
+
+    mini: bool
+    tracks: bool
+    scored: Mapping[str, str]
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Yaml]) -> Shape:
+        """The shape of raw parameters; what is missing or of another type is for their reader to report."""
+        data, track = raw.get("data"), raw.get("track")
+        sets = data.get("sets") if isinstance(data, dict) else None
+        named = sets.items() if isinstance(sets, dict) else ()
+        scored = {name: str(one.get("format")) for name, one in named if isinstance(one, dict) and one.get("val")}
+        return cls("mini" in raw, bool(track.get("sets")) if isinstance(track, dict) else False, scored)
+
+
+def read_template(name: str) -> str:
+    """The text of a template that the package holds."""
+    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+def list_stages() -> list[str]:
+    """The stages of a pipeline that run code of ours."""
+    return list(yaml.safe_load(read_template("dvc.yaml"))["stages"])
+
+
+def make_template(text: str) -> str:
+    """The template of a project's dvc.yaml from that of the source tree: without code, and with code.yaml among the parameters."""
+    lines = [line for line in text.splitlines(keepends=True) if not line.strip().startswith(f"- {PREFIX}")]
+    stages = "".join(lines[lines.index("stages:\n") + 1 : lines.index("plots:\n")])
+    parts = STAGE.split(re.sub(r"^( +)deps:\n(?!\1  )", "", stages, flags=re.MULTILINE))
+    return "stages:\n" + "".join(_with_code(part) for part in parts if part.strip())
+
+
+def render_pipeline(shape: Shape) -> str:
+    """The text of dvc.yaml for a project of that shape."""
+    body = read_template("dvc.yaml").removeprefix("stages:\n")
+    if not shape.mini:
+        body = "".join(part for part in STAGE.split(body) if not part.startswith("  mini:")).replace("[seed, mini, ", "[seed, ")
+    if not shape.tracks:
+        body = body.replace("      - data/tracks\n", "")
+    return HEAD + body.rstrip("\n") + "\n\n" + _plots(shape.scored)
+
+
+def same_stages(first: str, second: str) -> bool:
+    """Whether two texts of dvc.yaml have the same stages, whatever their comments and plots.
+
+    Raises:
+        ConfigError: one of them is no YAML.
+    """
+    try:
+        one, other = (yaml.safe_load(text) or {} for text in (first, second))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"dvc.yaml: not valid YAML ({' '.join(str(error).split())}). Fix the file.") from None
+    return bool(one.get("stages") == other.get("stages"))
+
+
+def read_raw(path: Path) -> dict[str, Yaml]:
+    """The mapping of a YAML file as it stands.
+
+    Raises:
+        ConfigError: the file is missing, no YAML, or no mapping.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Run inside a project, or make one: poseline new DIR") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())}). Fix the file.") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected a mapping, got {type(raw).__name__}. Fix the file.")
+    return raw
+
+
+def _with_code(stage: str) -> str:
+    name = stage.strip().partition(":")[0]
+    return re.sub(r"^( +params: \[.*)\]$", rf"\1, {{code.yaml: [stages.{name}]}}]", stage, count=1, flags=re.MULTILINE)
+
+
+def _plots(scored: Mapping[str, str]) -> str:
+    lines: Iterable[str] = [
+        "plots:",
+        "  - learning curve:",
+        "      x: {reports/plots/history.json: epoch}",
+        "      y: {reports/plots/history.json: [val_ap, acc]}",
+        "      title: Validation AP and training accuracy",
+    ]
+    for name, form in scored.items():
+        axes = {"mpii": ("PCKh", "head_sizes", "pckh"), "posetrack": None}.get(form, ("precision over recall", "recall", "precision"))
+        if axes is not None:
+            title, across, up = axes
+            path = f"reports/plots/{name}.json"
+            lines = [*lines, f"  - {name} {title}:", "      template: simple"]
+            lines = [*lines, f"      x: {{{path}: {across}}}", f"      y: {{{path}: {up}}}"]
+    return "\n".join(lines) + "\n"
