@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -117,16 +118,16 @@ def rtmlib_loop(clip: Path, model: str, detector: str, *, head: str, min_score: 
         head: ``RTMPose`` (two vectors a keypoint) or ``ViTPose`` (heat maps).
         min_score: of boxes.
     """
-    from rtmlib import Custom, PoseTracker
+    rtmlib = import_module("rtmlib")  # no dependency of ours: whoever compares has it
 
     def solution(**options: object) -> object:
         files = {"det": detector, "det_input_size": (416, 416), "pose": model, "pose_input_size": (192, 256)}
-        made = Custom(det_class="YOLOX", det_categories=[0], pose_class=head, **files, **options)
+        made = rtmlib.Custom(det_class="YOLOX", det_categories=[0], pose_class=head, **files, **options)
         made.det_model.score_thr = min_score
         return made
 
     with contextlib.redirect_stdout(sys.stderr):
-        tracker = PoseTracker(solution, det_frequency=1, backend="onnxruntime", device="cpu")
+        tracker = rtmlib.PoseTracker(solution, det_frequency=1, backend="onnxruntime", device="cpu")
     capture, count, people = cv2.VideoCapture(str(clip)), 0, 0
     started = time.perf_counter()
     while (read := capture.read())[0]:
