@@ -5,7 +5,7 @@
     python benchmarks/pose.py ids    --real DIR     id switches against the window's own motion
     python benchmarks/pose.py memory                peak memory of 500 and of 20,000 frames
 
-Weights are looked up as `poseline pose` does (POSELINE_WEIGHTS). Writes reports/benchmarks/pose_KIND.json.
+Weights are looked up as `poseline pose` does (POSELINE_WEIGHTS). Writes pose_KIND.json under reports/benchmarks.
 """
 
 from __future__ import annotations
