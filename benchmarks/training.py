@@ -3,8 +3,8 @@
 Run: python benchmarks/training.py [--device cuda] [--networks fastpose-r50 hrnet-w32] [--batches 128 256 512] [--seconds 330] [--out FILE]
 
 The training step is the one that `poseline train` runs. Cases, each in images/s: the step on batches that lie on the device (model), the
-loader alone (data), and both together (full). What does not fit into the seconds is left out and named. The default file is
-reports/benchmarks/training_DEVICE.json.
+loader alone (data), and both together (full). What does not fit into the seconds is left out and named. The default file lies
+in reports/benchmarks and is called training_ and the device's name.
 """
 
 from __future__ import annotations

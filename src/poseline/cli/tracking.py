@@ -180,15 +180,9 @@ def tune(
         raise ConfigError("track tune --input: goes with --mot DIR.")
     context = make_context(params, settings, device)
     result = tuning.tune(
-        context.params,
-        context.layout,
-        context.device,
-        dataset or context.params.track.sets[0],
-        candidates=candidates,
-        seed=seed,
-        metric=metric,
-        detections=detections,
-    )
+        context.params, context.layout, context.device, dataset or context.params.track.sets[0],
+        candidates=candidates, seed=seed, metric=metric, detections=detections,
+    )  # fmt: skip
     if as_json:
         print(json.dumps(result.summary))
         return
