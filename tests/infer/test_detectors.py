@@ -172,15 +172,18 @@ def test_a_bad_description(save_constant: Save, spec: dict[str, object], message
         load_detector(str(save_constant(STYLES["yolox"][0], spec)))
 
 
-def test_names_that_are_none() -> None:
+def test_names_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no such file, and no name of the catalogue. Closest: yolox-nano"):
         load_detector("yolox-nan")
     with pytest.raises(ConfigError, match="a pose network, expected a detector"):
         load_detector("ultralight")
     with pytest.raises(ArtifactError, match=r"its weights are not here. Run `poseline weights get yolox-nano`"):
         load_detector("yolox-nano")
-    with pytest.raises(ArtifactError, match=r"missing\.onnx: no description"):
+    with pytest.raises(ArtifactError, match=r"missing\.onnx: no such file\. Check the path"):
         load_detector("missing.onnx")
+    (tmp_path / "bare.onnx").write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"bare\.onnx: no description"):
+        load_detector(str(tmp_path / "bare.onnx"))
 
 
 @pytest.fixture(autouse=True)

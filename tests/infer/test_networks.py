@@ -164,7 +164,7 @@ def test_names_and_runtimes_that_do_not_fit(save_bright: Save) -> None:
         ("movenet-thunder", "auto", ArtifactError, "its weights are not here. Put the file at"),
         (path, "torch", ConfigError, "is an ONNX file. Use onnxruntime"),
         (path, "tensorrt", ConfigError, "--runtime tensorrt: expected one of auto, torch"),
-        ("none.onnx", "auto", ArtifactError, r"none\.onnx: no description"),
+        ("none.onnx", "auto", ArtifactError, r"none\.onnx: no such file\. Check the path"),
     ):
         with pytest.raises(error, match=message) as caught:
             load_pose_network(name, runtime=runtime)
