@@ -18,7 +18,7 @@ MINI = Shape(True, True, {"coco": "coco", "mpii": "mpii", "posetrack": "posetrac
 
 
 def test_the_templates_are_those_of_the_source_tree() -> None:
-    assert read_template("dvc.yaml") == make_template((REPOSITORY / "dvc.yaml").read_text()), "run: poseline code"
+    assert read_template("pipeline.yaml") == make_template((REPOSITORY / "dvc.yaml").read_text()), "run: poseline code"
     assert read_template("params.yaml") == (REPOSITORY / "params.yaml").read_text(), "run: poseline code"
 
 

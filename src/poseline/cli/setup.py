@@ -71,7 +71,7 @@ def code(check: Annotated[bool, typer.Option("--check", help="Write nothing; exi
     templates = root / PREFIX / "projects/templates"
     wanted = {
         root / "dvc.yaml": pipeline,
-        templates / "dvc.yaml": make_template(pipeline),
+        templates / "pipeline.yaml": make_template(pipeline),
         templates / "params.yaml": (root / "params.yaml").read_text(encoding="utf-8"),
     }
     changed = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]

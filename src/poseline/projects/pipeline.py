@@ -59,7 +59,7 @@ def read_template(name: str) -> str:
 
 def list_stages() -> list[str]:
     """The stages of a pipeline that run code of ours."""
-    return list(yaml.safe_load(read_template("dvc.yaml"))["stages"])
+    return list(yaml.safe_load(read_template("pipeline.yaml"))["stages"])
 
 
 def make_template(text: str) -> str:
@@ -72,7 +72,7 @@ def make_template(text: str) -> str:
 
 def render_pipeline(shape: Shape) -> str:
     """The text of dvc.yaml for a project of that shape."""
-    body = read_template("dvc.yaml").removeprefix("stages:\n")
+    body = read_template("pipeline.yaml").removeprefix("stages:\n")
     if not shape.mini:
         body = "".join(part for part in STAGE.split(body) if not part.startswith("  mini:")).replace("[seed, mini, ", "[seed, ")
     if not shape.tracks:
