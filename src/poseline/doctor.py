@@ -18,6 +18,7 @@ from poseline.artifacts import Layout
 from poseline.config import Params
 from poseline.errors import ArtifactError, BackendError
 from poseline.experiments.lineage import read_lock
+from poseline.threads import available_cores
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -183,8 +184,7 @@ def check_onnxruntime() -> Check:
 
 def check_devices() -> list[Check]:
     """Processors that torch can use: CPU cores, CUDA devices, Apple's GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    checks = [Check("cpu", "ok", f"{cores} cores, {platform.machine()}")]
+    checks = [Check("cpu", "ok", f"{available_cores()} cores, {platform.machine()}")]
     try:
         import torch
     except (ImportError, OSError) as error:

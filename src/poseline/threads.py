@@ -1,4 +1,4 @@
-"""How the threads of PyTorch wait for work: set before it is loaded."""
+"""How many threads may run, and how those of PyTorch wait for work: set before it is loaded."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def limit_spinning() -> None:
     """Let OpenMP's threads sleep soon where nothing in the environment says how they wait; processes started later inherit it."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

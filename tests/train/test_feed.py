@@ -54,7 +54,7 @@ def test_on_the_cpu_the_batches_are_handed_on_one_by_one() -> None:
 
 
 def test_workers_by_the_cores_that_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "count_cores", lambda: 16)
+    monkeypatch.setattr(feed, "available_cores", lambda: 16)
     auto, gpu = TrainConfig(workers="auto"), torch.device("cuda")
     assert [feed.count_workers(auto, processes, gpu) for processes in (1, 2, 8, 64)] == [15, 7, 1, 1]
     assert feed.count_workers(auto, 1, CPU) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ import numpy as np
 
 from poseline.errors import BackendError
 from poseline.kinds import Kinds
+from poseline.threads import available_cores
 
 LOG = logging.getLogger(__name__)
 
@@ -87,11 +87,6 @@ def choose_runtime() -> str:
         if find_spec(name) is not None:
             return name
     raise BackendError("no runtime of ONNX files is installed. Run `pip install 'poseline[onnx]'`, or 'poseline[openvino]'.")
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class OnnxRuntimeSession:

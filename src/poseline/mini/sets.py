@@ -27,6 +27,7 @@ from poseline.mini.posetrack_format import frame_entry, frame_id, person_entries
 from poseline.mini.scene import STYLES, draw_scene
 from poseline.mini.video import draw_video
 from poseline.progress import follow
+from poseline.threads import available_cores
 
 JPEG_QUALITY = 86
 MIN_SIDE = 96
@@ -156,8 +157,7 @@ class Runner(Protocol):
 @contextmanager
 def _mapper(processes: int) -> Iterator[Runner]:
     """An ordered map over jobs, in this process or over a pool."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = processes or cores
+    workers = processes or available_cores()
     threads = cv2.getNumThreads()
     if workers == 1:
         cv2.setNumThreads(1)

@@ -7,7 +7,6 @@ so memory stays flat and a slow consumer holds the reader back.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from poseline.infer.detectors.file_boxes import FileBoxes
 from poseline.infer.estimator import CropBatch, PoseEstimator
 from poseline.infer.predict import suppress_poses
 from poseline.pose.inputs.base import Image, InputFrame, Source
+from poseline.threads import available_cores
 
 CHUNK_FRAMES, IMAGE_CHUNK = 8, 4
 CHUNK_BYTES = 48 << 20
@@ -204,9 +204,7 @@ def chunk_frames(source: Source) -> int:
 
 def worker_count(device: str) -> int:
     """Threads that work on chunks: one a core on a CPU, where each runs single-threaded; one for an accelerator."""
-    return (
-        max(1, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)) if device == "cpu" else 1
-    )
+    return max(1, min(8, available_cores())) if device == "cpu" else 1
 
 
 def inside_region(people: Detections, region: tuple[int, int, int, int]) -> Detections:

@@ -15,6 +15,7 @@ import yaml
 from poseline.artifacts import Layout, write_text
 from poseline.config import parse_params
 from poseline.errors import BackendError, ConfigError
+from poseline.experiments.lineage import git_output
 from poseline.projects.code_file import NAME as CODE
 from poseline.projects.code_file import present_code
 from poseline.projects.data_sets import DataPlan, Source, plan_data, write_own
@@ -60,7 +61,7 @@ def create(folder: Path, source: Source, data: Path | None) -> Created:
     check_place(folder)
     plan = plan_data(source, data, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    top = _git(folder, "rev-parse", "--show-toplevel", check=False)
+    top = git_output(folder, "rev-parse", "--show-toplevel")
     fresh = not top
     if fresh:
         _git(folder, "init", "-q", "-b", "main")
@@ -173,17 +174,16 @@ def requirements() -> str:
 def _has_identity(folder: Path, key: str) -> bool:
     variable = key.upper()
     given = all(os.environ.get(f"GIT_{role}_{variable}") for role in ("AUTHOR", "COMMITTER"))
-    return given or bool(_git(folder, "config", f"user.{key}", check=False))
+    return given or bool(git_output(folder, "config", f"user.{key}"))
 
 
-def _git(folder: Path, *arguments: str, check: bool = True) -> str:
-    return _run(folder, "git", *arguments, check=check)
+def _git(folder: Path, *arguments: str) -> None:
+    _run(folder, "git", *arguments)
 
 
-def _run(folder: Path, *command: str, check: bool = True) -> str:
+def _run(folder: Path, *command: str) -> None:
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if check and done.returncode != 0:
+    if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split())[:300]
         raise BackendError(f"{' '.join(command[:2])} failed in {folder}: {said}")
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 
 import torch
 
 from poseline.config.training import TrainConfig
 from poseline.crops.batches import PoseBatch
+from poseline.threads import available_cores
 
 MOST_WORKERS = 16
 """Data-loading processes of a training process, where their number is not given."""
@@ -27,12 +27,7 @@ def count_workers(config: TrainConfig, processes: int, device: torch.device) -> 
         return config.workers
     if device.type == "cpu":
         return 0
-    return max(1, min(count_cores() // processes - 1, MOST_WORKERS))
-
-
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(available_cores() // processes - 1, MOST_WORKERS))
 
 
 def on_device(batches: Iterable[PoseBatch], device: torch.device) -> Iterator[PoseBatch]:
