@@ -53,5 +53,5 @@ def test_the_champion_moves_past_the_gate_alone(layout: Layout, store, make_para
 
 
 def test_a_store_that_is_away_is_one_line(layout: Layout, make_params: Callable[..., Params], dead_uri: str) -> None:
-    with pytest.raises(BackendError, match="promote: .*nothing was promoted"):
+    with pytest.raises(BackendError, match=r"promote: .*nothing was promoted"):
         promote.run(make_params(uri=dead_uri), layout)
