@@ -37,6 +37,8 @@ ORDER = (
     "calibrate", "models", "weights", "import-weights", "export", "sync", "upgrade", "clean", "code",
 )  # fmt: skip
 DEBUG = "--debug"
+TRACKER_NAMES = "{trackers}"
+"""In help texts: the names of all trackers."""
 DEBUG_VARIABLE = "POSELINE_DEBUG"
 
 
@@ -52,6 +54,7 @@ class Commands(TyperGroup):
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             add_debug(command)
+            name_trackers(command)
         return command
 
     def get_params(self, ctx: CommandContext) -> list[Parameter]:
@@ -77,6 +80,16 @@ def add_debug(command: Command) -> None:
     """Give a command the option --debug, once. :func:`main` reads it; here it is only known and explained."""
     if not any(DEBUG in parameter.opts for parameter in command.params):
         command.params.append(debug_option())
+
+
+def name_trackers(command: Command) -> None:
+    """Put the names of the trackers into help texts, for commands that are shown or run: their table comes with the whole configuration."""
+    for parameter in command.params:
+        text = getattr(parameter, "help", None)
+        if text and TRACKER_NAMES in text:
+            from poseline.config.tracking import TRACKERS
+
+            setattr(parameter, "help", text.replace(TRACKER_NAMES, ", ".join(TRACKERS.own)))  # noqa: B010 - an option's, not a parameter's
 
 
 @cache
