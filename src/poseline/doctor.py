@@ -261,7 +261,7 @@ def check_store(params: Params, root: Path) -> Check:
         return Check("experiment store", "ok", "off (mlflow.enabled: false)")
     uri = shown_uri(params.mlflow, root)
     try:
-        waiting = sum(not folder.read().is_running() for folder in pending_records(Layout(root)))
+        waiting = sum(not folder.is_running() for folder in pending_records(Layout(root)))
         probe_store(params.mlflow, root)
     except BackendError as error:
         return Check("experiment store", "warn", uri, f"{error}. Stages run on and keep their records; start it, then run: poseline sync")

@@ -63,6 +63,10 @@ def test_typed_paths_count_from_where_the_user_stands(
     assert (deep / "model.onnx").is_file()
     assert call(monkeypatch, "export", "--model", "../../data/model", "--out", "../other.onnx") == 0
     assert (deep.parent / "other.onnx").is_file()
+    assert call(monkeypatch, "export", "../..", "--out", "project.onnx") == 0
+    assert (deep / "project.onnx").is_file()
+    assert call(monkeypatch, "export", "../nowhere", "--out", "none.onnx") == 2
+    assert capsys.readouterr().err == "error: ../nowhere: no such file or folder. Check the path.\n"
     assert call(monkeypatch, "track", "--predictions", annotations, "--frames", "../../data/mini/posetrack", "--out", "tracked") == 0
     assert list((deep / "tracked").glob("*.json"))
     scored = ["score", "--protocol", "posetrack", "--ground-truth", annotations, "--predictions", "tracked", "--out", "scores"]

@@ -12,7 +12,9 @@ import pytest
 from poseline.artifacts import Layout
 from poseline.errors import BackendError, DataError
 from poseline.experiments import locate, open_stage
+from poseline.experiments.execution import find_execution
 from poseline.experiments.mirror import Mirror
+from poseline.experiments.revision import Revision
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def check(found) -> None:
 def test_by_run_child_and_name(layout: Layout, make_params, scored: str, store) -> None:
     child, parent = store.stage("score@coco").info.run_id, store.parents()[0]
     for name in (scored, child, parent.info.run_name):
-        check(locate.find_scores(locate.fetch_scores(make_params(), layout, name)))
+        check(find_execution(name, make_params().mlflow, layout).scores(layout.cache / "scores"))
 
 
 def test_one_name_one_place(layout: Layout, make_params, scored: str, score, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,4 +99,4 @@ def test_a_revision_of_a_project_in_a_part_of_a_repository(tmp_path: Path, monke
         subprocess.run(command.split(), cwd=project, check=True, capture_output=True)
     commit = locate.find_commit(project, "HEAD")
     assert commit is not None
-    check(locate.fetch_revision(project, commit, tmp_path / "fetched", name="HEAD"))
+    check(Revision(project, commit, "HEAD").scores(tmp_path / "fetched"))

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from poseline.config import CodecConfig, ModelConfig
-from poseline.errors import ArtifactError, BackendError, ConfigError
+from poseline.errors import ArtifactError, BackendError, ConfigError, DataError
 from poseline.infer import networks
 from poseline.infer.estimator import blacken_outside, grow_boxes
 from poseline.infer.export import TOLERANCE_PX, export_onnx
@@ -189,6 +189,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, codec = ModelConfig(backbone="resnet10", width=0.125, head="pyramid", deconv_channels=(16,), input_wh=(32, 64)), CodecConfig()
     save_model(folder, build_model(model, codec, 17), SavedModel(model, codec, "coco17", score="mean"))
     return folder
+
+
+def test_names_that_others_find(trained: Path, save_bright: Save, tmp_path: Path) -> None:
+    """Asked for what is neither a folder of ours, an ONNX file nor in the catalogue."""
+    asked = []
+
+    def find(name: str) -> Path:
+        asked.append(name)
+        if name == "nobody":
+            raise DataError("nobody: no run of that name.")
+        return trained
+
+    for name in ("models:/poseline@champion", str(trained.parent), str(trained / "model.json")):
+        assert load_pose_network(name, runtime="torch", device="cpu", find_model=find).saved.skeleton == "coco17"
+    assert len(asked) == 3
+    load_pose_network(str(trained), runtime="torch", device="cpu", find_model=find)
+    load_pose_network(str(save_bright({})), find_model=find)
+    with pytest.raises(ArtifactError, match="its weights are not here"):
+        load_pose_network("rtmpose-s", find_model=find)
+    assert len(asked) == 3
+    with pytest.raises(DataError, match=r"^nobody: no run of that name. Nor a name of the catalogue: `poseline weights list` shows all"):
+        load_pose_network("nobody", find_model=find)
 
 
 def test_a_trained_folder_gives_the_same_under_every_runtime(trained: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,14 @@ def test_nothing_is_said_of_the_same_code(made: Path, monkeypatch: pytest.Monkey
     assert call(monkeypatch, "upgrade") == 0
     assert "nothing for the code" in capsys.readouterr().out
     assert (made / "code.yaml").read_text() == before
+
+
+def test_the_check_loads_neither_tables_nor_the_configuration(made: Path) -> None:
+    """DVC runs it before all else, in a project where nothing has changed too."""
+    heavy = ["numpy", "pandas", "torch", "mlflow", "grimp", "poseline.artifacts", "poseline.config"]
+    check = "from poseline.cli import app; app(['upgrade', '--check'], standalone_mode=False)"
+    code = f"import sys; {check}; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=made).stdout == "[]\n"
 
 
 def test_a_change_of_a_plug_in_or_what_it_imports_concerns_the_stages_that_load_it(

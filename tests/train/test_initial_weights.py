@@ -11,11 +11,12 @@ import torch
 from poseline.artifacts import Layout, read_poses, write_poses
 from poseline.config import Params, load_params
 from poseline.core.skeletons import load_skeleton
-from poseline.errors import ArtifactError, ConfigError
+from poseline.errors import ArtifactError, BackendError, ConfigError, DataError
 from poseline.experiments import StageRun
 from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, save_model
 from poseline.stages import preprocess, train
+from poseline.stages.train import find_start
 from poseline.train.sources import check_people, load_training_data
 from poseline.train.trainer import start_model
 
@@ -75,6 +76,20 @@ def test_the_same_network_is_taken_as_it_is_without_a_word(tmp_path: Path) -> No
     network, line = start_model(parameters("coco17", f"train.init_from={tmp_path / 'first'}"))
     assert line == ""
     assert all(torch.equal(value, there[name]) for name, value in network.state_dict().items())
+
+
+def test_a_name_is_the_folder_that_the_stage_found_for_it(tmp_path: Path) -> None:
+    there = save(tmp_path / "first", parameters("coco17"))
+    network, _ = start_model(parameters("coco17", "train.init_from=models:/poseline@champion"), tmp_path / "first")
+    assert all(torch.equal(value, there[name]) for name, value in network.state_dict().items())
+    layout, nothing = Layout(tmp_path), parameters("coco17", "mlflow.enabled=false")
+    assert find_start(nothing, layout) is None
+    for name in (tmp_path / "first", tmp_path / "first/model.safetensors"):
+        assert find_start(parameters("coco17", f"train.init_from={name}"), layout) == tmp_path / "first"
+    with pytest.raises(BackendError, match=r"^train\.init_from: nobody: neither a file nor a revision, and mlflow\.enabled is false"):
+        find_start(parameters("coco17", "mlflow.enabled=false", "train.init_from=nobody"), layout)
+    with pytest.raises(DataError, match=r"^train\.init_from: /no/where: no such file or folder"):
+        find_start(parameters("coco17", "train.init_from=/no/where"), layout)
 
 
 def test_what_differs_but_fits_is_said(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ ORDER = (
     "promote", "calibrate", "models", "weights", "import-weights", "export", "sync", "upgrade", "clean", "code",
 )  # fmt: skip
 DEBUG = "--debug"
+TRACKER_NAMES = "{trackers}"
+"""In help texts: the names of all trackers."""
 DEBUG_VARIABLE = "POSELINE_DEBUG"
 
 
@@ -53,6 +55,7 @@ class Commands(TyperGroup):
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             add_debug(command)
+            name_trackers(command)
         return command
 
     def get_params(self, ctx: CommandContext) -> list[Parameter]:
@@ -78,6 +81,16 @@ def add_debug(command: Command) -> None:
     """Give a command the option --debug, once. :func:`main` reads it; here it is only known and explained."""
     if not any(DEBUG in parameter.opts for parameter in command.params):
         command.params.append(debug_option())
+
+
+def name_trackers(command: Command) -> None:
+    """Put the names of the trackers into help texts, for commands that are shown or run: their table comes with the whole configuration."""
+    for parameter in command.params:
+        text = getattr(parameter, "help", None)
+        if text and TRACKER_NAMES in text:
+            from poseline.config.tracking import TRACKERS
+
+            setattr(parameter, "help", text.replace(TRACKER_NAMES, ", ".join(TRACKERS.own)))  # noqa: B010 - an option's, not a parameter's
 
 
 @cache

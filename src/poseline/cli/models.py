@@ -10,16 +10,17 @@ from typing import Annotated
 
 import typer
 
-from poseline.cli.app import AsJson, app, show
+from poseline.cli.app import RUN, AsJson, app, show
+from poseline.cli.named_models import find_model
 from poseline.cli.outputs import new_file, new_folder
 
 
 @app.command()
 def export(
-    model: Annotated[Path | None, typer.Argument(help="Model folder; default: the project's data/model.")] = None,
+    model: Annotated[str | None, typer.Argument(help=f"The model: {RUN}; default: the project's data/model.")] = None,
     to: Annotated[str, typer.Option("--to", help="What to write: onnx.")] = "onnx",
     out: Annotated[Path | None, typer.Option("--out", callback=new_file, help="The file to write; default: model.onnx, here.")] = None,
-    named_model: Annotated[Path | None, typer.Option("--model", help="The model folder, by option.")] = None,
+    named_model: Annotated[str | None, typer.Option("--model", help="The same by option.")] = None,
     outputs: Annotated[str, typer.Option("--outputs", help="raw, or keypoints: decoded in the graph.")] = "raw",
     precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 or int8; the last two need --data.")] = "fp32",
     data: Annotated[Path | None, typer.Option("--data", help="People in COCO's format, for checks, ranges of int8 and AP.")] = None,
@@ -31,7 +32,8 @@ def export(
     from poseline.project import workspace_root
 
     started = time.perf_counter()
-    folder = model or named_model or workspace_root() / "data/model"
+    named = model or named_model
+    folder = find_model(named) if named else workspace_root() / "data/model"
     options = ExportOptions.checked(to=to, outputs=outputs, precision=precision, data=data, images=images)
     result = run_export(folder, out or Path("model.onnx"), options)
     show(result, as_json=as_json, title="export", started=started)

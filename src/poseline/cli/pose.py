@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AsJson, Device, app
+from poseline.cli.app import RUN, TRACKER_NAMES, AsJson, Device, app
+from poseline.cli.named_models import find_model
 from poseline.cli.outputs import new_folder
-from poseline.config.tracking import TRACKERS
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ Codec = Literal["auto", "h264", "mp4v"]
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Images, folders, 'patterns', lists (.txt), videos, cameras (0), URLs, - (a pipe).")
 ]
-Model = Annotated[str, typer.Option("--model", help="Pose network: a name (`poseline weights list`), a model folder or an ONNX file.")]
+Model = Annotated[str, typer.Option("--model", help=f"Pose network: a name (`poseline weights list`), an ONNX file, or a model: {RUN}.")]
 DetectorName = Annotated[
     str, typer.Option("--detector", help="Who finds people: a name, an ONNX file, boxes.json, or 'whole' for the whole image.")
 ]
 Out = Annotated[Path, typer.Option("--out", callback=new_folder, help="Folder for the results.")]
 Track = Annotated[
     str | None,
-    typer.Option("--track", help=f"{', '.join(TRACKERS.own)} or none; default: bytepose for videos, none for images. "
+    typer.Option("--track", help=f"{TRACKER_NAMES} or none; default: bytepose for videos, none for images. "
                  "Named, it takes each folder of images as a video, too."),
 ]  # fmt: skip
 Formats = Annotated[list[str] | None, typer.Option("--format", help=f"Beside poses.jsonl: {FORMATS}. May be repeated.")]
@@ -82,7 +82,7 @@ def pose(
     from poseline.pose.run import estimate_poses
 
     options = PoseOptions(
-        inputs=tuple(inputs), model=model, detector=detector, out=out, formats=tuple(dict.fromkeys(formats or [])),
+        inputs=tuple(inputs), model=model, find_model=find_model, detector=detector, out=out, formats=tuple(dict.fromkeys(formats or [])),
         track=track_config(track, smooth, overrides or []), track_images=track is not None, min_score=min_score, detect_every=detect_every,
         window=Window(parse_end(start, option="--start"), parse_end(stop, option="--stop"), stride),
         raw=None if raw is None else RawFormat.parse(raw), region=None if roi is None else parse_region(roi),

@@ -48,19 +48,18 @@ def upgrade(
     as_json: AsJson = False,
 ) -> None:
     """Move the project to the installed version of poseline: says what will run again; your edits of dvc.yaml stay."""
-    from poseline.artifacts import Layout
     from poseline.project import project_root, workspace_root
     from poseline.projects.code_file import check_project
 
-    layout = Layout(workspace_root(), project_root())
     if check and (dry or older):
         raise ConfigError("upgrade --check changes nothing: it does not go with --dry or --older.")
     if check:
-        check_project(layout)
+        check_project(workspace_root(), project_root() / ".cache")
         return
+    from poseline.artifacts import Layout
     from poseline.projects.upgrade import upgrade as move
 
-    done = move(layout, older=older, write=not dry)
+    done = move(Layout(workspace_root(), project_root()), older=older, write=not dry)
     if as_json:
         print(json.dumps(vars(done)))
         return

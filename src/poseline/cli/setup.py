@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from poseline.cli.app import AsJson, Overrides, ParamsFile, app, show
-from poseline.errors import ConfigError, FindingsError
+from poseline.errors import BackendError, ConfigError, FindingsError
+from poseline.progress import note
 
 
 @app.command()
@@ -42,18 +45,66 @@ def doctor(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJs
 
 
 @app.command()
-def sync(params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def sync(
+    every: Annotated[bool, typer.Option("--all", help="All experiments that DVC knows too: queued, pulled, applied.")] = False,
+    watch: Annotated[
+        float | None, typer.Option("--watch", min=1, metavar="SECONDS", help="Do it again and again, for a machine that several use.")
+    ] = None,
+    params: ParamsFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Bring the experiment store up to date: records that waited, and stages that DVC restored from its cache."""
     from poseline.experiments import sync as bring_up_to_date
     from poseline.stages.runner import make_context
 
-    context = make_context(params, overrides or [], "cpu")
-    started = time.perf_counter()
-    if not context.params.mlflow.enabled:
-        raise ConfigError("mlflow.enabled is false: there is no store to bring up to date.")
-    report = bring_up_to_date(context.params, context.layout)
-    result = {**vars(report), "restored": len(report.restored), "out_of_date": ", ".join(report.out_of_date) or 0}
-    show(result, as_json=as_json, title="sync", started=started)
+    known: set[str] = set()
+    said: set[str] = set()
+
+    def once() -> None:
+        started, context = time.perf_counter(), make_context(params, overrides or [], "cpu")
+        if not context.params.mlflow.enabled:
+            raise ConfigError("mlflow.enabled is false: there is no store to bring up to date.")
+        report = bring_up_to_date(context.params, context.layout, every=every, known=known)
+        for line in report.unreadable:
+            note_once(f"warning: not read: {line}", said)
+        if report.sent or report.restored or watch is None or not said:
+            looked = {"experiments": report.experiments, "unreadable": len(report.unreadable)} if every else {}
+            counts = {"sent": report.sent, "running": report.running, "refused": report.refused, "restored": len(report.restored)}
+            result = {**counts, "out_of_date": ", ".join(report.out_of_date) or 0, **looked}
+            show(result, as_json=as_json, title="sync", started=started)
+            said.add("a result")
+
+    if watch is None:
+        once()
+        return
+    repeat(once, watch, said)
+
+
+def repeat(work: Callable[[], None], seconds: float, said: set[str]) -> None:
+    """Work every so many seconds until SIGINT or SIGTERM, which let a round end; a store that is away is said once and looked for again."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    stopped: list[int] = []
+    before = [signal.signal(number, lambda caught, _: stopped.append(caught)) for number in numbers]
+    try:
+        while not stopped:
+            try:
+                work()
+            except BackendError as error:
+                note_once(f"warning: {error}", said)
+            until = time.monotonic() + seconds
+            while not stopped and time.monotonic() < until:
+                time.sleep(min(0.2, seconds))
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def note_once(text: str, said: set[str]) -> None:
+    """Say what has not been said yet."""
+    if text not in said:
+        note(text)
+        said.add(text)
 
 
 @app.command()

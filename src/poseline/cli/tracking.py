@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from poseline.cli.app import AllowStale, AsJson, Commands, Device, Overrides, ParamsFile, app, on_stale, run_each, show
+from poseline.cli.app import TRACKER_NAMES, AllowStale, AsJson, Commands, Device, Overrides, ParamsFile, app, on_stale, run_each, show
 from poseline.cli.outputs import new_folder
-from poseline.config.tracking import TRACKERS
 from poseline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ track_app = typer.Typer(
 app.add_typer(track_app)
 
 Kind = Annotated[
-    str | None, typer.Option("--kind", help=f"The tracker ({', '.join(TRACKERS.own)}, ...); default: track.kind of the parameters.")
+    str | None, typer.Option("--kind", help=f"The tracker ({TRACKER_NAMES}, ...); default: track.kind of the parameters.")
 ]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
 import platform
 import re
+import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +25,9 @@ KEY = "poseline.key"
 ROLE = "poseline.role"
 PARAMS_HASH = "poseline.params_hash"
 PROCESS = "poseline.process"
+HOST = "poseline.host"
+SEEN = "poseline.seen"
+"""A run's last sign of life, milliseconds since the epoch."""
 RESTORED = "poseline.mirrored"
 KEPT = "poseline.restored"
 """Scores in an execution's row that an earlier one made: nothing that they rest on has changed."""
@@ -73,17 +79,32 @@ def identify(params: Params, workspace: Path) -> Identity:
     flat, params_hash = flat_params(params), hash_params(params)
     baseline = os.environ.get("DVC_EXP_BASELINE_REV") or commit
     tags = {
-        KEY: _digest(f"{baseline}|{experiment}|{params_hash}"),
+        KEY: execution_key(baseline, experiment, params_hash),
         PARAMS_HASH: params_hash,
         "poseline.data_hash": _data_hash_now(workspace),
         "poseline.dirty": str(is_dirty(workspace)).lower(),
         "mlflow.source.git.commit": commit,
         "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": masked(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
+        "mlflow.user": user_name(),
         "poseline.versions": describe_versions(),
         "dvc.exp": experiment,
         "dvc.baseline": baseline,
     }
     return Identity(key=tags[KEY], name=experiment or commit[:7] or "workspace", tags={k: v for k, v in tags.items() if v}, params=flat)
+
+
+def execution_key(baseline: str, experiment: str, params_hash: str) -> str:
+    """Sixteen hex digits that all stages of an execution share."""
+    return _digest(f"{baseline}|{experiment}|{params_hash}")
+
+
+def user_name() -> str:
+    """Who runs this; empty where the machine has no name for the user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
 
 
 def flat_params(params: Params) -> dict[str, str]:

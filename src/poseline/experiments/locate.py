@@ -1,26 +1,50 @@
-"""The scores that a name stands for: a file, a folder, the champion, a git revision, a DVC experiment or an MLflow run."""
+"""What a name stands for in every command: a folder or file, a git revision, a DVC experiment, an MLflow run or a registered model."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-from poseline.artifacts import Layout, atomic_file, atomic_folder
-from poseline.config import Params
+from poseline.artifacts import Layout
+from poseline.config import MlflowConfig, Params
 from poseline.errors import BackendError, DataError
 from poseline.evaluation.runs import RunFiles, find_scores
 from poseline.experiments.champion import CHAMPION
-from poseline.experiments.lineage import ROLE, STAGE, git_output
-from poseline.experiments.mirror import Mirror
-from poseline.experiments.store import StoreLostError, one_line, store_errors
+from poseline.experiments.execution import MODELS, RUNS, Execution, find_execution
+from poseline.experiments.lineage import git_output
+from poseline.experiments.revision import Revision
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
-FOLDERS = ("metrics", "per_person")
-RUNS = "runs:/"
-MODEL = re.compile(r"models:/(?P<model>[^@/]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+@dataclass(frozen=True)
+class LocalPlace:
+    """A file or folder of this machine."""
+
+    path: Path
+
+    def scores(self, cache: Path) -> dict[str, RunFiles]:
+        """The scores in it; they need no cache.
+
+        Raises:
+            DataError: there are none.
+        """
+        return find_scores(self.path)
+
+    def model(self, cache: Path) -> Path:
+        """The folder with model.json that the path means: itself, that of a file in it, or the data/model of a project.
+
+        Raises:
+            DataError: there is none.
+        """
+        folders = (self.path, self.path / "data/model") if self.path.is_dir() else (self.path.parent,) if self.path.stem == "model" else ()
+        for folder in folders:
+            if (folder / "model.json").is_file():
+                return folder
+        raise DataError(f"{self.path}: no model in it. Give a folder with model.json and model.safetensors, or a project with data/model.")
+
+
+Place: TypeAlias = LocalPlace | Revision | Execution
+"""Where results lie. What is fetched from there is kept in a cache by its content, and fetched once."""
 
 
 def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFiles]:
@@ -30,13 +54,45 @@ def locate_run(target: str, params: Params, layout: Layout) -> dict[str, RunFile
         DataError: nothing of that name has scores.
         BackendError: the experiment store is needed and does not answer.
     """
-    if target != CHAMPION and Path(target).exists():
-        return find_scores(Path(target))
+    return locate(target, params.mlflow, layout).scores(layout.cache / "scores")
+
+
+def locate_model(target: str, mlflow: MlflowConfig | None, layout: Layout) -> Path:
+    """The folder of the trained model that ``target`` names.
+
+    Raises:
+        DataError: nothing of that name has a model.
+        BackendError: the experiment store is needed and does not answer.
+    """
+    return locate(target, mlflow, layout).model(layout.cache / "models")
+
+
+def locate(target: str, mlflow: MlflowConfig | None, layout: Layout) -> Place:
+    """Where what ``target`` names lies: a path goes before a revision, a revision before a run.
+
+    Args:
+        target: the name.
+        mlflow: which experiment store to look in; None: no one has named any.
+        layout: the project.
+
+    Raises:
+        DataError: there is nothing of that name.
+        BackendError: the experiment store is needed and does not answer, or tracking is off.
+    """
     root = layout.main or layout.root
-    commit = None if target == CHAMPION else find_commit(root, target)
-    if commit is not None:
-        return fetch_revision(root, commit, layout.cache / "scores" / commit, name=target)
-    return find_scores(fetch_scores(params, layout, target))
+    if target != CHAMPION and not target.startswith((RUNS, MODELS)):
+        if Path(target).exists():
+            return LocalPlace(Path(target))
+        if Path(target).is_absolute() or target.startswith("."):
+            raise DataError(f"{target}: no such file or folder. Check the path.")
+        commit = find_commit(root, target)
+        if commit is not None:
+            return Revision(root, commit, target)
+    if mlflow is None:
+        raise DataError(f"{target}: no file or folder of that name, no project around {Path.cwd()}, and no MLFLOW_TRACKING_URI is set.")
+    if not mlflow.enabled:
+        raise BackendError(f"{target}: neither a file nor a revision, and mlflow.enabled is false. Give a folder.")
+    return find_execution(target, mlflow, layout)
 
 
 def find_commit(root: Path, name: str) -> str | None:
@@ -49,116 +105,3 @@ def find_commit(root: Path, name: str) -> str | None:
         if reference.rpartition("/")[2] == name and not reference.startswith("refs/exps/exec/"):
             return sha
     return None
-
-
-def fetch_revision(root: Path, commit: str, target: Path, *, name: str) -> dict[str, RunFiles]:
-    """The scores of a revision, copied out of git and DVC's cache into ``target``.
-
-    Tables that neither holds any more are left out, and so is whatever the pipeline had not scored by then.
-
-    Raises:
-        DataError: the revision has no scores.
-    """
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from scmrepo.exceptions import SCMError
-
-    prefix = git_output(root, "rev-parse", "--show-prefix")  # of a revision, paths count from the repository's root
-    faults = (DvcException, SCMError, OSError, ValueError)
-    try:
-        tree = DVCFileSystem(str(root), rev=commit, subrepos=bool(prefix))
-        metrics = [path for path in tree.find(f"{prefix}reports/metrics") if path.endswith(".json")]
-        tables = [path for path in tree.find(f"{prefix}reports/per_person") if path.endswith("/matches.parquet")]
-    except faults as error:
-        raise DataError(f"{name}: revision {commit[:8]} cannot be read ({one_line(error)}). Give a folder of scores.") from None
-    with atomic_folder(target) as folder:
-        for path in (*metrics, *tables):
-            try:
-                content = tree.read_bytes(path)
-            except faults:  # in no cache and no remote: the score stays, without its table
-                continue
-            with atomic_file(folder / path.lstrip("/").removeprefix(prefix)) as temporary:
-                temporary.write_bytes(content)
-    if not metrics:
-        raise DataError(f"{name}: revision {commit[:8]} has no reports/metrics. Give a revision in which the pipeline was run.")
-    return find_scores(target)
-
-
-def fetch_scores(params: Params, layout: Layout, name: str) -> Path:
-    """A folder with metrics/ and per_person/ of an execution, copied from the store into the cache.
-
-    Args:
-        params: for the store's address and the registered model's name.
-        layout: the project.
-        name: ``champion`` (the run of the registered model under that alias), ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, a
-            run's id or ``runs:/ID``, or its name (``dvc exp run -n``).
-
-    Raises:
-        BackendError: the store does not answer, or tracking is off.
-        DataError: no such run, or it kept no score files.
-    """
-    if not params.mlflow.enabled:
-        raise BackendError(f"{name}: neither a file nor a revision, and mlflow.enabled is false. Give a folder of scores.")
-    try:
-        mirror = Mirror.open(params.mlflow, layout)
-        with store_errors():
-            parent = _find_execution(mirror, name)
-            runs = [run for run in mirror.children_of(parent.info.run_id) if run.data.tags.get(STAGE, "").startswith("score")]
-            target = layout.cache / "scores" / parent.info.run_id
-            with atomic_folder(target) as folder:
-                for run in reversed(runs):  # oldest first, so that of several attempts the newest stays
-                    _download(mirror, run.info.run_id, folder)
-    except StoreLostError as error:
-        raise BackendError(f"{error}. Start the store, or give a folder of scores.") from None
-    if not any((target / "metrics").glob("*.json")):
-        raise DataError(f"{name}: run {parent.info.run_id} kept no score files. Score it again under the tracker, or give a folder.")
-    return target
-
-
-def _find_execution(mirror: Mirror, name: str) -> Run:
-    """The parent run of that name."""
-    from mlflow.exceptions import MlflowException
-
-    if name == CHAMPION or name.startswith("models:"):
-        return _parent_of(mirror, _model_run(mirror, name))
-    if name.startswith(RUNS):
-        name = name.removeprefix(RUNS).partition("/")[0]
-    by_name = mirror.search(f"attributes.run_name = '{name.replace(chr(39), '')}' AND tags.`{ROLE}` = 'parent'")
-    if by_name:
-        return by_name[0]
-    try:
-        return _parent_of(mirror, name)
-    except MlflowException:  # no run of that id, or no id at all: the store has one error for both
-        raise DataError(f"{name}: no file, revision, experiment or MLflow run of that name. See `dvc exp show`, `mlflow ui`.") from None
-
-
-def _model_run(mirror: Mirror, name: str) -> str:
-    """The run of a registered model: ``champion``, ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``."""
-    from mlflow.exceptions import MlflowException
-
-    found = MODEL.fullmatch(f"models:/{mirror.model}@{CHAMPION}" if name == CHAMPION else name)
-    if found is None:
-        raise DataError(f"{name}: expected models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/{mirror.model}@{CHAMPION}")
-    model, alias, version = found["model"], found["alias"], found["version"]
-    try:
-        get = mirror.client.get_model_version_by_alias if alias else mirror.client.get_model_version
-        run_id = get(model, alias or version).run_id
-    except MlflowException as error:
-        which = f"of the alias '{alias}'" if alias else f"'{version}'"
-        raise DataError(f"{name}: model '{model}' has no version {which} ({one_line(error)}). Register one first.") from None
-    if not run_id:
-        raise DataError(f"{name}: that version of model '{model}' names no run. Register a model that was trained here.")
-    return str(run_id)
-
-
-def _parent_of(mirror: Mirror, run_id: str) -> Run:
-    run = mirror.client.get_run(run_id)
-    parent = run.data.tags.get("mlflow.parentRunId")
-    return mirror.client.get_run(parent) if parent else run
-
-
-def _download(mirror: Mirror, run_id: str, folder: Path) -> None:
-    kept = {entry.path for entry in mirror.client.list_artifacts(run_id)}
-    for name in FOLDERS:
-        if name in kept:
-            mirror.client.download_artifacts(run_id, name, str(folder))

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from poseline.artifacts import Layout
 from poseline.config import MlflowConfig
 from poseline.config.dataset import DETECTIONS
 from poseline.errors import ArtifactError
-from poseline.experiments.lineage import KEPT, KEY, PARAMS_HASH, PROCESS, RESTORED, ROLE, SESSION, STAGE, WEIGHTS, Identity
+from poseline.experiments.lineage import HOST, KEPT, KEY, PARAMS_HASH, PROCESS, RESTORED, ROLE, SEEN, SESSION, STAGE, WEIGHTS, Identity
 from poseline.experiments.model import upload_model
+from poseline.experiments.patience import Patience
 from poseline.experiments.record import HISTORY, LOAD, DataSet, Process, Progress, RecordFolder, RunRecord, locked, now_ms, pending_records
-from poseline.experiments.store import (
-    artifact_location,
-    connect,
-    is_refusal,
-    masked,
-    one_line,
-    open_experiment,
-    store_errors,
-    tracking_uri,
-)
+from poseline.experiments.store import artifact_location, connect, masked, open_experiment, store_errors, tracking_uri
+from poseline.experiments.writer import RunLostError, Writer, lifecycle
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Param, Run
+    from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
-
-Row = TypeVar("Row", "Metric", "Param")
-METRICS_PER_BATCH, TEXTS_PER_BATCH, TEXT_LENGTH = 1000, 100, 6000
-
-
-class RunLostError(Exception):
-    """The run that a record writes to was deleted from the store."""
 
 
 @dataclass
@@ -51,14 +35,19 @@ class Mirror:
     _models: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, config: MlflowConfig, layout: Layout) -> Mirror:
+    def open(cls, config: MlflowConfig, layout: Layout, patience: Patience | None = None) -> Mirror:
         """The project's mirror.
+
+        Args:
+            config: the store.
+            layout: the project.
+            patience: of the work that waits for the store; None: nothing waits.
 
         Raises:
             StoreLostError: the store does not answer.
         """
         root = (layout.main or layout.root).resolve()
-        client, uri = connect(config, root), tracking_uri(config, root)
+        client, uri = connect(config, root, patience), tracking_uri(config, root)
         with store_errors():
             experiment_id = open_experiment(client, config.experiment, artifact_location(uri, root))
         return cls(client, experiment_id, layout, masked(uri), config.registered_model)
@@ -73,7 +62,7 @@ class Mirror:
         done, running, fault = [], 0, None
         for folder in pending_records(self.layout):
             try:
-                alive = folder.read().is_running()
+                alive = folder.is_running()
             except ArtifactError as error:
                 fault = error
                 continue
@@ -81,9 +70,19 @@ class Mirror:
                 running += 1
             elif (progress := self.send(folder, wait=False)) is not None:
                 done.append(progress)
+        with store_errors():
+            self._end_gone()
         if fault is not None:
             raise fault
         return done, running
+
+    def _end_gone(self) -> None:
+        """End runs of stages that say they run though their process is gone, whoever began them, with the rows that they belong to."""
+        running = self.search(f"attributes.status = 'RUNNING' AND tags.`{ROLE}` = 'stage'")
+        parents = {run.data.tags.get("mlflow.parentRunId") for run in running if _is_gone(run)}
+        for parent_id in parents - {None}:
+            with locked(self.lock):
+                self.settle(str(parent_id), self.children_of(str(parent_id)))
 
     def send(self, folder: RecordFolder, *, wait: bool = True) -> Progress | None:
         """Write what the store lacks of one record; how it stands, None where there was nothing to do or another process is at it.
@@ -104,7 +103,7 @@ class Mirror:
 
     def _send(self, folder: RecordFolder, progress: Progress) -> Progress:
         record = folder.read()
-        if record.status is None and not record.is_running():
+        if record.status is None and not folder.is_running():
             record = record.model_copy(update={"status": "KILLED", "ended_ms": folder.last_sign_ms()})
             folder.write(record)
         if progress.run_id is None:
@@ -119,6 +118,10 @@ class Mirror:
         rows = [_metric(key, value, point.time_ms, point.step) for point in points for key, value in point.values.items()]
         if record.status is None:
             child.metrics(rows)
+            child.tag(SEEN, str(now_ms()))
+            if self.client.get_run(child.run_id).info.status != "RUNNING":  # silent so long that another host took it to be gone
+                for run_id in (child.run_id, parent.run_id):
+                    self.client.update_run(run_id, status="RUNNING")
         else:
             self._finish(record, folder, rows, child, parent)
         progress = progress.model_copy(update={"sent": {name: end for name, (_, end) in read.items()}, "refused": tuple(child.refused)})
@@ -180,6 +183,8 @@ class Mirror:
             SESSION: record.session,
             STAGE: record.stage,
             PROCESS: record.process.model_dump_json(),
+            HOST: record.process.host,
+            SEEN: str(now_ms()),
             "mlflow.parentRunId": parent_id,
             **({RESTORED: "true"} if record.restored else {}),
         }
@@ -191,8 +196,9 @@ class Mirror:
         if folder.model.is_dir():
             where = {"run_id": child.run_id, "experiment_id": self.experiment_id, "name": self.model}
             model_id = upload_model(self.client, folder.model, record, **where)
-            for tag, value in ((WEIGHTS, record.weights), ("poseline.model_id", model_id)):
-                parent.call(tag, partial(self.client.set_tag, parent.run_id, tag, value))
+            parent.tag("poseline.model_id", model_id)
+        if record.weights:
+            parent.tag(WEIGHTS, record.weights)
         scored = self.model_id(record.weights) if record.headline and record.weights else None
         data = next(iter(record.data), None)
         rows += [_metric(key, value, ended) for key, value in record.metrics.items() if key not in record.headline]
@@ -213,22 +219,27 @@ class Mirror:
         own = {run.data.tags.get(STAGE, "").partition("@")[2] for run in children if RESTORED not in run.data.tags}
         names = {key.partition(".")[0] for key in record.kept}
         text = ", ".join(sorted(name for name in names if name.removesuffix(DETECTIONS) not in own))
-        parent.call(KEPT, lambda: self.client.set_tag(parent.run_id, KEPT, text))
+        parent.tag(KEPT, text)
 
     def settle(self, parent_id: str, children: Sequence[Run]) -> None:
-        """Keep one ended child a stage: the newest. A child whose process is gone is KILLED, one that runs is let alone."""
-        newest: set[str] = set()
+        """Keep one ended child a stage and host: the newest, of which all that ran on other hosts are let alone.
+
+        A child whose process is gone is KILLED, one that runs is let alone.
+        """
+        newest: dict[str, set[str]] = {}
         statuses: set[str] = set()
         for run in sorted(children, key=lambda run: run.info.start_time, reverse=True):
             stage, status = run.data.tags.get(STAGE, ""), run.info.status
             if status == "RUNNING" and _is_gone(run):
                 status = "KILLED"
-                self.client.set_terminated(run.info.run_id, status=status)
-            if stage in newest and status != "RUNNING":
+                self.client.set_terminated(run.info.run_id, status=status, end_time=_seen_ms(run))
+            hosts = newest.setdefault(stage, set())
+            if status != "RUNNING" and (_host(run) in hosts or (hosts and RESTORED in run.data.tags)):
                 self.client.delete_run(run.info.run_id)
                 continue
-            newest.add(stage)
-            statuses.add(status)
+            if status == "RUNNING" or not hosts:
+                statuses.add(status)
+            hosts.add(_host(run))
         worst = next((status for status in ("RUNNING", "FAILED", "KILLED") if status in statuses), "FINISHED")
         parent = Writer(self.client, parent_id)
         if worst == "RUNNING":
@@ -282,91 +293,21 @@ class Mirror:
                 return found
 
 
-@dataclass
-class Writer:
-    """One run, written in pieces that the store accepts; what it refuses is noted and left out."""
-
-    client: MlflowClient
-    run_id: str
-    refused: list[str] = field(default_factory=list)
-
-    def metrics(self, rows: Sequence[Metric]) -> None:
-        """Write values; those that have arrived before are no new ones."""
-        self._batches(rows, METRICS_PER_BATCH, lambda part: self.client.log_batch(self.run_id, metrics=part))
-
-    def params(self, values: dict[str, str]) -> None:
-        """Write parameters, very long ones cut."""
-        from mlflow.entities import Param
-
-        rows = [Param(key, value[:TEXT_LENGTH]) for key, value in values.items()]
-        self._batches(rows, TEXTS_PER_BATCH, lambda part: self.client.log_batch(self.run_id, params=part))
-
-    def inputs(self, record: RunRecord) -> None:
-        """Link the data sets that the stage read."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        sets = [(Dataset(data.name, data.digest, "dvc", json.dumps({"path": data.name})), data.context) for data in record.data]
-        if sets:
-            rows = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)]) for dataset, context in sets]
-            self.call("data sets", lambda: self.client.log_inputs(self.run_id, rows))
-
-    def artifacts(self, folder: Path) -> None:
-        """Upload what a folder holds."""
-        if folder.is_dir():
-            self.call("artifacts", lambda: self.client.log_artifacts(self.run_id, str(folder)))
-
-    def end(self, status: str, ended_ms: int | None = None) -> None:
-        """Set the status of a run that is over."""
-        self.call(f"status {status}", lambda: self.client.set_terminated(self.run_id, status=status, end_time=ended_ms))
-
-    def call(self, what: str, request: Callable[[], object]) -> None:
-        """Make a request and note a refusal.
-
-        Raises:
-            RunLostError: the run is not there, or deleted.
-        """
-        if reason := self._refusal(request):
-            self.refused.append(f"{what}: {reason}")
-
-    def _batches(self, rows: Sequence[Row], size: int, write: Callable[[Sequence[Row]], object]) -> None:
-        """Write in batches; one that is refused is written again name by name, so that no good neighbour is lost."""
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            if self._refusal(partial(write, part)):
-                for name in dict.fromkeys(row.key for row in part):
-                    self.call(name, partial(write, [row for row in part if row.key == name]))
-
-    def _refusal(self, request: Callable[[], object]) -> str | None:
-        """Why the store refuses a request, None where it does not."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            request()
-        except MlflowException as error:
-            if not is_refusal(error):
-                raise
-            if lifecycle(self.client, self.run_id) != "active":
-                raise RunLostError(self.run_id) from error
-            return one_line(error)
-        return None
-
-
-def lifecycle(client: MlflowClient, run_id: str) -> str | None:
-    """``active`` or ``deleted``; None where the store has no such run."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return str(client.get_run(run_id).info.lifecycle_stage)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-
-
 def _is_gone(run: Run) -> bool:
-    """True when the process of a run has ended on this host; runs that name none are of a time before."""
+    """True when the process of a run has ended, as far as can be told from here; runs that name none are of a time before."""
     process = run.data.tags.get(PROCESS)
-    return process is None or Process.model_validate_json(process).is_gone()
+    return process is None or Process.model_validate_json(process).is_gone(_seen_ms(run))
+
+
+def _host(run: Run) -> str:
+    """The machine that a run was on; empty for one that names none."""
+    process = run.data.tags.get(PROCESS)
+    return Process.model_validate_json(process).host if process else ""
+
+
+def _seen_ms(run: Run) -> int:
+    """The last sign of life of a run."""
+    return int(run.data.tags.get(SEEN) or run.info.start_time)
 
 
 def _metric(

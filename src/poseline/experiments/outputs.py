@@ -17,6 +17,8 @@ from poseline.experiments.lineage import data_entries, read_lock
 from poseline.experiments.record import DataSet, RecordFolder, RunRecord
 
 NOT_SCORES = ("schema_version", "protocol")
+MODEL_FOLDER = "model_folder/model"
+"""Where the folder of a trained model lies among the artifacts of its run."""
 
 
 def collect(record: RunRecord, folder: RecordFolder, layout: Layout) -> RunRecord:
@@ -36,7 +38,7 @@ def collect(record: RunRecord, folder: RecordFolder, layout: Layout) -> RunRecor
             scores = {**record.metrics, **read_metrics(paths)}
             found = {"headline": read_metrics(paths, headline=True), "metrics": scores, "data": _data(layout, "evaluation")}
         case "train":
-            _keep(layout.model, stage / "model_folder")
+            _keep(layout.model, (stage / MODEL_FOLDER).parent)
             found = {"data": _data(layout, "training")}
         case "report":
             _keep(layout.page, execution)

@@ -35,6 +35,8 @@ from poseline.experiments.lineage import Identity
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 HISTORY, LOAD = "metrics.jsonl", "system.jsonl"
 PENDING, MIRRORED, RUN = "pending.json", "mirrored.json", "run.json"
+SILENT_MS = 600_000
+"""A process that has given no sign of life for so long has ended, where it cannot be looked at."""
 
 
 class Frozen(BaseModel):
@@ -57,12 +59,16 @@ class Process(Frozen):
 
         return cls(host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time())
 
-    def is_gone(self) -> bool:
-        """True when the process ended; False too where it ran on another host, which this one cannot tell."""
+    def is_gone(self, seen_ms: int | None = None) -> bool:
+        """True when the process ended. Of one on another host, which cannot be seen from here, when it has been silent for long.
+
+        Args:
+            seen_ms: its last sign of life; None: unknown, and then a process on another host is taken to live.
+        """
         import psutil
 
         if self.host != socket.gethostname():
-            return False
+            return seen_ms is not None and now_ms() - seen_ms > SILENT_MS
         try:
             return abs(psutil.Process(self.pid).create_time() - self.started) > 1.0
         except psutil.Error:
@@ -110,10 +116,6 @@ class RunRecord(Frozen):
     kept: dict[str, float] = {}
     weights: str | None = None
     data: tuple[DataSet, ...] = ()
-
-    def is_running(self) -> bool:
-        """True while its process is at work."""
-        return self.status is None and not self.process.is_gone()
 
 
 class Progress(Frozen):
@@ -177,6 +179,19 @@ class RecordFolder:
             reason = str(error).splitlines()[0]
             raise ArtifactError(f"{path}: not a run record of this version ({reason}). Delete {self.path} to leave it out.") from None
 
+    def is_running(self) -> bool:
+        """True while its process is at work.
+
+        Raises:
+            ArtifactError: see :meth:`read`.
+        """
+        record = self.read()
+        return record.status is None and not record.process.is_gone(self.last_sign_ms())
+
+    def show_life(self) -> None:
+        """Leave a sign of life."""
+        os.utime(self.path / RUN)
+
     def write(self, record: RunRecord) -> None:
         """Replace run.json."""
         write_text(self.path / RUN, record.model_dump_json(indent=1))
@@ -228,7 +243,7 @@ class RecordFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def last_sign_ms(self) -> int:
-        """When its process last wrote."""
+        """When its process last wrote, or showed that it lives."""
         return max(int((self.path / name).stat().st_mtime * 1000) for name in (RUN, HISTORY, LOAD) if (self.path / name).is_file())
 
 

@@ -19,6 +19,7 @@ from poseline.experiments.load import LoadSampler
 from poseline.experiments.mirror import Mirror
 from poseline.experiments.model import export_model
 from poseline.experiments.outputs import collect, kept_headline
+from poseline.experiments.patience import Patience
 from poseline.experiments.record import HISTORY, LOAD, RecordFolder, Status, now_ms
 from poseline.experiments.store import StoreLostError
 
@@ -58,6 +59,7 @@ class Attempt:
         self._config = config = params.mlflow
         self._mirror: Mirror | None = None
         self._lost_at: float | None = None
+        self._patience = Patience()
         self._warned = False
         self._stopped = threading.Event()
         self._load = LoadSampler() if config.system_metrics else None
@@ -68,10 +70,13 @@ class Attempt:
     def close(self, status: Status, run: StageRun) -> None:
         """End the record, then write it and all that still wait into the store."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(max(self._patience.left_s, 0.0))
         with unstopped(self._stage):
             finish(self._folder, self._layout, status, result=run.result, params=self._params)
-        self._reach(self._catch_up)
+        if self._thread.is_alive():
+            self._lose("a request to it does not end")
+        else:
+            self._reach(self._catch_up)
 
     def mirror(self) -> None:
         """Write what is new into the store; one that was away when the stage began is not looked for again before its end."""
@@ -82,8 +87,9 @@ class Attempt:
         step, over = 0, False
         while not over:
             over = self._stopped.wait(INTERVAL_S)
-            if self._load is not None:
-                with unstopped(self._stage):
+            with unstopped(self._stage):
+                self._folder.show_life()
+                if self._load is not None:
                     self._folder.append(LOAD, self._load.sample(), step)
             if not over:
                 self.mirror()
@@ -96,20 +102,23 @@ class Attempt:
 
     def _reach(self, work: Callable[[Mirror], object]) -> None:
         """Work with the store; where it is away, say so once and leave it alone for a minute."""
-        if self._lost_at is not None and time.monotonic() - self._lost_at < RETRY_S:
+        if self._lost_at is not None and (time.monotonic() - self._lost_at < RETRY_S or self._patience.left_s <= 0):
             return
         try:
             if self._mirror is None or self._lost_at is not None:
-                self._mirror = Mirror.open(self._config, self._layout)
+                self._mirror = Mirror.open(self._config, self._layout, self._patience)
             with unstopped(self._stage):
                 work(self._mirror)
             self._lost_at = None
         except StoreLostError as error:
-            self._lost_at = time.monotonic()
-            if not self._warned:
-                advice = "Work goes on, its record waits in .cache/runs; the next stage brings it to the store, or: poseline sync"
-                warn(self._stage, f"no experiment store ({error}). {advice}")
-            self._warned = True
+            self._lose(str(error))
+
+    def _lose(self, reason: str) -> None:
+        self._lost_at = time.monotonic()
+        if not self._warned:
+            advice = "Work goes on, its record waits in .cache/runs; the next stage brings it to the store, or: poseline sync"
+            warn(self._stage, f"no experiment store ({reason}). {advice}")
+        self._warned = True
 
 
 def finish(

@@ -9,7 +9,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +21,14 @@ from poseline.config import MlflowConfig
 from poseline.config.params import Yaml
 from poseline.errors import BackendError
 from poseline.experiments.lineage import masked
+from poseline.experiments.patience import Patience, StoreLostError, make_client
 from poseline.experiments.record import locked
 from poseline.experiments.view import experiment_tags
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-PROBE_TIMEOUT_S = 3.0
+PROBE_TIMEOUT_S = 2.0
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # MLflow's own defaults block the first call to a dead server for 247 s. A user's values win.
 SHORT_PATIENCE = {
@@ -37,7 +38,10 @@ SHORT_PATIENCE = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PGCONNECT_TIMEOUT": "2",
 }
+# While work waits for the store.
+LEAST_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 # What a store, its database, its artifact storage and the network raise. Libraries that are not loaded have raised nothing.
 FAULTS = {
     "mlflow.exceptions": ("MlflowException",),
@@ -52,10 +56,6 @@ FAULTS = {
     "google.auth.exceptions": ("GoogleAuthError",),
 }
 REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST")
-
-
-class StoreLostError(Exception):
-    """The store does not answer, or failed; the reason is the message."""
 
 
 def store_faults() -> tuple[type[BaseException], ...]:
@@ -178,25 +178,44 @@ def init_store(config: MlflowConfig, root: Path) -> None:
         raise BackendError(f"{database}: cannot be used as experiment store: {error}. Move it away, or set mlflow.uri") from error
 
 
-def connect(config: MlflowConfig, root: Path) -> MlflowClient:
+def connect(config: MlflowConfig, root: Path, patience: Patience | None = None) -> MlflowClient:
     """A client of a store that has just answered.
+
+    Args:
+        config: the store.
+        root: the project.
+        patience: of the work that waits for it; None: nothing waits, and requests are made again.
 
     Raises:
         StoreLostError: it does not answer, cannot be used, or mlflow is missing.
     """
     uri = tracking_uri(config, root)
-    for name, value in SHORT_PATIENCE.items():
-        os.environ.setdefault(name, value)
-    probe(uri)
+    if sqlite_file(uri) is not None:  # a file of this machine is there or not; on a loaded one it may be slow all the same
+        patience = None
+    if patience is not None:
+        patience.store = masked(uri)
+    set_waits(SHORT_PATIENCE if patience is None else SHORT_PATIENCE | LEAST_PATIENCE)
+    probe(uri) if patience is None else patience.timed(probe)(uri)
     try:
         init_store(config, root)
     except BackendError as error:
         raise StoreLostError(str(error)) from error
     with store_errors():
-        from mlflow.tracking import MlflowClient
+        import mlflow.store.db.utils
 
+        mlflow.store.db.utils.MAX_RETRY_COUNT = 1  # else ten times, 102 s and a page of warnings
         quiet()
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return make_client(uri, patience)
+
+
+def set_waits(values: Mapping[str, str]) -> None:
+    """Set how long MLflow's client waits; what the user has set stays."""
+    for name, value in values.items():
+        if name not in os.environ or os.environ[name] == _WAITS.get(name):
+            os.environ[name] = _WAITS[name] = value
+
+
+_WAITS: dict[str, str] = {}
 
 
 def probe_store(config: MlflowConfig, root: Path) -> None:

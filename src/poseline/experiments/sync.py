@@ -1,31 +1,18 @@
-"""What the store lacks: records that wait, and stages that DVC restored from its cache without running them."""
+"""What the store lacks: records that wait, stages that DVC restored from its cache without running them, and DVC's other experiments."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from poseline.artifacts import Layout
 from poseline.config import Params
-from poseline.config.params import Yaml
 from poseline.errors import BackendError
-from poseline.experiments.lineage import KEY, PARAMS_HASH, RESTORED, STAGE, Identity, LockStage, identify, read_lock
+from poseline.experiments.dvc_experiments import ExperimentsReport, mirror_experiments
+from poseline.experiments.gap import fill_gap, find_gap
+from poseline.experiments.lineage import identify
 from poseline.experiments.mirror import Mirror
-from poseline.experiments.outputs import read_history, read_metrics, score_files
-from poseline.experiments.record import HISTORY, RecordFolder
-from poseline.experiments.run import finish
+from poseline.experiments.record import locked
 from poseline.experiments.store import StoreLostError, store_errors
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -38,6 +25,8 @@ class SyncReport:
         refused: values that the store will never take.
         restored: stages that DVC restored and the store lacked.
         out_of_date: stages whose lock does not belong to the present parameters or files; run ``dvc repro``.
+        experiments: how many of DVC's experiments were looked at.
+        unreadable: those of them that cannot be read, each with the reason.
     """
 
     sent: int = 0
@@ -45,10 +34,18 @@ class SyncReport:
     refused: int = 0
     restored: tuple[str, ...] = ()
     out_of_date: tuple[str, ...] = ()
+    experiments: int = 0
+    unreadable: tuple[str, ...] = ()
 
 
-def sync(params: Params, layout: Layout) -> SyncReport:
+def sync(params: Params, layout: Layout, *, every: bool = False, known: set[str] | None = None) -> SyncReport:
     """Write all records that wait, then the workspace's present results. A second sync adds nothing.
+
+    Args:
+        params: for the store, and of the workspace's results.
+        layout: the project.
+        every: write the results of all of DVC's experiments too, from their files at their revisions.
+        known: commits of experiments that need no more looking at; those that are in the store now are added.
 
     Raises:
         BackendError: the store does not answer; nothing is lost.
@@ -59,115 +56,13 @@ def sync(params: Params, layout: Layout) -> SyncReport:
     try:
         mirror = Mirror.open(params.mlflow, layout)
         sent, running = mirror.catch_up()
-        with store_errors():
-            restored, out_of_date = mirror_restored(mirror, params, layout)
+        with store_errors(), locked(layout.cache / "mlflow-sync.lock"):
+            gap = find_gap(mirror, identify(params, layout.root.resolve()), layout)
+            fill_gap(mirror, gap, layout)
+            found = mirror_experiments(mirror, layout, set() if known is None else known) if every else ExperimentsReport()
     except StoreLostError as error:
         raise BackendError(f"{error}. The records wait in .cache/runs; start the store and run again: poseline sync") from None
-    return SyncReport(len(sent), running, sum(len(progress.refused) for progress in sent), restored, out_of_date)
-
-
-def mirror_restored(mirror: Mirror, params: Params, layout: Layout) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Write the workspace's results where no run of the store has them: (stages written, stages out of date).
-
-    Nothing is written while a stage is out of date: its results belong to other parameters.
-
-    Raises:
-        ArtifactError: dvc.lock or a score file cannot be read.
-    """
-    lock = _present_stages(layout.root)
-    stale = tuple(name for name, stage in lock.items() if not is_current(stage, layout.root))
-    files = {name: score_files(layout, name.partition("@")[2]) for name in lock if name.startswith("score@")}
-    if stale or not any(files.values()):
-        return (), stale
-    headline = {name: read_metrics(paths, headline=True) for name, paths in files.items()}
-    identity = identify(params, layout.root.resolve())
-    parent = _matching_parent(mirror, identity, {key: value for scores in headline.values() for key, value in scores.items()})
-    children: dict[str, Run] = {}
-    if parent is not None:
-        key = parent.data.tags[KEY]
-        identity = identity.model_copy(update={"key": key, "tags": {**identity.tags, KEY: key}})
-        children = {run.data.tags.get(STAGE, ""): run for run in reversed(mirror.children_of(parent.info.run_id))}
-    written = []
-    for name in lock:
-        if _holds(children.get(name), read_metrics(files.get(name, ()))) and parent is not None and _has(parent, headline.get(name, {})):
-            continue
-        _write_restored(mirror, name, identity, layout)
-        written.append(name)
-    return tuple(written), ()
-
-
-def is_current(stage: LockStage, workspace: Path) -> bool:
-    """True when a locked stage was made by the parameter files as they are, and its report files are those it made."""
-    for name, wanted in stage.params.items():
-        raw = _read_yaml(workspace / name)
-        if any(_lookup(raw, key) != value for key, value in wanted.items()):
-            return False
-    reports = ((workspace / out.path, out.md5) for out in stage.outs if out.path.startswith("reports/"))
-    return all(hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == md5 for path, md5 in reports if path.is_file())
-
-
-def _present_stages(workspace: Path) -> dict[str, LockStage]:
-    """Locked stages with results that dvc.yaml still has; dvc.lock keeps those of a data set that is no longer listed."""
-    lock = {name: stage for name, stage in read_lock(workspace).items() if stage.outs}
-    if not (workspace / "dvc.yaml").is_file():
-        return lock
-    present = set(stage_names(workspace))
-    return {name: stage for name, stage in lock.items() if name in present}
-
-
-def stage_names(workspace: Path) -> Iterator[str]:
-    """The stages of dvc.yaml as dvc.lock names them: ``NAME``, or ``NAME@ITEM`` for each item of a ``foreach``."""
-    stages, params = _read_yaml(workspace / "dvc.yaml").get("stages", {}), _read_yaml(workspace / "params.yaml")
-    for name, entry in stages.items():
-        items = entry.get("foreach")
-        if items is None:
-            yield name
-            continue
-        listed = _lookup(params, items.strip("${}")) if isinstance(items, str) else items
-        if isinstance(listed, dict | list):
-            yield from (f"{name}@{item}" for item in listed)
-
-
-def _matching_parent(mirror: Mirror, identity: Identity, headline: Mapping[str, float]) -> Run | None:
-    """The execution's own parent, else one with the same parameters and scores.
-
-    The second finds an experiment that ran under a name (``dvc exp run``), and a commit that only recorded the results.
-    """
-    own = mirror.parent_of(identity.key)
-    return own or next((run for run in mirror.parents_with(identity.tags[PARAMS_HASH]) if _has(run, headline)), None)
-
-
-def _holds(child: Run | None, scores: Mapping[str, float]) -> bool:
-    """True when a stage's run has these results, or is at work on them."""
-    if child is None:
-        return False
-    return (child.info.status == "FINISHED" and _has(child, scores)) or (child.info.status == "RUNNING" and RESTORED not in child.data.tags)
-
-
-def _has(run: Run, values: Mapping[str, float]) -> bool:
-    has = run.data.metrics
-    return all(key in has and math.isclose(has[key], value, rel_tol=SAME, abs_tol=SAME) for key, value in values.items())
-
-
-def _write_restored(mirror: Mirror, stage: str, identity: Identity, layout: Layout) -> None:
-    """A record of a stage that did not run, made from its files, and its run in the store."""
-    folder = RecordFolder.create(layout, stage, identity)
-    if stage == "train":
-        for epoch, values in read_history(layout.model / "history.jsonl"):
-            folder.append(HISTORY, values, epoch)
-    finish(folder, layout, "FINISHED", result={}, restored=True)
-    mirror.send(folder)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping; empty where there is no file, or nothing in it."""
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
-
-
-def _lookup(tree: Yaml, key: str) -> Yaml:
-    """The value under ``a.b``, None where there is none."""
-    for name in key.split("."):
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(name)
-    return tree
+    refused = sum(len(progress.refused) for progress in sent)
+    return SyncReport(
+        len(sent), running, refused, gap.stages + found.restored, gap.stale + found.out_of_date, found.experiments, found.unreadable
+    )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from poseline.artifacts import file_hash, read_json
 from poseline.codecs.base import Outputs
 from poseline.codecs.build import build_codec
-from poseline.errors import BackendError, ConfigError
+from poseline.errors import BackendError, ConfigError, PoselineError
 from poseline.infer.estimator import Forward, PoseEstimator
 from poseline.infer.export import export_onnx
 from poseline.infer.onnx_spec import CATALOGUE, parse_pose_spec, read_onnx_spec
@@ -67,8 +67,9 @@ RUNTIMES = ("auto", *TORCH_RUNTIMES, *SESSIONS.own)
 
 
 def load_pose_network(
-    name: str, *, runtime: str = "auto", device: str = "auto", batch_size: int = 8, flip: bool = False, threads: int | None = None
-) -> PoseEstimator:
+    name: str, *, runtime: str = "auto", device: str = "auto", batch_size: int = 8, flip: bool = False, threads: int | None = None,
+    find_model: Callable[[str], Path] | None = None,
+) -> PoseEstimator:  # fmt: skip
     """The estimator of a pose network, which cuts crops, runs them and decodes their keypoints.
 
     Args:
@@ -79,6 +80,7 @@ def load_pose_network(
         batch_size: crops a forward call.
         flip: average with the outputs of the mirrored crops.
         threads: that one run may use; None: every core.
+        find_model: the trained folder that a name stands for which is none of these; None: there are no such names.
 
     Raises:
         ConfigError: no such name, a detector, or a runtime that cannot run it.
@@ -88,8 +90,9 @@ def load_pose_network(
     if runtime not in RUNTIMES:
         raise ConfigError(f"--runtime {runtime}: expected one of {', '.join(RUNTIMES)}.")
     path = Path(name)
-    if path.is_dir():
-        return _load_folder(path, runtime, device=device, batch_size=batch_size, flip=flip, threads=threads)
+    folder = _find_folder(name, find_model)
+    if folder is not None:
+        return _load_folder(folder, runtime, device=device, batch_size=batch_size, flip=flip, threads=threads)
     if path.is_file() or path.suffix == ".onnx":
         described, file = read_onnx_spec(path), path
     else:
@@ -102,6 +105,32 @@ def load_pose_network(
     return load_onnx_estimator(
         file, described, batch_size=batch_size, flip=flip, score=described.saved.score, runtime=runtime, threads=threads
     )
+
+
+def _find_folder(name: str, find_model: Callable[[str], Path] | None) -> Path | None:
+    """The trained folder that a name stands for; None for an ONNX file and a name of the catalogue.
+
+    Raises:
+        PoselineError: nothing has that name; says what the catalogue has.
+    """
+    path = Path(name)
+    if find_model is None or (path / SPEC_FILE).is_file():
+        return path if path.is_dir() else None
+    hint = ""
+    if not path.is_dir():
+        if path.suffix == ".onnx" or (path.is_file() and path.stem != Path(SPEC_FILE).stem):
+            return None
+        try:
+            find_entry(name)
+        except ConfigError as error:
+            hint = f" Nor a name of the catalogue: {str(error).partition('catalogue. ')[2]}"
+        else:
+            return None
+    try:
+        return find_model(name)
+    except PoselineError as error:
+        error.args = (f"{error}{hint}",)
+        raise
 
 
 def _load_folder(folder: Path, runtime: str, *, device: str, batch_size: int, flip: bool, threads: int | None) -> PoseEstimator:

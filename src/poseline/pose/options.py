@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class PoseOptions:
     Attributes:
         inputs: as named on the command line.
         model, detector: names, files or folders.
+        find_model: the folder of a model that is named in another way; None: there is no other.
         out: folder of the results.
         formats: beside poses.jsonl.
         track: how people are tracked; None: not at all.
@@ -62,6 +64,7 @@ class PoseOptions:
     resume: bool = False
     overwrite: bool = False
     save_every_s: float = 5.0
+    find_model: Callable[[str], Path] | None = None
 
     def fingerprint(self) -> dict[str, str]:
         """What must be the same for a run to go on where another ended: all that changes poses.jsonl."""

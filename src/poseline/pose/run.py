@@ -94,8 +94,9 @@ def build_pipeline(options: PoseOptions) -> PosePipeline:
     torch.set_num_threads(threads)
     keep_freed_blocks()
     network = load_pose_network(
-        options.model, runtime=options.runtime, device=options.device, batch_size=options.batch_size, flip=options.flip, threads=threads
-    )
+        options.model, runtime=options.runtime, device=options.device, batch_size=options.batch_size, flip=options.flip, threads=threads,
+        find_model=options.find_model,
+    )  # fmt: skip
     detector: Detector | FileBoxes
     if options.detector.lower().endswith(".json"):
         detector = FileBoxes(Path(options.detector), min_score=options.min_score)

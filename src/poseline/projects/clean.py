@@ -61,8 +61,8 @@ def _candidates(layout: Layout, keep: Path) -> Iterator[tuple[Path, str]]:
     waiting = {folder.path.resolve() for folder in pending_records(layout)}
     for group in _folders(records_root(layout)):
         yield from ((path, "record that the experiment store holds") for path in _folders(group) if path.resolve() not in waiting)
-    for path in _folders(cache / "scores"):
-        yield path, "scores fetched from a revision or the experiment store"
+    for name in ("scores", "models"):
+        yield from ((path, f"{name} fetched from a revision or the experiment store") for path in _folders(cache / name))
     for path in leftovers(cache):
         yield path, "temporary files of a process that is gone"
 

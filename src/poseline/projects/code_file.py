@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from poseline.artifacts import Layout
 from poseline.errors import ConfigError
 from poseline.projects.pipeline import Shape, read_raw, render_pipeline, same_stages
 from poseline.projects.running_code import hash_stages, package_version
+
+if TYPE_CHECKING:
+    from poseline.artifacts import Layout
 
 NAME = "code.yaml"
 HEAD = """\
@@ -126,14 +129,17 @@ def check_stage(stage: str, layout: Layout) -> None:
         raise ConfigError(f"{name}: runs other code than {NAME} names ({change.versions}). {remedy(change)}")
 
 
-def check_project(layout: Layout) -> None:
+def check_project(root: Path, cache: Path) -> None:
     """Nothing, where all stages would run the code that code.yaml names and dvc.yaml has the stages that the parameters need.
+
+    Args:
+        root: the project.
+        cache: its folder for what can be made again.
 
     Raises:
         ConfigError: they would not.
     """
-    root = layout.root.resolve()
-    change = find_change(root, layout.cache)
+    change = find_change(root, cache)
     if change is None:
         raise ConfigError(f"{root / NAME}: no such file. Make a project with `poseline new`; the source tree's dvc.yaml watches the code.")
     if change.stages:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
-from poseline.config.params import Yaml
 from poseline.errors import ConfigError
 from poseline.stage_code import PREFIX
+
+if TYPE_CHECKING:  # DVC runs the check of the code before all else: it loads neither the configuration nor tables
+    from poseline.config.params import Yaml
 
 CHECK = "poseline upgrade --check"
 HEAD = f"""\
@@ -86,6 +89,8 @@ def same_stages(first: str, second: str) -> bool:
     Raises:
         ConfigError: one of them is no YAML.
     """
+    if first == second:
+        return True
     try:
         one, other = (yaml.safe_load(text) or {} for text in (first, second))
     except yaml.YAMLError as error:

@@ -14,7 +14,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from poseline import stage_code
-from poseline.artifacts import write_text
 from poseline.errors import BackendError
 from poseline.plugins import read_plugins
 from poseline.projects.code_hash import hash_file
@@ -110,6 +109,8 @@ def package_code(folder: Path) -> PackageCode:
         known = None
     if known is not None and known.content == content:
         return known
+    from poseline.artifacts import write_text  # with all tables of data: loaded where it is needed
+
     made = PackageCode(content=content, stages=_code_of(list_stages()))
     write_text(kept, json.dumps(made.model_dump(), indent=1))
     return made

@@ -12,7 +12,7 @@ import yaml
 
 from poseline.artifacts import Layout, write_text
 from poseline.errors import ArtifactError, BackendError, ConfigError
-from poseline.experiments.sync import stage_names
+from poseline.experiments.gap import stage_names
 from poseline.projects.code_file import NAME, Change, CodeFile, find_change, present_code, read_code, remedy
 
 PIPELINE = "dvc.yaml"

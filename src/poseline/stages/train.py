@@ -14,8 +14,10 @@ from poseline.artifacts import Layout, file_hash, scratch_folder, write_json, wr
 from poseline.config import Params, dump_section
 from poseline.errors import BackendError, PoselineError
 from poseline.experiments import StageRun
+from poseline.experiments.locate import locate_model
 from poseline.models.device import resolve_device
-from poseline.progress import significant
+from poseline.progress import note, significant
+from poseline.project import existing
 from poseline.train.checkpoint import checkpoint_file, describe_saved, fingerprint
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.interrupt import Interrupt
@@ -31,17 +33,39 @@ def run(params: Params, layout: Layout, device: str, record: StageRun) -> dict[s
         ConfigError: more processes than people to train on, or ``train.init_from`` is another network.
         BackendError: a training process died.
     """
+    start = find_start(params, layout)
     processes = count_processes(params.train, resolve_device(device))
     check_people(load_training_data(layout.processed, params), processes * params.train.nodes)
     if processes > 1 or params.train.nodes > 1:
-        run_under_torchrun(params, layout, device, processes, record)
+        run_under_torchrun(params, layout, device, processes, record, start)
     else:
         with join_group(resolve_device(device)) as rank:
-            train_rank(params, layout, rank, record)
+            train_rank(params, layout, rank, record, start)
     return summarise(layout)
 
 
-def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun) -> None:
+def find_start(params: Params, layout: Layout) -> Path | None:
+    """The folder of the model that ``train.init_from`` names: a path, or whatever `poseline compare` takes.
+
+    Raises:
+        DataError: nothing of that name has a model.
+        BackendError: the experiment store is needed and does not answer.
+    """
+    named = params.train.init_from
+    if named is None:
+        return None
+    path = existing(named, key="train.init_from")
+    try:
+        found = locate_model(str(path if path.exists() else named), params.mlflow, layout)
+    except PoselineError as error:
+        error.args = (f"train.init_from: {error}",)
+        raise
+    if not path.exists():
+        note(f"train.init_from: {named} is {found}")
+    return found
+
+
+def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun, start: Path | None) -> None:
     """One process's share of the run."""
     data = load_training_data(layout.processed, params)
 
@@ -52,7 +76,8 @@ def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun) -> 
         words = [f"epoch {epoch + 1}/{params.train.epochs}", f"loss {significant(figures['loss'])}", *scores, speed]
         print("  ".join(words), file=sys.stderr, flush=True)
 
-    fit(params, data, out=layout.model, workdir=checkpoint_folder(params, layout, data.hash, rank.world_size), rank=rank, report=report)
+    workdir = checkpoint_folder(params, layout, data.hash, rank.world_size)
+    fit(params, data, out=layout.model, workdir=workdir, rank=rank, report=report, start=start)
 
 
 def checkpoint_folder(params: Params, layout: Layout, data_hash: str, world_size: int) -> Path:
@@ -62,20 +87,22 @@ def checkpoint_folder(params: Params, layout: Layout, data_hash: str, world_size
     return layout.cache / "checkpoints" / run_id
 
 
-def run_under_torchrun(params: Params, layout: Layout, device: str, processes: int, record: StageRun) -> None:
+def run_under_torchrun(
+    params: Params, layout: Layout, device: str, processes: int, record: StageRun, start: Path | None
+) -> None:  # fmt: skip
     """Start the processes and wait for them.
 
     Raises:
         PoselineError: one of them failed; of the type that it raised, else a BackendError.
     """
     if params.train.init_from is not None:
-        start_model(params)  # what is wrong with it is said once, not by every process
+        start_model(params, start)  # what is wrong with it is said once, not by every process
     world_size = processes * params.train.nodes
     with tempfile.TemporaryDirectory(dir=scratch_folder(layout.cache)) as folder:
         snapshot = Path(folder) / "params.yaml"
         write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
         roots = [str(layout.root.resolve()), str((layout.main or layout.root).resolve())]
-        arguments = [str(snapshot), *roots, device, str(record.folder or "")]
+        arguments = [str(snapshot), *roots, device, str(record.folder or ""), str((start and start.resolve()) or "")]
         with Interrupt() as interrupt:
             failure = launch("poseline.stages.train_worker", arguments, params.train, processes, scratch=Path(folder), interrupt=interrupt)
         saved = describe_run(params, layout, world_size)

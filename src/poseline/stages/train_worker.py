@@ -1,4 +1,4 @@
-"""One process of a training run under torchrun: `python -m poseline.stages.train_worker PARAMS ROOT MAIN DEVICE RECORD`."""
+"""One process of a training run under torchrun: `python -m poseline.stages.train_worker PARAMS ROOT MAIN DEVICE RECORD START`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from torch.distributed.elastic.multiprocessing.errors import record
+from torch.distributed.elastic.multiprocessing.errors import record as write_error
 
 from poseline import progress
 from poseline.artifacts import Layout
@@ -19,18 +19,19 @@ from poseline.train.interrupt import end_with_parent
 from poseline.train.launcher import DEBUG
 
 
-@record
+@write_error
 def main() -> None:
     """Train as the rank that torchrun says."""
     end_with_parent()
-    params_path, root, main_root, device, record_folder = sys.argv[1:]
+    params_path, root, main_root, device, record_folder, start = sys.argv[1:]
     params, layout = load_params(Path(params_path)), Layout(Path(root), Path(main_root))
     if DEBUG not in os.environ:
-        sys.excepthook = lambda *_: None  # the error is in the file that @record writes; the stage says it
+        sys.excepthook = lambda *_: None  # the error is in the file that @write_error writes; the stage says it
     with progress.working("train"), join_group(resolve_device(device)) as rank:
         progress.silence(progress.is_silent() or not rank.is_first)
         # The launcher owns the run; the first process adds to its history.
-        train_rank(params, layout, rank, StageRun(Path(record_folder) if record_folder and rank.is_first else None))
+        record = StageRun(Path(record_folder) if record_folder and rank.is_first else None)
+        train_rank(params, layout, rank, record, Path(start) if start else None)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ TIMINGS = ("seconds", "images_per_second", "data_wait")
 """Metrics of an epoch that differ between two runs of the same seed, and are not part of the history."""
 
 
-def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: Rank, report: Report) -> Progress:
+def fit(
+    params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: Rank, report: Report, start: Path | None = None
+) -> Progress:  # fmt: skip
     """Train, and write the best model to ``out``; an unfinished run in ``workdir`` is resumed.
 
     Args:
@@ -51,9 +53,10 @@ def fit(params: Params, data: TrainingData, *, out: Path, workdir: Path, rank: R
         workdir: folder of the checkpoint, removed at the end.
         rank: this process.
         report: receives the metrics of each epoch and its index (first process only), those of a resumed run's finished epochs again.
+        start: the folder of the model that ``train.init_from`` stands for; None: it is that path.
     """
     prepare_torch(params.seed, params.train, rank)
-    trainer = build_trainer(params, rank)
+    trainer = build_trainer(params, rank, start)
     dataset = data.train_dataset(params)
     sampler = EpochSampler(len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
     workers = count_workers(params.train, local_processes(rank), rank.device)

@@ -74,8 +74,12 @@ class Trainer:
         return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
-def start_model(params: Params) -> tuple[PoseModel, str]:
+def start_model(params: Params, start: Path | None = None) -> tuple[PoseModel, str]:
     """The network at epoch 0, and a line about how the model of ``train.init_from`` differs from it.
+
+    Args:
+        params: seed, data, codec, model and train are used.
+        start: the folder that ``train.init_from`` stands for; None: it is that path.
 
     Raises:
         ConfigError: parts that do not go together, or weights of another network.
@@ -85,14 +89,14 @@ def start_model(params: Params) -> tuple[PoseModel, str]:
     model = build_model(params.model, params.codec, skeleton.num_keypoints)
     if params.train.init_from is None:
         return model, ""
-    folder = existing(params.train.init_from, key="train.init_from")
+    folder = start or existing(params.train.init_from, key="train.init_from")
     return model, take_weights(model, folder, model=params.model, codec=params.codec, skeleton=skeleton)
 
 
-def build_trainer(params: Params, rank: Rank) -> Trainer:
+def build_trainer(params: Params, rank: Rank, start: Path | None = None) -> Trainer:
     """The trainer at epoch 0, with fresh weights or those of ``train.init_from``."""
     skeleton = target_skeleton(params.data)
-    model, line = start_model(params)
+    model, line = start_model(params, start)
     if line and rank.is_first:
         print(line, file=sys.stderr, flush=True)
     model.to(rank.device)
