@@ -32,6 +32,9 @@ def teach(folder: Path, *overrides: str, skeleton: str = "union21") -> str:
     params = load_params(PARAMS, [*SMALL, *overrides])
     torch.manual_seed(7)
     network = build_model(params.model, params.codec, load_skeleton(skeleton).num_keypoints)
+    for name, parameter in network.named_parameters():
+        if name.endswith("final_layer.weight"):  # drawn so small that its maps are nothing to learn
+            torch.nn.init.normal_(parameter, std=0.2)
     save_model(folder, network, SavedModel(params.model, params.codec, skeleton))
     return f"train.teacher.model={folder}"
 

@@ -67,7 +67,7 @@ def use(
     from poseline.project import located
     from poseline.projects.params_text import flow
     from poseline.recipes.catalogue import load_recipe
-    from poseline.recipes.use import use_recipe
+    from poseline.recipes.use import UNSET, use_recipe
 
     one = load_recipe(name)
     path = params or located("params.yaml")
@@ -76,7 +76,7 @@ def use(
         print(json.dumps({"recipe": name, "file": str(path), "written": not dry, "changes": [vars(change) for change in changed]}))
         return
     for change in changed:
-        print(f"  {change.key}: {flow(change.before)} -> {flow(change.after)}")
+        print(f"  {change.key}: {UNSET if change.before == UNSET else flow(change.before)} -> {flow(change.after)}")
     print(
         f"recipe: {len(changed)} values {'would change' if dry else 'changed'} in {path}" if changed else f"recipe: {path} has it already"
     )
