@@ -79,9 +79,7 @@ def test_lines_come_within_an_epoch(project: Path, tiny: tuple[str, ...], proces
     environment = {**os.environ, "POSELINE_PROGRESS": "0.05"}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=True)
     lines = [line for line in done.stderr.splitlines() if line.startswith("train: epoch")]
-    pattern = (
-        r"train: epoch \d+/4: \d+/\d+ images  loss 0\.\d+  acc [\d.]+  data wait \d+%  [\d.]+ images/s  .* left(  .* left in all)?"
-    )
+    pattern = r"train: epoch \d+/4: \d+/\d+ images  loss 0\.\d+  acc [\d.]+  data wait \d+%  [\d.]+ images/s  .* left(  .* left in all)?"
     assert len([line for line in lines if re.fullmatch(pattern, line)]) >= 3, done.stderr
     if processes == 1:
         quiet = subprocess.run([*command, "--json"], cwd=project, env=environment, capture_output=True, text=True, check=True)
