@@ -23,7 +23,7 @@ from poseline.mini import draw_mini
 
 TINY = MiniConfig(
     seed=3, coco_train_images=4, coco_val_images=6, mpii_train_images=3, mpii_val_images=4,
-    posetrack_train_videos=1, posetrack_val_videos=2, posetrack_frames=4, processes=1,
+    posetrack_train_videos=1, posetrack_val_videos=2, posetrack_frames=4, posetrack_val_frames=(4, 4), processes=1,
 )  # fmt: skip
 
 
