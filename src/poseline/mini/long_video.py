@@ -81,7 +81,8 @@ class _Cast:
 
     def add_hidden(self, rng: np.random.Generator, *, together: bool) -> Occluder:
         """Somebody (or two together) who is hidden for a while, and what hides them: between the last lane and theirs."""
-        self._next_lane(rng)
+        if self.walkers:
+            self.away += 0.9  # who comes closer or goes away walks through nothing
         view, speed = self.view(), draw_speed(rng)
         longest = min(LONGEST_HIDDEN_S, 0.6 * view.seconds)
         width = float(np.clip(speed * rng.uniform(0.3, 1.0) * longest + BODY_M, 0.7, 1.1 * view.half))
