@@ -65,7 +65,7 @@ class MiniConfig(Section):
     @classmethod
     def _rising(cls, frames: tuple[int, int]) -> tuple[int, int]:
         if not 2 <= frames[0] <= frames[1]:
-            raise ValueError(f"{list(frames)}: expected the least and the most number of frames, at least 2")
+            raise ValueError("expected the least and the most number of frames, at least 2")
         return frames
 
 
