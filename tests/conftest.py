@@ -26,7 +26,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = (
     "mini.coco_train_images=16", "mini.coco_val_images=8", "mini.mpii_train_images=8", "mini.mpii_val_images=6",
-    "mini.posetrack_train_videos=1", "mini.posetrack_val_videos=2", "mini.posetrack_frames=6", "mini.processes=1",
+    "mini.posetrack_train_videos=1", "mini.posetrack_val_videos=2", "mini.posetrack_frames=6",
+    "mini.posetrack_val_frames=[6, 6]", "mini.processes=1",
     "validate.html=false", "preprocess.processes=1", "model.input_wh=[32, 64]", "model.width=0.125", "model.head=pyramid",
     "model.deconv_channels=[16]", "train.epochs=1", "train.batch_size=8", "train.threads=1", "score.bootstrap=20",
     "mlflow.enabled=false", "report.images=3",
