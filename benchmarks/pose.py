@@ -84,7 +84,9 @@ def run_poseline(clip: Path, out: Path, model: str, detector: str, *more: str) -
         "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
     command = [sys.executable, "-c", code, "pose", str(clip), "--model", model, "--detector", detector, "--out", str(out), "--json", *more]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
     return {**json.loads(done.stdout), "peak_mb": round(int(done.stderr.split()[-1]) / 1024, 1)}
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import jaxtyping
 import pytest
+from filelock import FileLock
 
 # Annotations, array shapes among them, are checked at run time; not in the command line, to which typer hands a context of a type
 # that is not the one that it documents.
@@ -24,7 +26,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = (
     "mini.coco_train_images=16", "mini.coco_val_images=8", "mini.mpii_train_images=8", "mini.mpii_val_images=6",
-    "mini.posetrack_train_videos=1", "mini.posetrack_val_videos=2", "mini.posetrack_frames=6", "mini.processes=1",
+    "mini.posetrack_train_videos=1", "mini.posetrack_val_videos=2", "mini.posetrack_frames=6",
+    "mini.posetrack_val_frames=[6, 6]", "mini.processes=1",
     "validate.html=false", "preprocess.processes=1", "model.input_wh=[32, 64]", "model.width=0.125", "model.head=pyramid",
     "model.deconv_channels=[16]", "train.epochs=1", "train.batch_size=8", "train.threads=1", "score.bootstrap=20",
     "mlflow.enabled=false", "report.images=3",
@@ -50,6 +53,21 @@ def real_data() -> Path:
     return folder
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first test process to want it makes, for all processes of the session. Do not write into it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.with_suffix(".made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(folder)
+                make(folder)
+            folder.with_suffix(".made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def drawn_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with params.yaml and drawn, validated and preprocessed data. Do not write into it: copy it."""
@@ -57,19 +75,15 @@ def drawn_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from poseline.config import load_params
     from poseline.stages import mini, preprocess, validate
 
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copy(REPOSITORY / "params.yaml", folder)
-    params = load_params(folder / "params.yaml", TINY)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        mini.run(params, Layout(Path()))
+    def make(folder: Path) -> None:
+        shutil.copy(REPOSITORY / "params.yaml", folder)
+        params, layout = load_params(folder / "params.yaml", TINY), Layout(Path())
+        mini.run(params, layout)
         for name in params.data.sets:
-            validate.run(params, Layout(Path()), name)
-        preprocess.run(params, Layout(Path()))
-    finally:
-        os.chdir(before)
-    return folder
+            validate.run(params, layout, name)
+        preprocess.run(params, layout)
+
+    return made_once(tmp_path_factory, "drawn_project", make)
 
 
 @pytest.fixture(scope="session")
@@ -80,10 +94,8 @@ def finished_project(drawn_project: Path, tmp_path_factory: pytest.TempPathFacto
     from poseline.experiments import StageRun
     from poseline.stages import predict, score, track, train
 
-    folder = tmp_path_factory.mktemp("finished") / "project"
-    shutil.copytree(drawn_project, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    def make(folder: Path) -> None:
+        shutil.copytree(drawn_project, folder, dirs_exist_ok=True)
         params, layout = load_params(folder / "params.yaml", [*TINY, *LOW_SCORES]), Layout(Path())
         train.run(params, layout, "cpu", StageRun())
         for name in params.data.sets:
@@ -92,7 +104,8 @@ def finished_project(drawn_project: Path, tmp_path_factory: pytest.TempPathFacto
             track.run(params, layout, name)
         for name in params.data.sets:
             score.run(params, layout, name)
-    return folder
+
+    return made_once(tmp_path_factory, "finished_project", make)
 
 
 def copy_project(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

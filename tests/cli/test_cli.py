@@ -41,9 +41,14 @@ def test_a_users_error_is_one_line_with_exit_code_2(
     assert len(error.strip().splitlines()) == 1
 
 
-def test_debug_shows_the_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="unknown key"):
-        call(monkeypatch, "--debug", "preprocess", "--set", "train.epoch=3")
+def test_debug_shows_the_traceback_and_keeps_line_and_exit_code(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--debug", "preprocess", "--set", "train.epoch=3") == 2
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert error.splitlines()[-1].startswith("error: ")
+    assert "train.epoch: unknown key" in error.splitlines()[-1]
 
 
 def test_a_missing_device_is_exit_code_3(

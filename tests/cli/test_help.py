@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from calling import call
 from typer.main import get_command
 
 from poseline.cli import app, main
@@ -74,8 +75,11 @@ def test_debug_stands_in_the_help_and_is_taken_before_and_after(
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "train"], ["train", "--debug"]])
-def test_debug_shows_the_traceback_in_either_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]) -> None:
+def test_debug_shows_the_traceback_in_either_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["poseline", *arguments])
-    with pytest.raises(ValueError, match="--params FILE"):
-        main()
+    assert call(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert "--params FILE" in error.splitlines()[-1]

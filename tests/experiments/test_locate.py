@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,8 +93,8 @@ def test_a_revision_of_a_project_in_a_part_of_a_repository(tmp_path: Path, monke
         monkeypatch.setenv(f"GIT_{role}_NAME", "Ann")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "ann@example.org")
     for command in (
-        "git init -q ..", "dvc init -q --subdir", "dvc add -q reports/per_person/coco", "git add -A .", "git commit -qm scores",
-        "rm -r reports",
+        "git init -q ..", f"{sys.executable} -m dvc init -q --subdir", f"{sys.executable} -m dvc add -q reports/per_person/coco",
+        "git add -A .", "git commit -qm scores", "rm -r reports",
     ):  # fmt: skip
         subprocess.run(command.split(), cwd=project, check=True, capture_output=True)
     commit = locate.find_commit(project, "HEAD")

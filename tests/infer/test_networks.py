@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from poseline.infer.export import TOLERANCE_PX, export_onnx
 from poseline.infer.networks import load_pose_network
 from poseline.infer.onnx_metadata import KEY, add_metadata, read_metadata
 from poseline.infer.onnx_spec import CropMask
+from poseline.infer.sessions import SESSIONS
 from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel, save_model
 
@@ -223,6 +225,19 @@ def test_a_trained_folder_gives_the_same_under_every_runtime(trained: Path, cach
     np.testing.assert_array_equal(again.keypoints, fast.keypoints)
     half = load_pose_network(str(trained), runtime="torch-bf16", device="cpu").estimate(image, boxes)
     assert half.keypoints.dtype == np.float32
+
+
+@pytest.mark.parametrize("runtime", SESSIONS.own)
+def test_threads_that_run_one_network_at_once_get_each_its_own_poses(save_bright: Save, runtime: str) -> None:
+    if find_spec(runtime) is None:
+        pytest.skip(f"{runtime} is not installed")
+    network = load_pose_network(str(save_bright({})), runtime=runtime, threads=1)
+    images = np.random.default_rng(0).integers(0, 255, (8, 100, 120, 3), dtype=np.uint8)
+    boxes = np.array([[5, 5, 50, 90], [40, 10, 100, 95]], np.float32)
+    alone = [network.estimate(image, boxes).keypoints for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda image: network.estimate(image, boxes).keypoints, [*images] * 4))
+    np.testing.assert_array_equal(together, alone * 4)
 
 
 def test_a_folder_that_cannot_be_exported_runs_on_torch_and_says_so(

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
+from pydantic import ValidationError
 from scipy.io import loadmat
 
 from poseline.config.dataset import MiniConfig
@@ -23,7 +24,7 @@ from poseline.mini import draw_mini
 
 TINY = MiniConfig(
     seed=3, coco_train_images=4, coco_val_images=6, mpii_train_images=3, mpii_val_images=4,
-    posetrack_train_videos=1, posetrack_val_videos=2, posetrack_frames=4, processes=1,
+    posetrack_train_videos=1, posetrack_val_videos=2, posetrack_frames=4, posetrack_val_frames=(3, 5), processes=1,
 )  # fmt: skip
 
 
@@ -122,9 +123,11 @@ def test_posetrack_sequences_have_the_official_form(drawn: Path) -> None:
     assert len(files) == 2
     for path in files:
         content = json.loads(path.read_text())
-        assert [image["frame_id"] % 10_000 for image in content["images"]] == list(range(4))
+        frames = len(content["images"])
+        assert 3 <= frames <= 5
+        assert [image["frame_id"] % 10_000 for image in content["images"]] == list(range(frames))
         for image in content["images"]:
-            assert image["nframes"] == 4
+            assert image["nframes"] == frames
             assert str(image["id"]) == f"1{image['vid_id']}{image['id'] % 10_000:04d}"
             assert (drawn / "posetrack" / image["file_name"]).is_file()
             assert len(image["ignore_regions_x"]) == len(image["ignore_regions_y"])
@@ -171,6 +174,19 @@ def test_a_kill_leaves_no_half_set(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".mini.*.partial"))
     draw_mini(TINY.model_copy(update={"sets": ("mpii",)}), tmp_path / "mini")
     assert [p.name for p in tmp_path.iterdir()] == ["mini"]
+
+
+def test_counts_of_videos_are_those_of_the_files(tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"sets": ("posetrack",), "posetrack_val_videos": 1, "posetrack_val_frames": (2, 2)})
+    counts = draw_mini(config, tmp_path / "mini")
+    assert counts["posetrack_train_images"] == len(list((tmp_path / "mini/posetrack/images/train").rglob("*.jpg"))) == 4
+    assert counts["posetrack_val_images"] == len(list((tmp_path / "mini/posetrack/images/val").rglob("*.jpg"))) == 2
+
+
+@pytest.mark.parametrize("frames", [(1, 5), (9, 3)])
+def test_numbers_of_frames_that_no_video_can_have(frames: tuple[int, int]) -> None:
+    with pytest.raises(ValidationError, match="expected the least and the most number of frames"):
+        MiniConfig(posetrack_val_frames=frames)
 
 
 def test_images_too_small_to_draw_in(tmp_path: Path) -> None:

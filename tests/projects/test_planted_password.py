@@ -19,7 +19,7 @@ def test_no_file_and_no_line_holds_it(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(PLANTED))
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PLANTED)
     assert call(monkeypatch, "validate", "coco") == 0
-    assert call(monkeypatch, "sync") == 3
+    assert call(monkeypatch, "sync", "--debug") == 3
     assert call(monkeypatch, "gate", "--against", "champion") != 0
     assert call(monkeypatch, "doctor") in (0, 1)
     told = "".join(capfd.readouterr())

@@ -53,24 +53,25 @@ def end_at_random(project: Path, overrides: tuple[str, ...], number: signal.Sign
 
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize(
-    ("number", "status"),
+    "ends",
     [
-        (signal.SIGTERM, 75), (signal.SIGKILL, -9),
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
+        ((signal.SIGTERM, 75), (signal.SIGKILL, -9)),
+        pytest.param(((signal.SIGINT, 130), (signal.SIGUSR1, 75)), marks=pytest.mark.slow),
     ],
-)  # fmt: skip
-def test_one_process_goes_on_at_its_step(project: Path, tiny: tuple[str, ...], number: signal.Signals, status: int) -> None:
-    overrides, rng = (*tiny, *ONE), np.random.default_rng(int(number))
+)
+def test_one_process_goes_on_at_its_step(project: Path, tiny: tuple[str, ...], ends: tuple[tuple[signal.Signals, int], ...]) -> None:
+    overrides = (*tiny, *ONE)
     train.run(load_params(project / "params.yaml", overrides), Layout(Path()), "cpu", StageRun())
     whole, history = file_hash(project / "data/model/model.safetensors"), (project / "data/model/history.jsonl").read_bytes()
-    code, said, progress = end_at_random(project, overrides, number, rng)
-    assert code == status, said
-    if number != signal.SIGKILL:
-        assert f"error: train: stopped by {number.name}. Saved: {progress.epoch} of 4 epochs" in said.splitlines()[-1]
-    train.run(load_params(project / "params.yaml", overrides), Layout(Path()), "cpu", StageRun())
-    assert file_hash(project / "data/model/model.safetensors") == whole
-    assert (project / "data/model/history.jsonl").read_bytes() == history
-    assert checkpoint(project) is None, "a finished run leaves no checkpoint"
+    for number, status in ends:
+        code, said, progress = end_at_random(project, overrides, number, np.random.default_rng(int(number)))
+        assert code == status, said
+        if number != signal.SIGKILL:
+            assert f"error: train: stopped by {number.name}. Saved: {progress.epoch} of 4 epochs" in said.splitlines()[-1]
+        train.run(load_params(project / "params.yaml", overrides), Layout(Path()), "cpu", StageRun())
+        assert file_hash(project / "data/model/model.safetensors") == whole
+        assert (project / "data/model/history.jsonl").read_bytes() == history
+        assert checkpoint(project) is None, "a finished run leaves no checkpoint"
 
 
 @pytest.mark.slow

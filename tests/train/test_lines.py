@@ -73,15 +73,14 @@ def test_an_epoch_without_any_finite_loss_stops() -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("processes", [1, 2])
 def test_lines_come_within_an_epoch(project: Path, tiny: tuple[str, ...], processes: int) -> None:
-    overrides = (*tiny, "train.epochs=12", "train.batch_size=2", f"train.processes={processes}")
+    overrides = (*tiny, "train.epochs=4", "train.batch_size=2", f"train.processes={processes}")
     sets = [part for override in overrides for part in ("--set", override)]
     command = [sys.executable, "-m", "poseline.cli", "train", "--device", "cpu", *sets]
     environment = {**os.environ, "POSELINE_PROGRESS": "0.05"}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=True)
     lines = [line for line in done.stderr.splitlines() if line.startswith("train: epoch")]
-    pattern = (
-        r"train: epoch \d+/12: \d+/\d+ images  loss 0\.\d+  acc [\d.]+  data wait \d+%  [\d.]+ images/s  .* left(  .* left in all)?"
-    )
+    pattern = r"train: epoch \d+/4: \d+/\d+ images  loss 0\.\d+  acc [\d.]+  data wait \d+%  [\d.]+ images/s  .* left(  .* left in all)?"
     assert len([line for line in lines if re.fullmatch(pattern, line)]) >= 3, done.stderr
-    quiet = subprocess.run([*command, "--json"], cwd=project, env=environment, capture_output=True, text=True, check=True)
-    assert not [line for line in quiet.stderr.splitlines() if line.startswith("train:")]
+    if processes == 1:
+        quiet = subprocess.run([*command, "--json"], cwd=project, env=environment, capture_output=True, text=True, check=True)
+        assert not [line for line in quiet.stderr.splitlines() if line.startswith("train:")]

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from poseline.config import ScheduleConfig, TrainConfig
+from poseline.config import CodecConfig, ModelConfig, ScheduleConfig, TrainConfig
+from poseline.errors import ConfigError
+from poseline.models.pose_model import build_model
 from poseline.train.optim import AveragedWeights, build_optimizer, learning_rate, set_learning_rate
 
 
@@ -30,15 +32,96 @@ def train_steps(network: nn.Module, average: AveragedWeights | AveragedModel, st
         average.update(network) if isinstance(average, AveragedWeights) else average.update_parameters(network)
 
 
-@pytest.mark.parametrize(("kind", "made"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+MADE = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
+
+
+@pytest.mark.parametrize(("kind", "made"), MADE.items())
 def test_biases_and_norms_have_no_weight_decay(network: nn.Sequential, kind: str, made: type[torch.optim.Optimizer]) -> None:
     optimizer = build_optimizer([network], TrainConfig(optimizer=kind, weight_decay=0.3, learning_rate=0.02))
-    assert type(optimizer) is made
+    assert isinstance(optimizer, made)
+    assert isinstance(optimizer, torch.optim.AdamW) == (kind == "adamw")  # torch's is an Adam too
     decay = {id(parameter): group["weight_decay"] for group in optimizer.param_groups for parameter in group["params"]}
     assert {name: decay[id(parameter)] for name, parameter in network.named_parameters()} == {
         "0.weight": 0.3, "0.bias": 0, "1.weight": 0, "1.bias": 0, "2.weight": 0.3, "2.bias": 0,
     }  # fmt: skip
     assert {group["lr"] for group in optimizer.param_groups} == {0.02}
+
+
+def test_biases_and_norms_decay_where_wanted(network: nn.Sequential) -> None:
+    optimizer = build_optimizer([network], TrainConfig(weight_decay=0.3, decay_norms=True))
+    assert [(group["weight_decay"], len(group["params"])) for group in optimizer.param_groups] == [(0.3, 6)]
+
+
+def one_step(network: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+    optimizer.zero_grad()
+    network(torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(seed))).square().mean().backward()
+    optimizer.step()
+
+
+PLAIN = {
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=0.02, weight_decay=0.1),
+    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.02, weight_decay=0.1),
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "rmsprop": lambda parameters: torch.optim.RMSprop(parameters, lr=0.02, momentum=0.9, weight_decay=0.1),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_steps_are_those_of_torchs_plain_optimiser(kind: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Conv2d(4, 2, 1))  # no norm: a bias before one has a gradient of noise alone
+    twin = copy.deepcopy(network)
+    config = TrainConfig(optimizer=kind, learning_rate=0.02, weight_decay=0.1, decay_norms=True, nesterov=kind == "sgd")
+    ours, plain = build_optimizer([network], config), PLAIN[kind](twin.parameters())
+    for seed in range(5):
+        one_step(network, ours, seed)
+        one_step(twin, plain, seed)
+    for name, value in twin.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("kind", MADE)
+def test_a_step_without_a_finite_loss_is_left_out(network: nn.Sequential, kind: str, first: bool) -> None:
+    optimizer, twin = build_optimizer([network], TrainConfig(optimizer=kind, weight_decay=0.5)), copy.deepcopy(network)
+    plain = build_optimizer([twin], TrainConfig(optimizer=kind, weight_decay=0.5))
+    if not first:
+        one_step(network, optimizer, 0)
+        one_step(twin, plain, 0)
+    before = copy.deepcopy(network.state_dict())
+    optimizer.found_inf = torch.tensor(1.0)  # type: ignore[attr-defined]
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, torch.nan)
+    optimizer.step()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items() if name.endswith(("weight", "bias")))
+    optimizer.found_inf = torch.tensor(0.0)  # type: ignore[attr-defined]
+    one_step(network, optimizer, 1)
+    one_step(twin, plain, 1)
+    assert not torch.equal(network[0].weight, before["0.weight"])
+    assert all(torch.equal(value, twin.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+def test_layers_of_a_vision_transformer_learn_slower_towards_the_image() -> None:
+    model = build_model(ModelConfig(kind="vitpose", backbone="vit_tiny", input_wh=(32, 64)), CodecConfig(), 5)
+    optimizer = build_optimizer([model], TrainConfig(layer_decay=0.75, weight_decay=0.1))
+    set_learning_rate(optimizer, 2.0)
+    found = {id(one): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for one in group["params"]}
+    settings = {name: found[id(one)] for name, one in model.named_parameters()}
+    assert settings["head.final_layer.weight"] == (2.0, 0.1)
+    assert settings["backbone.vit.norm.weight"] == (2.0, 0.0)
+    for block in range(12):
+        assert settings[f"backbone.vit.blocks.{block}.mlp.fc1.weight"] == (pytest.approx(2.0 * 0.75 ** (12 - block)), 0.1)
+        assert settings[f"backbone.vit.blocks.{block}.mlp.fc1.bias"][1] == 0
+    assert settings["backbone.vit.patch_embed.proj.weight"] == (pytest.approx(2.0 * 0.75**13), 0.1)
+    assert settings["backbone.vit.pos_embed"] == (pytest.approx(2.0 * 0.75**13), 0.0)
+
+
+@pytest.mark.parametrize("backbone", ["resnet10", "cspnext_tiny"])
+def test_layer_decay_of_another_network_is_refused(backbone: str) -> None:
+    kind, codec = ("rtmpose", "simcc") if backbone.startswith("csp") else ("simplepose", "udp")
+    model = build_model(ModelConfig(kind=kind, backbone=backbone, input_wh=(32, 64)), CodecConfig(kind=codec), 5)
+    with pytest.raises(ConfigError, match=r"train\.layer_decay: only vision transformers"):
+        build_optimizer([model], TrainConfig(layer_decay=0.9))
 
 
 def test_frozen_weights_are_left_out_and_a_loss_with_weights_is_in(network: nn.Sequential) -> None:

@@ -214,6 +214,10 @@ def test_a_mirror_is_a_folder_or_an_address(server: Server, tmp_path: Path, monk
     (tmp_path / "mirror/net.onnx").write_bytes(CONTENT)
     assert weight_cache.download(entry_at("http://127.0.0.1:9/")).read_bytes() == CONTENT
     (cache / "net.onnx").unlink()
+    (tmp_path / "mirror/net.onnx").rename(tmp_path / "mirror/net_256.onnx")
+    (tmp_path / "mirror/another.onnx").write_bytes(b"another network")
+    assert weight_cache.download(entry_at("http://127.0.0.1:9/")).read_bytes() == CONTENT
+    (cache / "net.onnx").unlink()
     monkeypatch.setenv("POSELINE_MIRROR", server.url.removesuffix("/net.onnx"))
     assert weight_cache.download(entry_at(None)).read_bytes() == CONTENT
 

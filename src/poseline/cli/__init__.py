@@ -1,6 +1,6 @@
 """The command line: it parses, calls one function, prints."""
 
-from poseline.cli import evaluation, models, pipeline, pose, projects, report, setup, tracking, weights
+from poseline.cli import evaluation, models, pipeline, pose, projects, recipes, report, setup, tracking, weights
 from poseline.cli.app import app, main
 
-__all__ = ["app", "evaluation", "main", "models", "pipeline", "pose", "projects", "report", "setup", "tracking", "weights"]
+__all__ = ["app", "evaluation", "main", "models", "pipeline", "pose", "projects", "recipes", "report", "setup", "tracking", "weights"]

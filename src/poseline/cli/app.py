@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 # What a user meets first comes first; a command that is not named here comes after those that are.
 ORDER = (
-    "new", "init", "doctor", "mini", "validate", "preprocess", "train", "predict", "track", "score", "report", "pose", "compare", "gate",
-    "calibrate", "models", "weights", "import-weights", "export", "sync", "upgrade", "clean", "code",
+    "new", "init", "doctor", "recipe", "mini", "validate", "preprocess", "train", "predict", "track", "score", "report", "pose", "compare",
+    "gate", "promote", "calibrate", "models", "weights", "import-weights", "export", "sync", "upgrade", "clean", "code",
 )  # fmt: skip
 DEBUG = "--debug"
 TRACKER_NAMES = "{trackers}"
@@ -132,7 +133,7 @@ SetName = Annotated[str, typer.Argument(metavar="SET", help="Name of a data set:
 
 
 def main() -> None:
-    """Run the command line; errors a user can act on are one line, without a traceback unless --debug is given."""
+    """Run the command line; errors a user can act on are one line, after a traceback where --debug is given."""
     limit_spinning()
     debug = DEBUG in sys.argv
     progress.silence("--json" in sys.argv)
@@ -142,10 +143,10 @@ def main() -> None:
             warnings.showwarning = show_warning
             app(sys.argv[1:], prog_name="poseline")
     except (PoselineError, FloatingPointError) as error:
-        if debug:
-            raise
         from poseline.experiments.lineage import masked
 
+        if debug:
+            print(masked(traceback.format_exc()), file=sys.stderr)
         print(f"error: {masked(str(error))}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
 

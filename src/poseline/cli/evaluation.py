@@ -1,4 +1,4 @@
-"""Commands about scores: score, compare, gate, calibrate."""
+"""Commands about scores: score, compare, gate, promote, calibrate."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from poseline.cli.outputs import new_file, new_folder
 from poseline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from poseline.evaluation.gate import GateDecision
     from poseline.experiments import StageRun
     from poseline.stages.runner import Context
 
@@ -140,26 +141,53 @@ def gate(
     decision = replace(decision, reason=advise(decision.reason, params, overrides))
     for path, write in summaries:
         write_text(path, write(decision))
-    if as_json:
-        stale = decision.protocol and decision.protocol.stale
-        checks = [
-            {
-                "metric": check.metric,
-                "passed": check.passed,
-                "reason": check.reason,
-                "max_drop": check.max_drop,
-                "smallest_drop": check.result and check.result.smallest_drop,
-            }
-            for check in decision.checks
-        ]
-        print(json.dumps({"passed": decision.passed, "reason": decision.reason, "model": decision.model, "stale": stale, "checks": checks}))
-    else:
-        print(f"gate: {'passed' if decision.passed else 'refused'}: {decision.reason}")
-        if decision.model:
-            print(f"model: {'; '.join(decision.model)}")
-        if decision.protocol is not None and decision.protocol.stale:
-            print(f"stale: {decision.protocol.stale}")
+    print(json.dumps(decision_json(decision))) if as_json else tell_decision(decision)
     if not decision.passed:
+        raise typer.Exit(1)
+
+
+def decision_json(decision: GateDecision) -> dict[str, object]:
+    """A decision as --json prints it."""
+    checks = [
+        {
+            "metric": check.metric,
+            "passed": check.passed,
+            "reason": check.reason,
+            "max_drop": check.max_drop,
+            "smallest_drop": check.result and check.result.smallest_drop,
+        }
+        for check in decision.checks
+    ]
+    stale = decision.protocol and decision.protocol.stale
+    return {"passed": decision.passed, "reason": decision.reason, "model": decision.model, "stale": stale, "checks": checks}
+
+
+def tell_decision(decision: GateDecision) -> None:
+    """Print a decision for people."""
+    print(f"gate: {'passed' if decision.passed else 'refused'}: {decision.reason}")
+    if decision.model:
+        print(f"model: {'; '.join(decision.model)}")
+    if decision.protocol is not None and decision.protocol.stale:
+        print(f"stale: {decision.protocol.stale}")
+
+
+@app.command()
+def promote(allow_stale: AllowStale = False, params: ParamsFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Make the trained model the store's champion, if it passes the gate against the champion of now (exit code 1)."""
+    from poseline.stages import promote as stage
+    from poseline.stages.runner import make_context
+
+    context = make_context(params, overrides or [], "cpu")
+    promotion = stage.run(context.params, context.layout, on_stale=on_stale(allow_stale))
+    decision = replace(promotion.decision, reason=advise(promotion.decision.reason, params, overrides))
+    name = context.params.mlflow.registered_model
+    if as_json:
+        print(json.dumps({"version": promotion.version, "against": promotion.against, **decision_json(decision)}))
+    else:
+        tell_decision(decision)
+        done = f"models:/{name}@champion is version {promotion.version}" if promotion.version else "the alias champion was not moved"
+        print(f"promote: {done}; held against {promotion.against}")
+    if promotion.version is None:
         raise typer.Exit(1)
 
 

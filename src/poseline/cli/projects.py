@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from shutil import which
 from typing import Annotated, Literal
 
 import typer
@@ -34,7 +36,8 @@ def new(
         print(f"  kept as they were (but for added lines of ignore files): {', '.join(made.kept)}")
     for note in made.notes:
         print(f"  {note}")
-    print(f"  next: cd {folder} && dvc repro")
+    activate = "" if which("poseline") and which("dvc") else f"source {sys.prefix}/bin/activate && "
+    print(f"  next: {activate}cd {folder} && dvc repro")
 
 
 @app.command()

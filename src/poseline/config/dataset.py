@@ -56,9 +56,17 @@ class MiniConfig(Section):
     mpii_val_images: int = Field(default=120, ge=1)
     posetrack_train_videos: int = Field(default=8, ge=1)
     posetrack_val_videos: int = Field(default=6, ge=1)
-    posetrack_frames: int = Field(default=24, ge=2)
+    posetrack_frames: int = Field(default=24, ge=2, description="of a train video, 10 a second")
+    posetrack_val_frames: tuple[int, int] = Field(default=(60, 150), description="least and most of a val video, 25 a second")
     max_people: int = Field(default=6, ge=1, le=12)
     processes: int = Field(default=0, ge=0, description="drawing processes; 0: one a core")
+
+    @field_validator("posetrack_val_frames")
+    @classmethod
+    def _rising(cls, frames: tuple[int, int]) -> tuple[int, int]:
+        if not 2 <= frames[0] <= frames[1]:
+            raise ValueError("expected the least and the most number of frames, at least 2")
+        return frames
 
 
 class SplitConfig(Section):

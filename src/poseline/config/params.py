@@ -19,7 +19,7 @@ from poseline.config.evaluation import GateConfig, PredictConfig, ReportConfig, 
 from poseline.config.network import CodecConfig, LossConfig, ModelConfig
 from poseline.config.renamed import find_renamed
 from poseline.config.tracking import TrackConfig
-from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig
+from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig, change_augment
 from poseline.errors import ConfigError
 from poseline.plugins import use_plugins
 from poseline.project import located
@@ -53,6 +53,11 @@ class Params(Section):
     def file(self) -> Params:
         """What the file alone says, without the overrides of a command."""
         return self._file or self
+
+    def augment_at(self, epoch: int) -> AugmentConfig:
+        """The augmentation in an epoch of training, counted from 0: ``augment``, changed in a second phase."""
+        phase = self.train.second_phase
+        return self.augment if phase.epoch is None or epoch < phase.epoch else change_augment(self.augment, phase.augment)
 
 
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:

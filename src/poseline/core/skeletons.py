@@ -123,10 +123,12 @@ def parse_skeleton(text: str, *, source: str) -> Skeleton:
     names = tuple(str(keypoint) for keypoint in raw["keypoints"])
     if len(set(names)) != len(names):
         raise ValueError(f"{source}: keypoint names are not unique")
+    flip_pairs = _pairs(raw, "flip_pairs", names, source)
+    _check_sides(names, flip_pairs, source)
     return Skeleton(
         name=str(raw.get("name", source)),
         keypoints=names,
-        flip_pairs=_pairs(raw, "flip_pairs", names, source),
+        flip_pairs=flip_pairs,
         edges=_pairs(raw, "edges", names, source),
         sigmas=_sigmas(raw.get("sigmas"), len(names), source),
         groups={
@@ -155,6 +157,25 @@ def _pairs(raw: dict[str, object], key: str, names: tuple[str, ...], source: str
             raise ValueError(f"{source}: {key}: expected pairs of keypoints, got {pair!r}")
         pairs.append((_position(pair[0], names, source), _position(pair[1], names, source)))
     return tuple(pairs)
+
+
+def _check_sides(names: tuple[str, ...], flip_pairs: tuple[tuple[int, int], ...], source: str) -> None:
+    """Pass where a flip can be undone by another one, and joins each ``left_x`` with its ``right_x``.
+
+    Raises:
+        ValueError: a keypoint in two pairs or paired with itself, or a left one that a flip leaves or makes another's.
+    """
+    other = {}
+    for left, right in flip_pairs:
+        if left == right or left in other or right in other:
+            wrong = names[left if left == right or left in other else right]
+            raise ValueError(f"{source}: flip_pairs: '{wrong}' is in two pairs, or paired with itself. Name each keypoint once.")
+        other[left], other[right] = right, left
+    for index, name in enumerate(names):
+        mirror = name.replace("left_", "right_", 1)
+        if name.startswith("left_") and mirror in names and other.get(index) != names.index(mirror):
+            found = f"with '{names[other[index]]}'" if index in other else "with nothing"
+            raise ValueError(f"{source}: flip_pairs: '{name}' is paired {found}, not with '{mirror}': a flip would teach wrong sides.")
 
 
 def _position(keypoint: object, names: tuple[str, ...], source: str) -> int:

@@ -31,6 +31,28 @@ def set_champion(params: Params, layout: Layout, *, weights: Path) -> str:
         raise BackendError(f"{error}. The alias '{CHAMPION}' was not moved.") from None
 
 
+def has_champion(params: Params, layout: Layout) -> bool:
+    """Whether the store has a registered model under the alias ``champion``.
+
+    Raises:
+        BackendError: the store does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mirror = Mirror.open(params.mlflow, layout)
+        with store_errors():
+            try:
+                mirror.client.get_model_version_by_alias(mirror.model, CHAMPION)
+            except MlflowException as error:
+                if not is_refusal(error):
+                    raise
+                return False
+    except StoreLostError as error:
+        raise BackendError(f"promote: {error}; nothing was promoted. Start the store, or set MLFLOW_TRACKING_URI.") from None
+    return True
+
+
 def _set_champion(mirror: Mirror, weights: Path, *, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 

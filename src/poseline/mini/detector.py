@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from poseline.mini.scene import Person
 
-#: Fraction of a video frame's luck that it inherits from the frame before.
+#: Fraction of the luck of a tenth of a second before that a video frame inherits.
 _MEMORY = 0.8
 
 
@@ -33,10 +33,12 @@ class SimulatedDetector:
     Attributes:
         rng: source of chance.
         image_wh: size of the images.
+        seconds_per_frame: of a video.
     """
 
     rng: np.random.Generator
     image_wh: tuple[int, int]
+    seconds_per_frame: float = 0.1
     _luck: dict[int, float] = field(default_factory=dict, repr=False)
 
     def detect(self, people: Sequence[Person]) -> list[Detection]:
@@ -63,8 +65,8 @@ class SimulatedDetector:
         fresh = float(self.rng.normal())
         if track_id < 0:
             return fresh
-        before = self._luck.get(track_id)
-        self._luck[track_id] = fresh if before is None else _MEMORY * before + (1 - _MEMORY**2) ** 0.5 * fresh
+        before, memory = self._luck.get(track_id), _MEMORY ** (self.seconds_per_frame / 0.1)
+        self._luck[track_id] = fresh if before is None else memory * before + (1 - memory**2) ** 0.5 * fresh
         return self._luck[track_id]
 
     def _box(self, person: Person, quality: float, *, spread: float) -> Detection:

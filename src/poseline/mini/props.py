@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
 import numpy as np
+from jaxtyping import Float
 
 from poseline.mini.backdrop import draw_foliage, random_tone
 from poseline.mini.camera import Camera
@@ -51,6 +56,80 @@ def draw_obstacle(rng: np.random.Generator, paper: Paper, number: int) -> None:
         y, w, h = rng.uniform(0.3, 0.9) * height, rng.uniform(14, 34), rng.uniform(14, 30)
         paper.box(x - 2, y, x + 2, height + 2, np.array([90, 90, 92]), number)
         paper.box(x - w / 2, y - h / 2, x + w / 2, y + h / 2, tone, number)
+
+
+@dataclass(frozen=True)
+class Occluder:
+    """Something that stands on the ground, facing the camera, and hides who passes behind it.
+
+    Attributes:
+        kind: what it is.
+        seed: of its colours and details.
+        ground_xz: middle of its foot, metres on the ground (right, away).
+        width_m: from side to side.
+        height_m: above the ground.
+    """
+
+    kind: Literal["fence", "van", "kiosk", "hedge", "column"]
+    seed: int
+    ground_xz: tuple[float, float]
+    width_m: float
+    height_m: float
+
+    def corner(self, camera: Camera, across: float, up: float) -> Float[np.ndarray, " 2"]:
+        """Image point of a place on its face: ``across`` -1..1 of the half-width, ``up`` 0..1 of the height."""
+        return camera.ground_point((self.ground_xz[0] + across * self.width_m / 2, self.ground_xz[1]), above=up * self.height_m)
+
+    def panel(self, camera: Camera, across: tuple[float, float], up: tuple[float, float]) -> list[tuple[float, float]]:
+        """The four corners of a part of its face in the image."""
+        places = ((across[0], up[1]), (across[1], up[1]), (across[1], up[0]), (across[0], up[0]))
+        return [(float(x), float(y)) for x, y in (self.corner(camera, *place) for place in places)]
+
+
+def draw_occluder(one: Occluder, paper: Paper, camera: Camera, number: int) -> None:
+    """Draw it as object ``number``; the same in every frame but for the camera."""
+    rng = np.random.default_rng(one.seed)
+    tone = random_tone(rng, 60, 200)
+    scale = camera.focal / one.ground_xz[1]
+    foot = one.corner(camera, 0, 0)
+    paper.shadow((float(foot[0]), float(foot[1])), (0.62 * one.width_m * scale, 0.14 * scale), 0.45)
+    if one.kind == "hedge":
+        _draw_hedge(rng, one, paper, camera, number)
+        return
+    paper.polygon(one.panel(camera, (-1, 1), (0, 1)), tone, number)
+    if one.kind == "column":
+        paper.polygon(one.panel(camera, (-1, -0.4), (0, 1)), tone * 1.15, number)
+        paper.polygon(one.panel(camera, (0.5, 1), (0, 1)), tone * 0.8, number)
+    elif one.kind == "fence":
+        boards = max(round(one.width_m / 0.35), 2)
+        edges = np.linspace(-1, 1, boards + 1)
+        for left, right in pairwise(edges.tolist()):
+            paper.polygon(one.panel(camera, (left, right - 0.06 / boards), (0, 1)), tone * rng.uniform(0.8, 1.15), number)
+        for up in (0.25, 0.8):
+            paper.polygon(one.panel(camera, (-1, 1), (up, up + 0.05)), tone * 0.6, number)
+    elif one.kind == "kiosk":
+        for left, right in ((-0.9, -0.1), (0.1, 0.9)):
+            paper.polygon(one.panel(camera, (left, right), (0.35, 0.8)), random_tone(rng, 60, 230, chroma=50), number)
+            paper.polygon(one.panel(camera, (left + 0.1, right - 0.3), (0.45, 0.7)), random_tone(rng, 60, 230, chroma=50), number)
+        paper.polygon(one.panel(camera, (-1, 1), (0.88, 1)), tone * 0.6, number)
+    else:
+        paper.polygon(one.panel(camera, (-0.95, -0.35), (0.5, 0.85)), np.array([60, 70, 80]), number)
+        paper.polygon(one.panel(camera, (-1, 1), (0.38, 0.43)), random_tone(rng, 60, 230, chroma=60), number)
+        paper.polygon(one.panel(camera, (-1, 1), (0, 0.1)), np.array([35, 35, 38]), number)
+        for wheel in (-0.65, 0.65):
+            middle = one.corner(camera, wheel, 0.12)
+            paper.ellipse((float(middle[0]), float(middle[1])), (0.32 * scale, 0.32 * scale), np.array([25, 25, 28]), number)
+
+
+def _draw_hedge(rng: np.random.Generator, one: Occluder, paper: Paper, camera: Camera, number: int) -> None:
+    """A solid heart under leaves."""
+    green = np.array([70, 112, 52]) + rng.normal(0, 16, 3)
+    paper.polygon(one.panel(camera, (-1, 1), (0, 1)), green * 0.6, number)
+    scale = camera.focal / one.ground_xz[1]
+    for place in range(50):
+        at = one.corner(camera, rng.uniform(-0.95, 0.95), rng.uniform(0.05, 1.0))
+        radius = rng.uniform(0.08, 0.22) * scale
+        paper.ellipse((float(at[0]), float(at[1])), (radius, 0.75 * radius), green * (0.6 + 0.014 * place), number)
 
 
 def draw_crowd(rng: np.random.Generator, paper: Paper, *, line: float, number: int) -> None:

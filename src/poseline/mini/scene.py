@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from poseline.mini.anatomy import Body, Build, draw_build, pose_body
 from poseline.mini.backdrop import draw_backdrop
 from poseline.mini.camera import Camera, draw_camera
 from poseline.mini.figure import Figure, draw_figure, figure_reach
-from poseline.mini.look import draw_look
+from poseline.mini.look import Look, draw_look
 from poseline.mini.paper import Paper
 from poseline.mini.props import draw_crowd, draw_obstacle, draw_seat
 
@@ -217,8 +218,13 @@ def stage_actor(
         paper.shadow((float(foot[0]), float(foot[1])), (0.42 * scale, 0.12 * scale), 0.45)
     if actor.seated:
         draw_seat(rng, paper, camera=camera, ground_xz=actor.ground_xz, height_m=0.36 * actor.build.stature / 1.72, number=number - 1)
-    look = draw_look(np.random.default_rng(actor.look_seed))
-    return draw_figure(actor.body, actor.build, look, camera=camera, light=light, image_wh=paper.size_wh)
+    return draw_figure(actor.body, actor.build, _look_of(actor.look_seed), camera=camera, light=light, image_wh=paper.size_wh)
+
+
+@lru_cache(maxsize=32)
+def _look_of(seed: int) -> Look:
+    """The appearance of that seed: in a video the same in every frame."""
+    return draw_look(np.random.default_rng(seed))
 
 
 def label_person(paper: Paper, figure: Figure, number: int, pixels: int, *, track_id: int = -1) -> Person | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -22,6 +23,7 @@ from poseline.config.dataset import MiniConfig
 from poseline.errors import ConfigError, DataError
 from poseline.mini.coco_format import Json, coco_document, detection_rows, image_annotations
 from poseline.mini.detector import SimulatedDetector
+from poseline.mini.long_video import SECONDS_PER_FRAME, draw_long_video
 from poseline.mini.mpii_format import MpiiPerson, json_entries, matlab_bytes, mpii_people, release_struct, scoring_arrays
 from poseline.mini.posetrack_format import frame_entry, frame_id, person_entries, sequence_document
 from poseline.mini.scene import STYLES, draw_scene
@@ -39,6 +41,7 @@ The forms are those of COCO keypoints 2017, MPII Human Pose and PoseTrack18, so 
 The detections (coco/annotations/person_detections_val2017.json, posetrack/annotations/detections_val.json) are simulated:
 ground-truth boxes with jitter, misses, duplicates and false alarms, not the output of a detector.
 MPII coordinates are 1-based; a missing joint is (-1, -1) in the JSON files and (0, 0) with jnt_missing = 1 in gt_valid.mat.
+Videos: train has 10 frames a second, val 25. People whom something hides are not annotated, and keep their track_id when they return.
 Keypoints: 2 = in view, 1 = covered by something, 0 = outside the picture, on the far side of the head, or of a person
 of whom hardly anything shows.
 Delete this folder and run `poseline mini` to draw it again; the same seed gives the same files.
@@ -48,7 +51,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Job:
-    """One image or video to draw."""
+    """One image or video to draw; ``frames`` is the least and the most of a video."""
 
     seed: int
     benchmark: str
@@ -56,7 +59,7 @@ class Job:
     index: int
     image_wh: tuple[int, int]
     max_people: int
-    frames: int
+    frames: tuple[int, int]
     folder: Path
 
     def generator(self, purpose: int = 0) -> np.random.Generator:
@@ -80,6 +83,7 @@ class VideoRow:
     """What a drawn video leaves: its file, its annotated people over all frames, and its detections."""
 
     name: str
+    num_frames: int
     num_people: int
     document: dict[str, Json]
     detections: list[dict[str, Json]]
@@ -168,7 +172,12 @@ def _mapper(processes: int) -> Iterator[Runner]:
         return
     # Spawned, not forked: the caller may hold threads (torch, MLflow) that do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield partial(_drawn, partial(pool.imap, chunksize=4))
+        yield partial(_drawn, partial(_map_chunks, pool))
+
+
+def _map_chunks(pool: Pool, draw: Callable[[Job], Row], jobs: Sequence[Job]) -> Iterator[Row]:
+    """Images go to the processes by fours, videos one by one, since a process that drew four would be waited for."""
+    return pool.imap(draw, jobs, chunksize=1 if jobs[0].benchmark == "posetrack" else 4)
 
 
 def _drawn(run: Runner, draw: Callable[[Job], Row], jobs: Sequence[Job]) -> Iterator[Row]:
@@ -180,7 +189,8 @@ def _drawn(run: Runner, draw: Callable[[Job], Row], jobs: Sequence[Job]) -> Iter
 
 def _jobs(config: MiniConfig, benchmark: str, split: str, count: int, folder: Path) -> list[Job]:
     folder.mkdir(parents=True, exist_ok=True)
-    common = (config.image_wh, config.max_people, config.posetrack_frames, folder)
+    frames = config.posetrack_val_frames if split == "val" else (config.posetrack_frames, config.posetrack_frames)
+    common = (config.image_wh, config.max_people, frames, folder)
     return [Job(config.seed, benchmark, split, index, *common) for index in range(count)]
 
 
@@ -240,24 +250,30 @@ def _draw_posetrack(config: MiniConfig, folder: Path, run: Runner) -> dict[str, 
         if split == "val":
             _write_json(folder / "annotations" / "detections_val.json", [one for row in rows for one in row.detections])
         counts[f"posetrack_{split}_videos"] = number
-        counts[f"posetrack_{split}_images"] = number * config.posetrack_frames
+        counts[f"posetrack_{split}_images"] = sum(row.num_frames for row in rows)
         counts[f"posetrack_{split}_people"] = sum(row.num_people for row in rows)
     return counts
 
 
 def _posetrack_video(job: Job) -> VideoRow:
+    """A short video to train on, a long one with detections to score on."""
     video = job.index + 1 + (500 if job.split == "val" else 0)
     name = f"{video:06d}_mini"
     (job.folder / name).mkdir()
-    detector = SimulatedDetector(job.generator(1), job.image_wh)
+    frames = int(job.generator(2).integers(job.frames[0], job.frames[1] + 1))
+    if job.split == "val":
+        scenes = draw_long_video(job.generator(), image_wh=job.image_wh, frames=frames, max_people=job.max_people)
+    else:
+        scenes = draw_video(job.generator(), image_wh=job.image_wh, frames=frames)
+    detector = SimulatedDetector(job.generator(1), job.image_wh, SECONDS_PER_FRAME)
     images, annotations, detections = [], [], []
-    for frame, scene in enumerate(draw_video(job.generator(), image_wh=job.image_wh, frames=job.frames)):
+    for frame, scene in enumerate(scenes):
         _write_jpeg(job.folder / name / f"{frame:06d}.jpg", scene.image)
-        images.append(frame_entry(scene, video=video, frame=frame, frames=job.frames, folder=f"images/{job.split}/{name}"))
+        images.append(frame_entry(scene, video=video, frame=frame, frames=frames, folder=f"images/{job.split}/{name}"))
         annotations += person_entries(scene.people, video=video, frame=frame)
         if job.split == "val":
             detections += detection_rows(detector.detect(scene.people), frame_id(video, frame))
-    return VideoRow(name, len(annotations), sequence_document(images, annotations), detections)
+    return VideoRow(name, frames, len(annotations), sequence_document(images, annotations), detections)
 
 
 def _write_jpeg(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import yaml
 
@@ -88,11 +91,9 @@ def check_place(folder: Path) -> None:
     place = next(path for path in (folder, *folder.parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise ConfigError(f"{folder}: cannot be written ({place} is not yours to write). Name another folder.")
-    for program, hint in (("git", "install git"), ("dvc", "pip install 'poseline[pipeline]'")):
-        try:
-            subprocess.run([program, "--version"], capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            raise BackendError(f"{program} is not installed: a project needs it. Next: {hint}") from None
+    for program, found, hint in (("git", which("git"), "install git"), ("dvc", find_spec("dvc"), "pip install 'poseline[pipeline]'")):
+        if not found:
+            raise BackendError(f"{program} is not installed: a project needs it. Next: {hint}")
 
 
 def write_files(folder: Path, top: Path, plan: DataPlan) -> tuple[list[str], list[str]]:
@@ -138,8 +139,8 @@ def add_lines(path: Path, text: str) -> bool:
 
 def init_dvc(folder: Path, *, whole: bool) -> list[str]:
     """Make the folder a DVC project without usage reports; ``whole``: it is a repository's root. The files made."""
-    _run(folder, "dvc", "init", "-q", *([] if whole else ["--subdir"]))
-    _run(folder, "dvc", "config", "core.analytics", "false")
+    _dvc(folder, "init", "-q", *([] if whole else ["--subdir"]))
+    _dvc(folder, "config", "core.analytics", "false")
     return [name for name in (".dvc/config", ".dvc/.gitignore") if (folder / name).exists()]
 
 
@@ -178,12 +179,16 @@ def _has_identity(folder: Path, key: str) -> bool:
 
 
 def _git(folder: Path, *arguments: str) -> None:
-    _run(folder, "git", *arguments)
+    _run(folder, ["git"], arguments)
 
 
-def _run(folder: Path, *command: str) -> None:
+def _dvc(folder: Path, *arguments: str) -> None:
+    _run(folder, [sys.executable, "-m", "dvc"], arguments)
+
+
+def _run(folder: Path, program: list[str], arguments: Sequence[str]) -> None:
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*program, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split())[:300]
-        raise BackendError(f"{' '.join(command[:2])} failed in {folder}: {said}")
+        raise BackendError(f"{program[-1]} {arguments[0]} failed in {folder}: {said}")

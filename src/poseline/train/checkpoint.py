@@ -45,6 +45,15 @@ class Progress:
     best_ap: float = -1.0
     history: list[dict[str, float]] = field(default_factory=list)
 
+    def has_stalled(self, validations: int) -> bool:
+        """Whether so many validations have passed since the first of the best AP.
+
+        >>> Progress(history=[{"val_ap": ap} for ap in (0.1, 0.3, 0.3, 0.2)]).has_stalled(2)
+        True
+        """
+        scores = [row["val_ap"] for row in self.history if "val_ap" in row]
+        return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= validations
+
     def describe(self) -> str:
         """How far, in words.
 

@@ -158,6 +158,15 @@ def average_gradients(module: nn.Module, rank: Rank) -> None:
             parameter.grad /= rank.world_size
 
 
+def first_decides(verdict: bool, rank: Rank) -> bool:
+    """The verdict of the first process, in all of them."""
+    if rank.world_size == 1:
+        return verdict
+    flag = torch.tensor([float(verdict)], device=rank.device)
+    dist.broadcast(flag, src=0)
+    return bool(flag.item())
+
+
 def wait_for_all(rank: Rank) -> None:
     """Return when every process is here."""
     if rank.world_size > 1:

@@ -18,20 +18,29 @@ from torch.utils.data import DataLoader
 
 from poseline.artifacts import atomic_folder, write_text
 from poseline.codecs.base import Outputs
-from poseline.config import ModelConfig, Params, TrainConfig, dump_section
+from poseline.config import AugmentConfig, ModelConfig, Params, TrainConfig, dump_section
 from poseline.crops.augment import CropSample
 from poseline.crops.batches import EpochSampler, PoseBatch, PoseDataset, train_loader
 from poseline.errors import ConfigError
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel, save_model
-from poseline.progress import Meter
+from poseline.progress import Meter, note
 from poseline.train.checkpoint import Progress, checkpoint_file, load_checkpoint
-from poseline.train.distributed import Rank, average_gradients, local_processes, mean_over_ranks, threads_per_process, wait_for_all
+from poseline.train.distributed import (
+    Rank,
+    average_gradients,
+    first_decides,
+    local_processes,
+    mean_over_ranks,
+    threads_per_process,
+    wait_for_all,
+)
 from poseline.train.feed import count_workers, on_device
 from poseline.train.interrupt import Interrupt
 from poseline.train.keeper import Keeper
 from poseline.train.means import RunningMeans
 from poseline.train.optim import learning_rate, set_learning_rate
+from poseline.train.resources import check_disk, describe_memory, explain_memory, find_fitting, forget, is_out_of_memory
 from poseline.train.sources import TrainingData
 from poseline.train.trainer import Trainer, build_trainer
 from poseline.train.validation import Validator
@@ -57,22 +66,22 @@ def fit(
     """
     prepare_torch(params.seed, params.train, rank)
     trainer = build_trainer(params, rank, start)
-    dataset = data.train_dataset(params)
-    sampler = EpochSampler(len(dataset), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
-    workers = count_workers(params.train, local_processes(rank), rank.device)
-    loader = train_loader(dataset, sampler, workers, pin_memory=rank.device.type == "cuda")
+    if rank.is_first:
+        check_disk(workdir, trainer, params)
+    feed = EpochFeed(data, params, rank)
     validator = Validator(data, params, trainer.codec, rank.device)
 
     with Interrupt() as interrupt:
         keeper = Keeper(checkpoint_file(workdir), trainer, 60 * params.train.checkpoint_minutes, interrupt)
         resume(trainer, keeper, report)
         for epoch in range(trainer.progress.epoch, params.train.epochs):
-            sampler.epoch, sampler.start = epoch, trainer.progress.step
-            metrics = train_epoch(trainer, loader, params, keeper)
+            if ends_early(trainer, params.train.early_stop):
+                break
+            metrics = train_epoch(trainer, feed.loader(epoch, trainer.progress.step), params, keeper)
+            if rank.is_first and (epoch + 1 == params.train.epochs or (epoch + 1) % params.train.validate_every == 0):
+                metrics["val_ap"] = validate_epoch(trainer, validator)
+            record_epoch(trainer, metrics, epoch)
             if rank.is_first:
-                if epoch + 1 == params.train.epochs or (epoch + 1) % params.train.validate_every == 0:
-                    metrics["val_ap"] = validate_epoch(trainer, validator)
-                record_epoch(trainer, metrics, epoch)
                 report(metrics, epoch)
                 if (epoch + 1) % params.train.checkpoint_every == 0:
                     keeper.save()
@@ -108,9 +117,45 @@ def resume(trainer: Trainer, keeper: Keeper, report: Report) -> None:
         print(f"train: goes on after {trainer.progress.describe()}", file=sys.stderr, flush=True)
 
 
+class EpochFeed:
+    """The training people of each epoch, in the order and with the augmentation that belong to it.
+
+    Args:
+        data: the people.
+        params: seed, model, augment and train are used.
+        rank: this process.
+    """
+
+    def __init__(self, data: TrainingData, params: Params, rank: Rank) -> None:
+        self.data, self.params, self.rank = data, params, rank
+        self.sampler = EpochSampler(len(data.train), params.train.batch_size, seed=params.seed, rank=rank.index, world_size=rank.world_size)
+        self._augment: AugmentConfig | None = None
+
+    def loader(self, epoch: int, start: int) -> DataLoader[tuple[int, CropSample]]:
+        """The batches of an epoch from its step ``start`` on; the processes that load stay until the augmentation changes."""
+        self.sampler.epoch, self.sampler.start = epoch, start
+        augment = self.params.augment_at(epoch)
+        if augment != self._augment:
+            workers = count_workers(self.params.train, local_processes(self.rank), self.rank.device)
+            dataset = self.data.train_dataset(self.params, epoch)
+            self._loader = train_loader(dataset, self.sampler, workers, pin_memory=self.rank.device.type == "cuda")
+            self._augment = augment
+        return self._loader
+
+
+def ends_early(trainer: Trainer, validations: int | None) -> bool:
+    """Whether the run ends before its last epoch, because so many validations brought no better AP; it says so."""
+    if validations is None or not first_decides(trainer.progress.has_stalled(validations), trainer.rank):
+        return False
+    if trainer.rank.is_first:
+        note(f"ends after {trainer.progress.describe()}: {validations} validations without a better AP than {trainer.progress.best_ap:.4f}")
+    return True
+
+
 def train_epoch(trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], params: Params, keeper: Keeper) -> dict[str, float]:
     """What is left of an epoch: its mean loss and acc over all ranks, the last learning rate, and the speed."""
     trainer.network.train()
+    trainer.frozen.hold(trainer.progress.epoch)
     rank, progress, steps, epochs = trainer.rank, trainer.progress, len(loader), params.train.epochs
     before, means, images = progress.epoch * steps, RunningMeans(**progress.partial), 0
     total = min(steps * params.train.batch_size * rank.world_size, len(cast("PoseDataset", loader.dataset)))
@@ -120,7 +165,7 @@ def train_epoch(trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], pa
         for step, batch in enumerate(on_device(meter.timed(loader), rank.device), start=progress.step):
             seed_step(params.seed, before + step, rank)
             set_learning_rate(trainer.optimizer, learning_rate(before + step, params.train, steps))
-            means.add(train_step(trainer, batch, params.model, params.train), batch.index)
+            means.add(step_in_memory(trainer, batch, params), batch.index)
             images += len(batch.index) * rank.world_size
             meter.add(len(batch.index) * rank.world_size)
             keeper.after_step(step, means)
@@ -129,6 +174,21 @@ def train_epoch(trainer: Trainer, loader: DataLoader[tuple[int, CropSample]], pa
         metrics["skipped_steps"] = float(means.skipped)
     seconds = time.perf_counter() - started
     return {**metrics, "seconds": seconds, "images_per_second": images / seconds, "data_wait": meter.waited_s / seconds}
+
+
+def step_in_memory(trainer: Trainer, batch: PoseBatch, params: Params) -> torch.Tensor:
+    """What :func:`train_step` gives.
+
+    Raises:
+        BackendError: the device has not the memory; names the batch size that would fit.
+    """
+    try:
+        return train_step(trainer, batch, params.model, params.train)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Here the error is gone, and with it what its frames held of the device's memory.
+    raise explain_memory(trainer, batch, params)
 
 
 def seed_step(seed: int, step: int, rank: Rank) -> None:
@@ -146,6 +206,8 @@ def train_step(trainer: Trainer, batch: PoseBatch, model: ModelConfig, config: T
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=config.amp and trainer.rank.device.type == "cuda"):
         outputs = run_network(trainer, images)
         loss = trainer.loss(outputs, targets)
+        if trainer.teacher:
+            loss = loss + trainer.teacher.term(outputs, batch.images)
     with torch.no_grad():
         acc = trainer.codec.accuracy(outputs, targets)
         values = mean_over_ranks(torch.stack([loss.detach().float(), acc.float()]), trainer.rank)
@@ -178,6 +240,7 @@ def update_weights(trainer: Trainer, loss: torch.Tensor, clip_norm: float | None
     trainer.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     average_gradients(trainer.loss, trainer.rank)
+    trainer.frozen.drop_gradients(trainer.progress.epoch)
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(trainer.network.parameters(), clip_norm)
     trainer.optimizer.step()
@@ -186,16 +249,32 @@ def update_weights(trainer: Trainer, loss: torch.Tensor, clip_norm: float | None
 
 
 def validate_epoch(trainer: Trainer, validator: Validator) -> float:
-    """The validation AP of the present weights; they are kept where none before were better."""
+    """The validation AP of the present weights; they are kept where none before were better.
+
+    Raises:
+        BackendError: the device has not the memory; names the batch size that would fit.
+    """
     state = trainer.validated_state()
-    ap = validator.score(state)
+    try:
+        ap = validator.score(state)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        ap = None
+    if ap is None:
+        size = min(validator.batch_size, len(validator.dataset))
+        fitting, tried = find_fitting(validator.try_batch, size, lambda: forget(trainer))
+        raise describe_memory("predict.batch_size", size, fitting, tried, trainer.rank.device)
     if ap >= trainer.progress.best_ap:
         trainer.best, trainer.progress = state, replace(trainer.progress, best_ap=ap)
     return ap
 
 
 def record_epoch(trainer: Trainer, metrics: dict[str, float], epoch: int) -> None:
-    """Add the epoch to the progress. The history is part of the model folder and the same in every run: it has no timings."""
+    """Add the epoch to the progress, in every process: learning rate, random numbers and phases follow from it.
+
+    The history is part of the model folder and the same in every run: it has no timings. Only the first process knows the validation AP.
+    """
     row = {"epoch": float(epoch + 1), **{name: value for name, value in metrics.items() if name not in TIMINGS}}
     trainer.progress = replace(trainer.progress, epoch=epoch + 1, step=0, partial={}, history=[*trainer.progress.history, row])
 

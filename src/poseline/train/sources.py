@@ -33,18 +33,19 @@ class TrainingData:
     val: PoseTable
     hash: str
 
-    def train_dataset(self, params: Params) -> PoseDataset:
-        """The training people, with ``augment``."""
-        if params.augment.kind == "published":
+    def train_dataset(self, params: Params, epoch: int = 0) -> PoseDataset:
+        """The training people, with the augmentation of an epoch."""
+        augment = params.augment_at(epoch)
+        if augment.kind == "published":
             return PublishedDataset(
                 self.train,
                 target_skeleton(params.data),
                 input_wh=params.model.input_wh,
                 padding=params.model.padding,
                 seed=params.seed,
-                augment=params.augment,
+                augment=augment,
             )
-        return self._crops(self.train, params, augment=params.augment)
+        return self._crops(self.train, params, augment=augment)
 
     def val_dataset(self, params: Params) -> CropDataset:
         """The validation crops as prediction would cut them, without augmentation."""

@@ -19,7 +19,9 @@ from poseline.models.pose_model import PoseModel, build_model
 from poseline.project import existing
 from poseline.train.checkpoint import Progress, States
 from poseline.train.distributed import Rank, wrap_model
+from poseline.train.frozen import Frozen
 from poseline.train.optim import AveragedWeights, build_optimizer
+from poseline.train.teacher import Teacher
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Trainer:
         loss: a module; some losses have weights of their own.
         optimizer: of the weights of model and loss.
         average: moving average of the model's weights, where ``train.ema`` is set.
+        frozen: the parts of the model that do not learn in the first epochs.
+        teacher: a model whose outputs are learnt too, where ``train.teacher`` names one.
         rank: this process.
         epochs: of the whole run.
         best: the model state of the best validation so far; empty before the first.
@@ -45,6 +49,8 @@ class Trainer:
     loss: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedWeights | None
+    frozen: Frozen
+    teacher: Teacher | None
     rank: Rank
     epochs: int
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -108,4 +114,7 @@ def build_trainer(params: Params, rank: Rank, start: Path | None = None) -> Trai
     loss = build_loss(params.loss, codec).to(rank.device)
     optimizer = build_optimizer([model, loss], params.train)
     average = AveragedWeights(model, params.train.ema) if params.train.ema else None
-    return Trainer(model, wrap_model(model, rank, params.train), codec, loss, optimizer, average, rank, params.train.epochs)
+    frozen = Frozen(model, params.train.freeze, skip_gradients=rank.world_size == 1)
+    teacher = Teacher(params, skeleton, loss, rank) if params.train.teacher.model else None
+    network = wrap_model(model, rank, params.train)
+    return Trainer(model, network, codec, loss, optimizer, average, frozen, teacher, rank, params.train.epochs)

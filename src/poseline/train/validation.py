@@ -11,7 +11,7 @@ from poseline.config import Params
 from poseline.core.geometry import invert_matrix, warp_points
 from poseline.core.similarity import oks_pairs
 from poseline.crops.augment import centred_matrix
-from poseline.crops.batches import iterate_batches
+from poseline.crops.batches import PoseBatch, iterate_batches
 from poseline.crops.shards import crop_matrices, stored_crop_wh
 from poseline.datasets.sets import target_skeleton
 from poseline.metrics.average_precision import interpolate_at_recall_points
@@ -28,7 +28,7 @@ class Validator:
     def __init__(self, data: TrainingData, params: Params, codec: Codec, device: torch.device) -> None:
         self.params, self.codec, self.device = params, codec, device
         self.skeleton = target_skeleton(params.data)
-        self.dataset = data.val_dataset(params)
+        self.dataset, self.batch_size = data.val_dataset(params), params.predict.batch_size
         self.people = data.val.poses
         stored_wh = stored_crop_wh(params.model.input_wh, params.model.padding, params.preprocess)
         inner = centred_matrix(stored_wh, params.model.input_wh, params.model.padding / params.preprocess.padding)
@@ -43,16 +43,24 @@ class Validator:
         self.model.load_state_dict(state)
         decoded: list[np.ndarray] = []
         scores: list[np.ndarray] = []
-        batches = iterate_batches(self.dataset, self.params.predict.batch_size)
-        for batch in follow(batches, "validation", total=-(-len(self.dataset) // self.params.predict.batch_size), unit="batches"):
-            images = normalise_images(batch.images.to(self.device), self.params.model.normalise)
-            keypoints, keypoint_scores = self.codec.decode(self.model(images))
+        batches = iterate_batches(self.dataset, self.batch_size)
+        for batch in follow(batches, "validation", total=-(-len(self.dataset) // self.batch_size), unit="batches"):
+            keypoints, keypoint_scores = self._decode(batch)
             decoded.append(keypoints.float().cpu().numpy())
             scores.append(keypoint_scores.float().cpu().numpy().mean(axis=1))
         in_image = np.stack([warp_points(points, matrix) for points, matrix in zip(np.concatenate(decoded), self.to_image, strict=True)])
         people, area = self.people, self.people.area.astype(np.float64)
         oks = oks_pairs(in_image, people.keypoints, people.visibility, area, self.skeleton.sigma_array)
         return self_matched_ap(oks, np.concatenate(scores))
+
+    @torch.inference_mode()
+    def try_batch(self, count: int) -> None:
+        """Decode the first people as one batch, and forget them: for the memory that it takes."""
+        self._decode(next(iterate_batches(self.dataset, count)))
+
+    def _decode(self, batch: PoseBatch) -> tuple[Tensor, Tensor]:
+        images = normalise_images(batch.images.to(self.device), self.params.model.normalise)
+        return self.codec.decode(self.model(images))
 
 
 def self_matched_ap(oks: np.ndarray, scores: np.ndarray) -> float:

@@ -8,12 +8,13 @@ import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import BufferedWriter
 from pathlib import Path
 
 from poseline.errors import ArtifactError
+from poseline.zoo.weight_files import sha256
 
 CHUNK = 1 << 18
 TRIES = 4
@@ -24,8 +25,12 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there, and all of them where that is known."""
 
 
-def mirror_source(file: str) -> str | None:
+def mirror_source(file: str, hashes: Sequence[str] = ()) -> str | None:
     """Where ``$POSELINE_MIRROR`` has a file: an address, or a path in its folder; None where no mirror is set.
+
+    Args:
+        file: its name; a folder may have it under another one of the same ending, told by its hash.
+        hashes: SHA-256 of its known versions.
 
     Raises:
         ArtifactError: the mirror is a folder that lacks the file.
@@ -36,9 +41,13 @@ def mirror_source(file: str) -> str | None:
     if mirror.startswith(("http://", "https://")):
         return f"{mirror.rstrip('/')}/{file}"
     path = Path(mirror.removeprefix("file://")).expanduser() / file
-    if not path.is_file():
+    if path.is_file():
+        return str(path)
+    renamed = (other for other in sorted(path.parent.glob(f"*{path.suffix}")) if hashes and sha256(other) in hashes)
+    found = next(renamed, None)
+    if found is None:
         raise ArtifactError(f"POSELINE_MIRROR: {path} is not there. Copy the file into the mirror, or unset POSELINE_MIRROR.")
-    return str(path)
+    return str(found)
 
 
 def fetch(

@@ -91,7 +91,7 @@ def download(entry: WeightFile, *, progress: Progress | None = None) -> Path:
 
 
 def _download(entry: WeightFile, folder: Path, progress: Progress | None) -> None:
-    mirror = mirror_source(entry.file)
+    mirror = mirror_source(entry.file, entry.known_hashes)
     if mirror is not None:
         fetch(mirror, folder / entry.file, check=_checker(entry, entry.known_hashes), progress=progress, help_text=place(entry))
         return
