@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from poseline.datasets.frame_order import FrameOrder, name_videos, number_frames, split_name
-from poseline.datasets.json_files import Json
+from poseline.datasets.json_files import Json, int_or_none
 from poseline.errors import DataError
 
 _POSETRACK_ID = re.compile(r"1([0-9]{6})([0-9]{4})")
@@ -101,9 +99,10 @@ def _frame_name(value: Json, where: str) -> str:
     """
     if isinstance(value, str) and split_name(value)[1]:
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value != int(value) or value < 0:
-        raise DataError(f"{where}: expected a frame number in 'frame_id' or 'image_id', got {value!r}. Number the frames from 0 on.")
-    return str(int(value))
+    number = int_or_none(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if number is None or number != value or not 0 <= number < 2**63:
+        raise DataError(f"{where}: expected a frame number in 'frame_id' or 'image_id', got {value!r:.40}. Number the frames from 0 on.")
+    return str(number)
 
 
 def _number_video(entries: list[_Entry], path: Path) -> ListedFrames:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from poseline.artifacts import Layout, scratch_folder
 from poseline.config import load_params
-from poseline.errors import PoselineError
+from poseline.errors import DataError, PoselineError
 from poseline.experiments.gap import Gap, fill_gap, find_gap
 from poseline.experiments.lineage import (
     KEY,
@@ -27,7 +27,7 @@ from poseline.experiments.mirror import Mirror
 from poseline.experiments.revision import Revision
 
 REFERENCE = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(?P<name>[^/]+)")
-RESULTS = ("data/model", "reports")
+RESULTS = ("data/model", "reports/per_person", "reports/index.html", "reports/model_card.md")
 """What a record is made from, some of it in DVC's cache. Whether the store has it already, the smaller files in git say."""
 
 
@@ -93,7 +93,7 @@ def mirror_experiments(mirror: Mirror, layout: Layout, known: set[str]) -> Exper
         try:
             gap = _mirror(mirror, experiment, root, layout.cache)
         except PoselineError as error:
-            unreadable.append(f"{experiment.name} ({error})")
+            unreadable.append(f"{experiment.name}: {error}")
             continue
         restored += [f"{experiment.name}:{stage}" for stage in gap.stages]
         out_of_date += [f"{experiment.name}:{stage}" for stage in gap.stale]
@@ -110,7 +110,9 @@ def _mirror(mirror: Mirror, experiment: Experiment, root: Path, cache: Path) -> 
     revision = Revision(root, experiment.commit, experiment.name)
     with TemporaryDirectory(dir=scratch_folder(cache)) as folder:
         layout = Layout(Path(folder), root)
-        revision.copy(("dvc.lock", "dvc.yaml", "params.yaml"), layout.root)
+        missing = revision.copy(("dvc.lock", "dvc.yaml", "params.yaml"), layout.root)
+        if missing:
+            raise DataError(f"revision {experiment.commit[:8]}: DVC cannot read {', '.join(missing)}")
         lock = read_lock(layout.root)
         revision.copy(({name for stage in lock.values() for name in stage.params} - {"params.yaml"}) | {"reports/metrics"}, layout.root)
         gap = find_gap(mirror, _identify(experiment, lock, layout.root), layout)

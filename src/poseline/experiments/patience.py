@@ -62,9 +62,11 @@ def make_client(uri: str, patience: Patience | None) -> MlflowClient:
     if patience is None:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
+    limit = patience
+
     class TimedClient(MlflowClient):
         def __getattribute__(self, name: str) -> object:
             found = super().__getattribute__(name)
-            return found if name.startswith("_") or name in TRANSFERS or not callable(found) else patience.timed(found)
+            return found if name.startswith("_") or name in TRANSFERS or not callable(found) else limit.timed(found)
 
     return TimedClient(tracking_uri=uri, registry_uri=uri)
