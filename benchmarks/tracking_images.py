@@ -1,6 +1,6 @@
 """What camera motion and appearance buy the default tracker on real pixels, and what they cost.
 
-    python benchmarks/tracking_images.py --real DIR [--clips 2] [--seed 0]
+    python benchmarks/tracking_images.py --real DIR [--clips 1] [--seed 0]
 
 A window moves over photographs (``DIR/coco``, by default of $POSELINE_REAL) with two or more annotated people, for 100 frames at 25 a
 second: calmly, or as a camera in the hand does that is swung. The ground truth moves with the window. Poses are the ground truth with
@@ -203,7 +203,7 @@ def main() -> None:
     """Print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, default=os.environ.get("POSELINE_REAL"))
-    parser.add_argument("--clips", type=int, default=2, help="of each photograph and motion")
+    parser.add_argument("--clips", type=int, default=1, help="of each photograph and motion")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
