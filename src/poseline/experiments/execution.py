@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from poseline.artifacts import Layout, atomic_folder
 from poseline.config import MlflowConfig
 from poseline.errors import BackendError, DataError
-from poseline.evaluation.runs import RunFiles, find_scores
 from poseline.experiments.champion import CHAMPION
 from poseline.experiments.fetched import keep_model
 from poseline.experiments.lineage import ROLE, STAGE, WEIGHTS
@@ -24,6 +23,8 @@ from poseline.experiments.store import StoreLostError, one_line, store_errors
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+    from poseline.evaluation.runs import RunFiles
 
 FOLDERS = ("metrics", "per_person")
 RUNS, MODELS = "runs:/", "models:"
@@ -53,6 +54,8 @@ class Execution:
             DataError: it kept none.
             BackendError: the store does not answer.
         """
+        from poseline.evaluation.runs import find_scores  # a stage, which loads this module, evaluates nothing
+
         with needed_store(self.name):
             runs = [run for run in self.mirror.children_of(self.parent.info.run_id) if run.data.tags.get(STAGE, "").startswith("score")]
             versions = [f"{run.info.run_id} {run.info.end_time}" for run in runs]  # a run that has ended changes no more

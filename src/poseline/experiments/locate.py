@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from poseline.artifacts import Layout
 from poseline.config import MlflowConfig, Params
 from poseline.errors import BackendError, DataError
-from poseline.evaluation.runs import RunFiles, find_scores
 from poseline.experiments.champion import CHAMPION
 from poseline.experiments.execution import MODELS, RUNS, Execution, find_execution
 from poseline.experiments.lineage import git_output
 from poseline.experiments.revision import Revision
+
+if TYPE_CHECKING:
+    from poseline.evaluation.runs import RunFiles
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class LocalPlace:
         Raises:
             DataError: there are none.
         """
+        from poseline.evaluation.runs import find_scores  # a stage, which loads this module, evaluates nothing
+
         return find_scores(self.path)
 
     def model(self, cache: Path) -> Path:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from poseline.artifacts import atomic_file, atomic_folder
 from poseline.errors import DataError
-from poseline.evaluation.runs import RunFiles, find_scores
 from poseline.experiments.fetched import keep_model
 from poseline.experiments.lineage import git_output
 from poseline.experiments.store import one_line
 
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
+
+    from poseline.evaluation.runs import RunFiles
 
 WHOLE = ".whole"
 """Marks a folder of fetched scores that lacks none of the revision's tables."""
@@ -54,6 +55,8 @@ class Revision:
         Raises:
             DataError: it has none.
         """
+        from poseline.evaluation.runs import find_scores  # a stage, which loads this module, evaluates nothing
+
         target = cache / self.commit
         if not (target / WHOLE).is_file():
             self._fetch_scores(target)
