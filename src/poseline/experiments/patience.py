@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-LIMIT_S = 4.0
+LIMIT_S = 3.0
 QUICK_S = 0.4
 """A request that takes no longer costs nothing: the store does its work, however many there are."""
 TRANSFERS = ("log_artifacts", "log_model_artifacts", "download_artifacts")

@@ -201,9 +201,10 @@ def connect(config: MlflowConfig, root: Path, patience: Patience | None = None) 
     except BackendError as error:
         raise StoreLostError(str(error)) from error
     with store_errors():
-        import mlflow.store.db.utils
+        if "sql" in urlsplit(uri).scheme:
+            import mlflow.store.db.utils
 
-        mlflow.store.db.utils.MAX_RETRY_COUNT = 1  # else ten times, 102 s and a page of warnings
+            mlflow.store.db.utils.MAX_RETRY_COUNT = 1  # else ten times, 102 s and a page of warnings
         quiet()
         return make_client(uri, patience)
 
