@@ -19,9 +19,9 @@ def test_rounds_go_on_until_a_signal(number: int, capsys: pytest.CaptureFixture[
 
     def work() -> None:
         rounds.append("begun")
-        if len(rounds) in (1, 3):
+        if rounds.count("begun") in (1, 3):
             raise BackendError("http://host: no answer")
-        if len(rounds) == 7:
+        if rounds.count("begun") == 5:
             os.kill(os.getpid(), number)
         rounds.append("ended")
 
