@@ -19,9 +19,9 @@ def test_rounds_go_on_until_a_signal(number: int, capsys: pytest.CaptureFixture[
 
     def work() -> None:
         rounds.append("begun")
-        if len(rounds) in (1, 3):
+        if rounds.count("begun") in (1, 3):
             raise BackendError("http://host: no answer")
-        if len(rounds) == 7:
+        if rounds.count("begun") == 5:
             os.kill(os.getpid(), number)
         rounds.append("ended")
 
@@ -35,5 +35,5 @@ def test_rounds_go_on_until_a_signal(number: int, capsys: pytest.CaptureFixture[
 def test_what_cannot_be_synced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for options in (("--all",), ("--watch", "1"), ("--all", "--watch", "1")):
         assert call(monkeypatch, "sync", *options, "--set", "mlflow.enabled=false") == 2
-        assert capsys.readouterr().err.startswith("error: mlflow.enabled is false")
+        assert capsys.readouterr().err.splitlines()[-1].startswith("error: mlflow.enabled is false")
     assert call(monkeypatch, "sync", "--watch", "0") == 2

@@ -12,7 +12,7 @@ import typer
 
 from poseline.cli.app import AsJson, Overrides, ParamsFile, app, show
 from poseline.errors import BackendError, ConfigError, FindingsError
-from poseline.progress import note
+from poseline.progress import note, silence
 
 
 @app.command()
@@ -83,6 +83,7 @@ def sync(
 
 def repeat(work: Callable[[], None], seconds: float, said: set[str]) -> None:
     """Work every so many seconds until SIGINT or SIGTERM, which let a round end; a store that is away is said once and looked for again."""
+    silence(True)  # else each ten seconds a line that it is at work
     numbers = (signal.SIGINT, signal.SIGTERM)
     stopped: list[int] = []
     before = [signal.signal(number, lambda caught, _: stopped.append(caught)) for number in numbers]
