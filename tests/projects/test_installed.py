@@ -96,8 +96,8 @@ def test_a_project_and_a_new_version_of_the_package(machine: Machine, tmp_path: 
     text = scoring.read_text()
     scoring.write_text(text + "\n# A comment.\n")
     assert stages_run(machine.output(project, "dvc", "repro")) == ["code"]
-    assert "WORST = 12" in text
-    scoring.write_text(text.replace("WORST = 12", "WORST = 3"))
+    assert "MATCH_OKS = 0.1" in text
+    scoring.write_text(text.replace("MATCH_OKS = 0.1", "MATCH_OKS = 0.9"))
     stopped = machine.call(project, "dvc", "repro")
     assert stopped.returncode != 0
     assert re.search(r"^error: score: other code than code.yaml names .* Run: poseline upgrade$", stopped.stderr, re.MULTILINE)

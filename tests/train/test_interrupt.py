@@ -19,7 +19,7 @@ from poseline.experiments import StageRun
 from poseline.stages import train
 from poseline.train.checkpoint import Progress, load_checkpoint, previous_file, save_checkpoint
 
-STEPWISE = ("train.epochs=4", "train.batch_size=2", "train.checkpoint_minutes=0")
+STEPWISE = ("train.epochs=2", "train.batch_size=2", "train.checkpoint_minutes=0")
 """Many short steps, each with its checkpoint."""
 ONE, TWO = (*STEPWISE,), (*STEPWISE, "train.processes=2", "train.batch_size=1")
 
@@ -67,7 +67,7 @@ def test_one_process_goes_on_at_its_step(project: Path, tiny: tuple[str, ...], e
         code, said, progress = end_at_random(project, overrides, number, np.random.default_rng(int(number)))
         assert code == status, said
         if number != signal.SIGKILL:
-            assert f"error: train: stopped by {number.name}. Saved: {progress.epoch} of 4 epochs" in said.splitlines()[-1]
+            assert f"error: train: stopped by {number.name}. Saved: {progress.epoch} of 2 epochs" in said.splitlines()[-1]
         train.run(load_params(project / "params.yaml", overrides), Layout(Path()), "cpu", StageRun())
         assert file_hash(project / "data/model/model.safetensors") == whole
         assert (project / "data/model/history.jsonl").read_bytes() == history

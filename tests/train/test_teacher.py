@@ -59,7 +59,7 @@ def term(trainer: Trainer, params: Params, batch: PoseBatch) -> Tensor:
         return trainer.teacher.term(trainer.network(normalise_images(batch.images, params.model.normalise)), batch.images)
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("udp", "simcc"))) for name in CODECS])
 def test_the_term_falls_where_there_is_nothing_else_to_learn(name: str, tmp_path: Path) -> None:
     own = teach(tmp_path / "teacher", *CODECS[name])
     trainer, params = start(*CODECS[name], own, "train.learning_rate=0.003")
