@@ -141,7 +141,10 @@ def gate(
     decision = replace(decision, reason=advise(decision.reason, params, overrides))
     for path, write in summaries:
         write_text(path, write(decision))
-    print(json.dumps(decision_json(decision))) if as_json else tell_decision(decision)
+    if as_json:
+        print(json.dumps(decision_json(decision)))
+    else:
+        tell_decision(decision)
     if not decision.passed:
         raise typer.Exit(1)
 

@@ -19,12 +19,11 @@ from poseline.experiments.lineage import (
     data_hash,
     execution_key,
     flat_params,
-    git_output,
     hash_params,
     read_lock,
 )
 from poseline.experiments.mirror import Mirror
-from poseline.experiments.revision import Revision
+from poseline.experiments.revision import Revision, experiment_references
 
 REFERENCE = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(?P<name>[^/]+)")
 RESULTS = ("data/model", "reports/per_person", "reports/index.html", "reports/model_card.md")
@@ -66,8 +65,7 @@ class ExperimentsReport:
 def list_experiments(root: Path) -> list[Experiment]:
     """All experiments of a repository that have results, oldest first."""
     found = []
-    for line in git_output(root, "for-each-ref", "--sort=committerdate", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
-        commit, _, reference = line.partition(" ")
+    for commit, reference in experiment_references(root):
         match = REFERENCE.fullmatch(reference)
         if match is not None:
             found.append(Experiment(match["name"], match[1] + match[2], commit))

@@ -12,7 +12,7 @@ from poseline.errors import BackendError, DataError
 from poseline.experiments.champion import CHAMPION
 from poseline.experiments.execution import MODELS, RUNS, Execution, find_execution
 from poseline.experiments.lineage import git_output
-from poseline.experiments.revision import Revision
+from poseline.experiments.revision import Revision, experiment_references
 
 if TYPE_CHECKING:
     from poseline.evaluation.runs import RunFiles
@@ -104,8 +104,7 @@ def find_commit(root: Path, name: str) -> str | None:
     commit = git_output(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if commit:
         return commit
-    for line in git_output(root, "for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
-        sha, _, reference = line.partition(" ")
+    for sha, reference in experiment_references(root, newest_first=True):
         if reference.rpartition("/")[2] == name and not reference.startswith("refs/exps/exec/"):
             return sha
     return None

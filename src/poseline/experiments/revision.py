@@ -139,3 +139,10 @@ def faults() -> tuple[type[BaseException], ...]:
     from scmrepo.exceptions import SCMError
 
     return (DvcException, DataIndexDirError, SCMError, OSError, ValueError)
+
+
+def experiment_references(root: Path, *, newest_first: bool = False) -> list[tuple[str, str]]:
+    """Commit and reference of each of DVC's experiments, oldest first by default; of other refs that DVC keeps there, too."""
+    order = f"--sort={'-' * newest_first}committerdate"
+    lines = git_output(root, "for-each-ref", order, "--format=%(objectname) %(refname)", "refs/exps").splitlines()
+    return [(commit, reference) for commit, _, reference in (line.partition(" ") for line in lines)]
