@@ -281,7 +281,7 @@ def test_boxes_of_a_file_stand_for_a_detector(
 
 
 def test_a_pose_without_a_track_is_written_without_an_id(make_clip: Callable[..., Path], call: Call, tmp_path: Path) -> None:
-    clip, options = make_clip(), ["--set", "track.bytepose.confirm_hits=4", "--format", "csv", "--format", "alphapose"]
+    clip, options = make_clip(), ["--set", "track.bytepose.confirm_evidence=12", "--format", "csv", "--format", "alphapose"]
     out = tmp_path / "out"
     assert call(clip, *NAMED, "--out", out, *options, "--format", "posetrack18", "--format", "trc", "--format", "coco") == 0
     ids = [sorted(person["track_id"] or 0 for person in line["people"]) for line in lines(out)]

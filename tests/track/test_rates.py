@@ -59,5 +59,5 @@ def _follow(hidden_for: int, *, learn: bool) -> int:
     return changes
 
 
-def test_a_lone_detection_stays_with_the_person_seen_last() -> None:
+def test_a_lone_detection_stays_with_the_person_seen_last(unchecked: None) -> None:
     assert _follow(10, learn=True) < _follow(10, learn=False)

@@ -67,7 +67,7 @@ class ByteposeConfig(Section):
     max_lost_seconds: float = Field(default=1.2, ge=0, description="a track unseen for longer ends; its id is never used again")
     lost_cost: float = Field(default=5.0, ge=0, description="evidence that a pair loses per second unseen: the person may be gone")
     confirm_evidence: float = Field(default=1.0, description="log odds of being a person from which a track is shown")
-    confirm_hits: int = Field(default=1, ge=1, description="and a track is shown from this sighting on at the earliest")
+    confirm_hits: int = Field(default=3, ge=1, description="and from this sighting on at the earliest, but for a video's first tracks")
     duplicate_similarity: float = Field(default=0.7, gt=0, le=1, description="a pose this close to a tracked one starts no track")
     max_tracks: int = Field(default=1000, ge=1, description="the longest lost are dropped beyond")
     clutter_density: float = Field(

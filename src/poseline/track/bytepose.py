@@ -304,10 +304,11 @@ class BytePoseTracker(Tracker[ByteposeConfig]):
             del sightings[:-WAITING_SIGHTINGS]
 
     def _confirm(self) -> None:
-        """Give ids to the tracks just seen whose evidence is enough, in row order."""
+        """Give ids to the tracks just seen whose evidence is enough, in row order; a video's first ones do not wait for more sightings."""
         tracks, config = self._tracks, self._config
         ids = tracks.ids.copy()
-        enough = (tracks.evidence >= config.confirm_evidence) & (tracks.hits >= config.confirm_hits)
+        needed = config.confirm_hits if self._next_id > 1 else 1
+        enough = (tracks.evidence >= config.confirm_evidence) & (tracks.hits >= needed)
         ready = np.flatnonzero((ids < 0) & enough & (tracks.lost == 0))
         ids[ready] = self.new_ids(len(ready))
         self._late = [
