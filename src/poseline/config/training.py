@@ -118,7 +118,10 @@ class FreezeConfig(Section):
 class TeacherConfig(Section):
     """Distillation: a trained model whose outputs are learnt beside the labels."""
 
-    model: Path | None = Field(default=None, description="folder of a trained model of the same codec, input and padding; null: none")
+    model: Path | None = Field(
+        default=None,
+        description="folder of a trained model, or an ONNX file with its description; of the same codec, input and padding; null: none",
+    )
     weight: float = Field(default=1.0, gt=0, description="of its term beside the loss of the labels")
 
 
