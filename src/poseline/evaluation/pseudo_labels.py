@@ -138,7 +138,7 @@ def keep_labels(found: PoseTable, person: float, keypoint: float, known: Bool[np
     kept = found.select(found.poses.pose_scores >= person)
     visibility = np.where((kept.poses.keypoint_scores >= keypoint) & known, 2, 0)
     kept = replace(kept, poses=replace(kept.poses, visibility=visibility))
-    return kept.select(visibility.any(axis=1))
+    return kept.select(np.asarray(visibility.any(axis=1)))
 
 
 def to_coco(images: pd.DataFrame, found: PoseTable, skeleton: Skeleton, info: dict[str, Yaml]) -> dict[str, Yaml]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from poseline.artifacts import BBOX_COLUMNS, Layout, PoseTable, read_poses, read_table, write_json
 from poseline.config import Params
+from poseline.config.params import Yaml
 from poseline.datasets.boxes import COLUMNS
 from poseline.datasets.images import list_images, read_image, read_image_size
 from poseline.datasets.sets import dataset_config, target_skeleton
@@ -27,7 +28,6 @@ from poseline.progress import follow
 from poseline.project import located
 
 LABELS = "pseudo.json"
-Boxes = Callable[[str, int, Path], Detections]
 
 
 @dataclass(frozen=True)
@@ -74,25 +74,10 @@ def run(
     Raises:
         DataError: no image, no val person, no boxes, or no score reaches the precision.
     """
-    config, skeleton = dataset_config(params.data, name), target_skeleton(params.data)
+    skeleton = target_skeleton(params.data)
     paths = list_images(folder)
     estimator = load_estimator(params.predict, model, resolve_device(device))
-    least = params.predict.min_box_score
-    if boxes is not None:
-        if config.detections is None:
-            raise DataError(
-                f"data.sets.{name}.detections: null, so that boxes like those of {boxes} are not known on val. Give --detector."
-            )
-        on_val = list_boxes(layout, name, config, min_score=least)[-1]
-        source = FileBoxes(boxes, min_score=least)
-        on_folder = tabulate(paths, lambda path, index: source.lookup(path.name, index))
-    else:
-        finder = load_detector(str(detector), min_score=least)
-        images, _ = read_table(layout.processed / "images.parquet", kind="images", made_by="preprocess")
-        val = images[(images["dataset"] == name) & (images["split"] == "val")]
-        find = lambda path, _: finder.detect([read_image(path)])[0]  # noqa: E731
-        on_val = tabulate([located(path) for path in val["image_path"]], find, ids=val["image_id"].tolist())
-        on_folder = tabulate(paths, find)
+    on_val, on_folder = find_boxes(params, layout, paths, name=name, detector=detector, boxes=boxes)
     people, _ = read_poses(layout.processed / "people.parquet", kind="people", made_by="preprocess")
     known = people.where(dataset=name, split="val")
     if not len(known) or not len(on_val):
@@ -103,14 +88,47 @@ def run(
     person = lowest_threshold(outcomes.scores, outcomes.right, precision, what="people")
     keypoint = lowest_threshold(outcomes.keypoint_scores, outcomes.keypoints_right, precision, what="keypoints")
     found = predict(estimator, on_folder, params)
-    kept = keep_labels(found, person.score, keypoint.score, (known.poses.visibility > 0).any(axis=0))
+    kept = keep_labels(found, person.score, keypoint.score, np.asarray((known.poses.visibility > 0).any(axis=0)))
     sizes = [read_image_size(path) for path in paths]
     table = pd.DataFrame({"image_id": range(1, len(paths) + 1), "file_name": [path.name for path in paths]}).assign(
         width=[width for width, _ in sizes], height=[height for _, height in sizes]
     )
-    info = {"description": "pseudo-labels by poseline", "precision": precision, "person": vars(person), "keypoint": vars(keypoint)}
+    info: dict[str, Yaml] = {
+        "description": "pseudo-labels by poseline",
+        "precision": precision,
+        "person": vars(person),
+        "keypoint": vars(keypoint),
+    }
     write_json(out / LABELS, to_coco(table, kept, skeleton, info))
     return Labels(out / LABELS, len(kept), len(found), int((kept.poses.visibility > 0).sum()), len(paths), person, keypoint)
+
+
+def find_boxes(
+    params: Params, layout: Layout, paths: list[Path], *, name: str, detector: str | None, boxes: Path | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """People's boxes on val of a set and on the images of a folder, found in the same way.
+
+    Raises:
+        DataError: the set has no boxes like those of the file.
+    """
+    config, least = dataset_config(params.data, name), params.predict.min_box_score
+    if boxes is not None:
+        if config.detections is None:
+            raise DataError(
+                f"data.sets.{name}.detections: null, so that boxes like those of {boxes} are not known on val. Give --detector."
+            )
+        source = FileBoxes(boxes, min_score=least)
+        on_folder = tabulate(paths, lambda path, index: source.lookup(path.name, index))
+        return list_boxes(layout, name, config, min_score=least)[-1], on_folder
+    finder = load_detector(str(detector), min_score=least)
+
+    def find(path: Path, _: int) -> Detections:
+        return finder.detect([read_image(path)])[0]
+
+    images, _ = read_table(layout.processed / "images.parquet", kind="images", made_by="preprocess")
+    val = images[(images["dataset"] == name) & (images["split"] == "val")]
+    on_val = tabulate([located(path) for path in val["image_path"]], find, ids=val["image_id"].tolist())
+    return on_val, tabulate(paths, find)
 
 
 def predict(estimator: PoseEstimator, boxes: pd.DataFrame, params: Params) -> PoseTable:
