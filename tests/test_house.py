@@ -23,7 +23,7 @@ PROVIDED = packages_distributions()
 USED_INDIRECTLY = {"psutil", "onnx", "onnxscript"}
 # Only these may import a package of an extra when they are loaded; elsewhere it is imported inside the function that needs it.
 NEEDS_EXTRA = {
-    "pipeline": ("checks", "experiments", "report"), "onnx": (), "openvino": (), "timm": (), "video": (), "supervision": (),
+    "pipeline": ("checks", "experiments", "report"), "onnx": (), "openvino": (), "timm": (), "video": (), "supervision": (), "sweep": (),
 }  # fmt: skip
 
 

@@ -48,8 +48,8 @@ def test_the_champion_moves_past_the_gate_alone(layout: Layout, store, make_para
     assert "significant drop" in refused.decision.reason
     train_and_score(second, layout, seed=3, write=lambda root: drawn.write_run(root, drawn.predict(0, noise=0.01)))
     promoted = promote.run(second, layout)
-    assert (promoted.version, promoted.against) == ("2", "champion")
-    assert str(store.client.get_model_version_by_alias("poseline", "champion").version) == "2"
+    assert (promoted.version, promoted.against) == ("3", "champion")  # the refused model is version 2: it was a candidate
+    assert str(store.client.get_model_version_by_alias("poseline", "champion").version) == "3"
 
 
 def test_a_store_that_is_away_is_one_line(layout: Layout, make_params: Callable[..., Params], dead_uri: str) -> None:

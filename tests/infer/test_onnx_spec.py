@@ -17,9 +17,10 @@ from poseline.config import CodecConfig, ModelConfig, load_params
 from poseline.datasets.images import read_image
 from poseline.errors import ArtifactError, BackendError
 from poseline.infer.estimator import PoseEstimator
+from poseline.infer.onnx_network import onnx_forward
 from poseline.infer.onnx_spec import OnnxSpec, read_onnx_spec
 from poseline.infer.output_check import OutputCheck
-from poseline.infer.runtime import load_estimator, onnx_forward
+from poseline.infer.runtime import load_estimator
 from poseline.models.saved import SavedModel
 
 SPEC = {

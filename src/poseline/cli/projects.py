@@ -84,14 +84,14 @@ def clean(
     from poseline.models.device import resolve_device
     from poseline.projects.clean import find_leftovers, remove
     from poseline.stages.runner import make_context
-    from poseline.stages.train import checkpoint_folder
+    from poseline.stages.train import checkpoint_folder, find_start
     from poseline.train.distributed import count_processes
 
     context = make_context(params, overrides or [], "auto")
     crops, training = context.layout.processed / "crops.parquet", context.params.train
     data = file_hash(crops) if crops.is_file() else ""
     processes = count_processes(training, resolve_device(context.device)) * training.nodes
-    keep = checkpoint_folder(context.params, context.layout, data, processes)
+    keep = checkpoint_folder(context.params, context.layout, data, processes, find_start(context.params, context.layout))
     found = find_leftovers(context.layout, days=days, min_bytes=int(min_mb * 1e6), keep=keep)
     freed = remove(found) if yes else 0
     if as_json:

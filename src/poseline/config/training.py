@@ -87,6 +87,21 @@ class SecondPhaseConfig(Section):
         return self
 
 
+class SwaConfig(Section):
+    """Stochastic weight averaging: the equal mean of the weights after each of the last epochs is validated and kept."""
+
+    start: float | None = Field(default=None, ge=0, lt=1, description="fraction of the epochs before the first that is averaged; null: off")
+    learning_rate: float | None = Field(default=None, gt=0, description="from there on; null: the schedule goes on")
+    anneal_epochs: int = Field(default=0, ge=0, description="over which the rate goes there; 0: at once")
+    anneal: Literal["cosine", "linear"] = Field(default="cosine", description="how it goes there")
+
+    @model_validator(mode="after")
+    def _used(self) -> SwaConfig:
+        if self.start is None and self.learning_rate is not None:
+            raise ValueError("learning_rate: it holds from start on, which is null. Set train.swa.start, for example 0.75")
+        return self
+
+
 class FreezeConfig(Section):
     """Parts of the network whose weights and running statistics stay as they are in the first epochs."""
 
@@ -103,7 +118,10 @@ class FreezeConfig(Section):
 class TeacherConfig(Section):
     """Distillation: a trained model whose outputs are learnt beside the labels."""
 
-    model: Path | None = Field(default=None, description="folder of a trained model of the same codec, input and padding; null: none")
+    model: Path | None = Field(
+        default=None,
+        description="folder of a trained model, or an ONNX file with its description; of the same codec, input and padding; null: none",
+    )
     weight: float = Field(default=1.0, gt=0, description="of its term beside the loss of the labels")
 
 
@@ -121,6 +139,7 @@ class TrainConfig(Section):
     layer_decay: float = Field(default=1.0, gt=0, le=1, description="vision transformers: factor on the learning rate, block by block down")
     clip_norm: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1, description="decay of the averaged weights that are validated and kept")
+    swa: SwaConfig = SwaConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     second_phase: SecondPhaseConfig = SecondPhaseConfig()
     freeze: FreezeConfig = FreezeConfig()

@@ -15,6 +15,7 @@ from poseline.experiments.lineage import HOST, KEPT, KEY, PARAMS_HASH, PROCESS, 
 from poseline.experiments.model import upload_model
 from poseline.experiments.patience import Patience
 from poseline.experiments.record import HISTORY, LOAD, DataSet, Process, Progress, RecordFolder, RunRecord, locked, now_ms, pending_records
+from poseline.experiments.registry import nominate
 from poseline.experiments.store import artifact_location, connect, masked, open_experiment, store_errors, tracking_uri
 from poseline.experiments.writer import RunLostError, Writer, lifecycle
 
@@ -32,6 +33,7 @@ class Mirror:
     layout: Layout
     store: str
     model: str
+    uri: str = field(repr=False)
     _models: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -50,7 +52,7 @@ class Mirror:
         client, uri = connect(config, root, patience), tracking_uri(config, root)
         with store_errors():
             experiment_id = open_experiment(client, config.experiment, artifact_location(uri, root))
-        return cls(client, experiment_id, layout, masked(uri), config.registered_model)
+        return cls(client, experiment_id, layout, masked(uri), config.registered_model, uri)
 
     def catch_up(self) -> tuple[list[Progress], int]:
         """Write what the store lacks of every record whose process has ended: (how each stands, records that are still written).
@@ -197,6 +199,8 @@ class Mirror:
             where = {"run_id": child.run_id, "experiment_id": self.experiment_id, "name": self.model}
             model_id = upload_model(self.client, folder.model, record, **where)
             parent.tag("poseline.model_id", model_id)
+            with locked(self.lock):
+                child.call("candidate", lambda: nominate(self.client, self.model, model_id, record, uri=self.uri))
         if record.weights:
             parent.tag(WEIGHTS, record.weights)
         scored = self.model_id(record.weights) if record.headline and record.weights else None

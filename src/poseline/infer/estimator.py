@@ -18,20 +18,19 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from poseline.artifacts import BBOX_COLUMNS, PoseTable
-from poseline.codecs.base import Codec, Outputs
+from poseline.codecs.base import Codec
 from poseline.codecs.scores import ScoreRule, pose_score
 from poseline.core.boxes import pad_to_aspect
 from poseline.core.geometry import crop_matrix, invert_matrix, warp_points
 from poseline.core.poses import PoseSet
 from poseline.datasets.boxes import BOX_ROWS
 from poseline.datasets.images import read_image
+from poseline.infer.onnx_network import Forward
 from poseline.infer.onnx_spec import CropMask
 from poseline.models.normalise import normalise_crops
 from poseline.models.saved import SavedModel
 from poseline.progress import Meter
 from poseline.project import located
-
-Forward = Callable[[Float[Tensor, "B 3 H W"]], Outputs]
 
 
 @dataclass(frozen=True)

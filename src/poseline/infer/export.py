@@ -23,7 +23,7 @@ from poseline.config.params import Yaml
 from poseline.errors import BackendError
 from poseline.infer.export_data import draw_people
 from poseline.infer.onnx_metadata import KEY, add_metadata
-from poseline.infer.runtime import onnx_forward
+from poseline.infer.onnx_network import onnx_forward
 from poseline.models.backbones.resnet import DeformableConv
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import ADAPTER, SPEC_FILE, SavedModel, load_model

@@ -14,8 +14,9 @@ from poseline.artifacts import file_hash, read_json
 from poseline.codecs.base import Outputs
 from poseline.codecs.build import build_codec
 from poseline.errors import BackendError, ConfigError, PoselineError
-from poseline.infer.estimator import Forward, PoseEstimator
+from poseline.infer.estimator import PoseEstimator
 from poseline.infer.export import export_onnx
+from poseline.infer.onnx_network import Forward
 from poseline.infer.onnx_spec import CATALOGUE, parse_pose_spec, read_onnx_spec
 from poseline.infer.runtime import load_onnx_estimator, torch_forward
 from poseline.infer.sessions import SESSIONS, choose_runtime

@@ -22,7 +22,7 @@ from poseline.train.checkpoint import checkpoint_file, describe_saved, fingerpri
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.interrupt import Interrupt
 from poseline.train.loop import fit
-from poseline.train.sources import check_people, load_training_data
+from poseline.train.sources import check_people, load_training_data, models_before
 from poseline.train.trainer import start_model
 
 
@@ -76,15 +76,15 @@ def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun, sta
         words = [f"epoch {epoch + 1}/{params.train.epochs}", f"loss {significant(figures['loss'])}", *scores, speed]
         print("  ".join(words), file=sys.stderr, flush=True)
 
-    workdir = checkpoint_folder(params, layout, data.hash, rank.world_size)
+    workdir = checkpoint_folder(params, layout, data.hash, rank.world_size, start)
     fit(params, data, out=layout.model, workdir=workdir, rank=rank, report=report, start=start)
 
 
-def checkpoint_folder(params: Params, layout: Layout, data_hash: str, world_size: int) -> Path:
-    """Where a run of these parameters on these data keeps its checkpoint until it is finished."""
+def checkpoint_folder(params: Params, layout: Layout, data_hash: str, world_size: int, start: Path | None = None) -> Path:
+    """Where a run of these parameters, on these data and from these models, keeps its checkpoint until it is finished."""
     sections = [params.data, params.codec, params.model, params.loss, params.augment, params.train, params.preprocess]
-    run_id = fingerprint([str(params.seed), str(world_size), data_hash, *(str(dump_section(section)) for section in sections)])
-    return layout.cache / "checkpoints" / run_id
+    parts = [str(params.seed), str(world_size), data_hash, *(str(dump_section(section)) for section in sections)]
+    return layout.cache / "checkpoints" / fingerprint([*parts, *models_before(params, start)])
 
 
 def run_under_torchrun(
@@ -105,7 +105,7 @@ def run_under_torchrun(
         arguments = [str(snapshot), *roots, device, str(record.folder or ""), str((start and start.resolve()) or "")]
         with Interrupt() as interrupt:
             failure = launch("poseline.stages.train_worker", arguments, params.train, processes, scratch=Path(folder), interrupt=interrupt)
-        saved = describe_run(params, layout, world_size)
+        saved = describe_run(params, layout, world_size, start)
     if interrupt.signal is not None:
         raise interrupt.error(saved)
     if failure is not None:
@@ -114,10 +114,10 @@ def run_under_torchrun(
         raise kind(f"train: {failure.describe(world_size).rstrip('.')}. {saved} --debug shows what the processes said.")
 
 
-def describe_run(params: Params, layout: Layout, world_size: int) -> str:
+def describe_run(params: Params, layout: Layout, world_size: int, start: Path | None) -> str:
     """What a run leaves that ended early, and how to go on."""
     crops = layout.processed / "crops.parquet"
-    folder = checkpoint_folder(params, layout, file_hash(crops) if crops.is_file() else "", world_size)
+    folder = checkpoint_folder(params, layout, file_hash(crops) if crops.is_file() else "", world_size, start)
     return describe_saved(checkpoint_file(folder), params.train.epochs)
 
 

@@ -24,7 +24,7 @@ from poseline.crops.batches import EpochSampler, PoseBatch, PoseDataset, train_l
 from poseline.errors import ConfigError
 from poseline.models.normalise import normalise_images
 from poseline.models.saved import SavedModel, save_model
-from poseline.progress import Meter, note
+from poseline.progress import Meter, follow, note
 from poseline.train.checkpoint import Progress, checkpoint_file, load_checkpoint
 from poseline.train.distributed import (
     Rank,
@@ -78,7 +78,10 @@ def fit(
             if ends_early(trainer, params.train.early_stop):
                 break
             metrics = train_epoch(trainer, feed.loader(epoch, trainer.progress.step), params, keeper)
+            if trainer.swa:
+                trainer.swa.after_epoch(trainer.model, epoch)
             if rank.is_first and (epoch + 1 == params.train.epochs or (epoch + 1) % params.train.validate_every == 0):
+                renew_norms(trainer, feed, params, epoch)
                 metrics["val_ap"] = validate_epoch(trainer, validator)
             record_epoch(trainer, metrics, epoch)
             if rank.is_first:
@@ -246,6 +249,19 @@ def update_weights(trainer: Trainer, loss: torch.Tensor, clip_norm: float | None
     trainer.optimizer.step()
     if trainer.average:
         trainer.average.update(trainer.model)
+
+
+def renew_norms(trainer: Trainer, feed: EpochFeed, params: Params, epoch: int) -> None:
+    """Give the mean of the last epochs' weights norm statistics of its own, over this process's batches of the epoch; else nothing.
+
+    Random numbers of the network (stochastic depth) depend on the step alone, so that a resumed run takes the same.
+    """
+    if trainer.swa is None or not trainer.swa.has_begun:
+        return
+    loader = feed.loader(epoch, 0)
+    seed_step(params.seed, (epoch + 1) * len(loader), trainer.rank)
+    batches = follow(on_device(loader, trainer.rank.device), "norm statistics", total=len(loader), unit="batches")
+    trainer.swa.renew_norms(batches, params.model.normalise, trainer.rank.device)
 
 
 def validate_epoch(trainer: Trainer, validator: Validator) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from poseline.config.training import ScheduleConfig, TrainConfig
 from poseline.errors import ConfigError
+from poseline.train.swa import first_epoch
 
 BLOCK = re.compile(r"backbone\.\w+\.blocks\.(\d+)\.")
 EMBEDDING = re.compile(r"backbone\.\w+\.(patch_embed|pos_embed|cls_token|reg_token)\b")
@@ -96,14 +97,26 @@ def scale_layers(names: Sequence[str], decay: float) -> list[float]:
 
 
 def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
-    """The learning rate of an optimiser step counted from 0: the schedule of its phase, times a linear warm-up.
+    """The learning rate of an optimiser step counted from 0: that of its schedule, or of ``train.swa`` from its first epoch on.
 
-    A function of the step alone, unlike torch's schedulers: a resumed run has no schedule to restore.
+    A function of the step alone, unlike torch's schedulers: a resumed run has no schedule to restore. The rate of ``train.swa`` is that of
+    torch's SWALR, step by step instead of epoch by epoch.
 
     >>> config = TrainConfig(learning_rate=1.0, schedule=ScheduleConfig(kind="step", warmup_steps=0, milestones=(2,)))
     >>> [learning_rate(step, config, 10) for step in (0, 19, 20)]
     [1.0, 1.0, 0.1]
     """
+    start, last = first_epoch(config.swa, config.epochs), config.swa.learning_rate
+    if start is None or last is None or step < start * steps_per_epoch:
+        return scheduled_rate(step, config, steps_per_epoch)
+    first = scheduled_rate(start * steps_per_epoch, config, steps_per_epoch)
+    way = min((step / steps_per_epoch - start) / config.swa.anneal_epochs, 1.0) if config.swa.anneal_epochs else 1.0
+    there = (1 - math.cos(math.pi * way)) / 2 if config.swa.anneal == "cosine" else way
+    return last * there + first * (1 - there)
+
+
+def scheduled_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
+    """The learning rate of a step by ``train.schedule`` and its second phase, times a linear warm-up."""
     schedule, phase = config.schedule, config.second_phase
     warmup = min((step + 1) / schedule.warmup_steps, 1.0) if schedule.warmup_steps else 1.0
     rate = config.learning_rate * warmup

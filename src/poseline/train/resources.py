@@ -34,7 +34,7 @@ def check_disk(workdir: Path, trainer: Trainer, params: Params) -> None:
     """
     weights = sum(value.nbytes for value in trainer.model.state_dict().values())
     moments = MOMENTS[params.train.optimizer] * sum(one.nbytes for one in (*trainer.model.parameters(), *trainer.loss.parameters()))
-    copies = 2 + (trainer.average is not None)  # the weights, the best ones, the averaged ones
+    copies = 2 + (trainer.average is not None) + (trainer.swa is not None)  # the weights, the best ones, the averaged ones
     checkpoint = copies * weights + moments
     present = sum(file.stat().st_size for file in workdir.glob("*.pt"))
     needed = CHECKPOINTS * checkpoint + weights - present

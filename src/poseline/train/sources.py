@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poseline.artifacts import Layout, PoseTable, file_hash, read_poses
+from poseline.artifacts import Layout, PoseTable, file_hash, hash_path, read_poses
 from poseline.artifacts.freshness import made_from
 from poseline.config import AugmentConfig, Params
 from poseline.config.params import Yaml
@@ -15,6 +15,8 @@ from poseline.crops.batches import CropDataset, PoseDataset, PublishedDataset
 from poseline.crops.shards import stored_crop_wh
 from poseline.datasets.sets import target_skeleton, training_sets
 from poseline.errors import ArtifactError, ConfigError, DataError
+from poseline.models.saved import SPEC_FILE, WEIGHTS_FILE
+from poseline.project import existing
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,31 @@ def load_training_data(folder: Path, params: Params) -> TrainingData:
     if not len(val):
         raise DataError(f"{path}: no validation person, so no checkpoint could be chosen. Give a val split with labelled people.")
     return TrainingData(folder, train, val, file_hash(path))
+
+
+def models_before(params: Params, start: Path | None = None) -> list[str]:
+    """What a run takes from other models, by the content of their files; empty where it takes nothing.
+
+    A name may come to mean other weights (a folder written anew, an alias that moved): a run must not go on from a checkpoint that began
+    with the former ones.
+
+    Args:
+        params: train is used.
+        start: the folder that ``train.init_from`` stands for; None: it is that path.
+    """
+    named = {
+        "train.init_from": start or params.train.init_from,
+        "train.teacher.model": params.train.teacher.model,
+    }
+    return [f"{key} {' '.join(map(hash_path, model_files(existing(path, key=key))))}" for key, path in named.items() if path is not None]
+
+
+def model_files(path: Path) -> list[Path]:
+    """The files that decide what a model computes: of a trained folder, or an ONNX file with its description and weights beside it."""
+    if path.suffix == ".onnx":
+        return [path, *sorted(one for one in path.parent.glob(f"{path.stem}.*") if one != path)]
+    folder = path if path.is_dir() else path.parent
+    return [folder / SPEC_FILE, folder / WEIGHTS_FILE]
 
 
 def check_people(data: TrainingData, processes: int) -> None:

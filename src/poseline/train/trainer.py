@@ -21,6 +21,7 @@ from poseline.train.checkpoint import Progress, States
 from poseline.train.distributed import Rank, wrap_model
 from poseline.train.frozen import Frozen
 from poseline.train.optim import AveragedWeights, build_optimizer
+from poseline.train.swa import StochasticAverage
 from poseline.train.teacher import Teacher
 
 
@@ -35,6 +36,7 @@ class Trainer:
         loss: a module; some losses have weights of their own.
         optimizer: of the weights of model and loss.
         average: moving average of the model's weights, where ``train.ema`` is set.
+        swa: mean of the weights of the last epochs, where ``train.swa`` is set.
         frozen: the parts of the model that do not learn in the first epochs.
         teacher: a model whose outputs are learnt too, where ``train.teacher`` names one.
         rank: this process.
@@ -49,6 +51,7 @@ class Trainer:
     loss: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedWeights | None
+    swa: StochasticAverage | None
     frozen: Frozen
     teacher: Teacher | None
     rank: Rank
@@ -63,6 +66,7 @@ class Trainer:
             "loss": self.loss.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average else {},
+            **({"swa": self.swa.averaged.state_dict()} if self.swa else {}),
             "best": self.best,
         }
 
@@ -74,10 +78,13 @@ class Trainer:
         self.optimizer.load_state_dict(states["optimizer"])
         if self.average:
             self.average.load_state_dict(states["average"])
+        if self.swa:
+            self.swa.averaged.load_state_dict(states["swa"])
 
     def validated_state(self) -> dict[str, Tensor]:
-        """A copy of the weights that are validated and kept: the averaged ones where averaging is on."""
-        state = self.average.state if self.average else self.model.state_dict()
+        """A copy of the weights that are validated and kept: the mean of the last epochs once there is one, else the averaged ones."""
+        averaged = self.swa.state() if self.swa and self.swa.has_begun else self.average.state if self.average else None
+        state = averaged or self.model.state_dict()
         return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
@@ -114,7 +121,8 @@ def build_trainer(params: Params, rank: Rank, start: Path | None = None) -> Trai
     loss = build_loss(params.loss, codec).to(rank.device)
     optimizer = build_optimizer([model, loss], params.train)
     average = AveragedWeights(model, params.train.ema) if params.train.ema else None
+    swa = StochasticAverage(model, params.train.swa, params.train.epochs) if params.train.swa.start is not None else None
     frozen = Frozen(model, params.train.freeze, skip_gradients=rank.world_size == 1)
     teacher = Teacher(params, skeleton, loss, rank) if params.train.teacher.model else None
     network = wrap_model(model, rank, params.train)
-    return Trainer(model, network, codec, loss, optimizer, average, frozen, teacher, rank, params.train.epochs)
+    return Trainer(model, network, codec, loss, optimizer, average, swa, frozen, teacher, rank, params.train.epochs)

@@ -1,0 +1,1 @@
+"""`poseline sweep`: a search over parameters whose trials are DVC experiments."""
