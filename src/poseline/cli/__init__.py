@@ -1,8 +1,9 @@
 """The command line: it parses, calls one function, prints."""
 
-from poseline.cli import evaluation, lineage, models, pipeline, pose, projects, recipes, report, setup, tracking, weights
+from poseline.cli import evaluation, lineage, models, nodes, pipeline, pose, projects, recipes, report, setup, tracking, weights
 from poseline.cli.app import app, main
 
 __all__ = [
-    "app", "evaluation", "lineage", "main", "models", "pipeline", "pose", "projects", "recipes", "report", "setup", "tracking", "weights",
+    "app", "evaluation", "lineage", "main", "models", "nodes", "pipeline", "pose", "projects", "recipes", "report", "setup", "tracking",
+    "weights",
 ]  # fmt: skip

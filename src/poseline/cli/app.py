@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 # What a user meets first comes first; a command that is not named here comes after those that are.
 ORDER = (
-    "new", "init", "doctor", "recipe", "mini", "validate", "preprocess", "train", "predict", "track", "score", "report", "pose", "compare",
-    "gate", "promote", "lineage", "calibrate", "models", "weights", "import-weights", "export", "sync", "upgrade", "clean", "code",
+    "new", "init", "doctor", "recipe", "mini", "validate", "preprocess", "train", "join", "predict", "track", "score", "report", "pose",
+    "compare", "gate", "promote", "lineage", "calibrate", "models", "weights", "import-weights", "export", "sync", "upgrade", "clean",
+    "code",
 )  # fmt: skip
 DEBUG = "--debug"
 TRACKER_NAMES = "{trackers}"

@@ -41,10 +41,10 @@ class Interrupt:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
 
-    def error(self, saved: str) -> StoppedError:
+    def error(self, saved: str, who: str = "train") -> StoppedError:
         """The error that ends the run; ``saved`` says what is on disk."""
         assert self.signal is not None
-        return StoppedError(f"train: stopped by {self.signal.name}. {saved}", by_user=self.signal is signal.SIGINT)
+        return StoppedError(f"{who}: stopped by {self.signal.name}. {saved}", by_user=self.signal is signal.SIGINT)
 
 
 def end_with_parent() -> None:

@@ -67,6 +67,16 @@ class Failure(BaseModel):
         return f"{who} was killed by {name}{HINTS.get(name, '')}"
 
 
+    def follows(self) -> bool:
+        """Whether the processes only lost those of another node."""
+        return self.rank is None or not self.error or is_secondary(self.error)
+
+
+def is_secondary(error: str) -> bool:
+    """Whether an error is that of a process that lost another one."""
+    return any(word in error for word in SECONDARY)
+
+
 def read_failure(path: Path, status: int) -> Failure:
     """The report of a launcher that ended with ``status``; where it left none, it was killed itself."""
     try:
@@ -81,7 +91,7 @@ def first_failure(failures: Mapping[int, ProcessFailure]) -> Failure:
     for rank, one in failures.items():
         message = one.message
         error = str(message.get("message", "")) if isinstance(message, dict) else ""
-        lost = not error or any(word in error for word in SECONDARY)
+        lost = not error or is_secondary(error)
         killed = one.exitcode < 0 and one.exitcode != -signal.SIGTERM
         line = " ".join(error.split("\n\n")[0].split())
         found.append(((not killed, lost, one.timestamp, rank), Failure(rank=rank, pid=one.pid, exitcode=one.exitcode, error=line)))
