@@ -286,11 +286,16 @@ def test_while_training_checkpoints_are_copied_a_third_node_is_refused_and_an_en
     joiner, channel = pair()
     listener = listen(*where)
     member = Membership(channel, other, Interrupt())
-    with pytest.raises(BackendError), telling([joiner], listener), Companions([joiner], listener, mine) as companions:
+    loads: list[tuple[str, dict[str, float]]] = []
+    companions = Companions([joiner], listener, mine, lambda host, values: loads.append((host, values)))
+    with pytest.raises(BackendError), telling([joiner], listener), companions:
         save(mine, 0, 1, 0.5)
         until(lambda: checkpoint_file(other).is_file() and weight(other) == 0.5)
         assert "2: join: node 0 at" in error_of(pool.submit(report_in, where, hello(), 5.0, Interrupt()))
         until(lambda: "other (127.0.0.1) wanted to join and was refused: all 2 nodes are there" in capsys.readouterr().err)
+        member.send_load({"system/cpu": 5.0})
+        member.send_load({"system/cpu": 7.0})
+        until(lambda: loads == [("other", {"system/cpu": 5.0}), ("other", {"system/cpu": 7.0})])
         member.say_end(3, "rank 1 was killed")
         until(companions.stopped)
         assert companions.trouble is not None

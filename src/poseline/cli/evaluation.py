@@ -42,12 +42,20 @@ def score(
     require_value: Annotated[
         bool, typer.Option("--require-value", help="Exit code 1 where a headline metric has no value, for CI.")
     ] = False,
+    model: Annotated[str | None, typer.Option("--model", help=f"Score another model on this project's data: {RUN}.")] = None,
     allow_stale: AllowStale = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Score the pipeline's predictions, or any official files (--protocol, --ground-truth, --predictions)."""
+    """Score the pipeline's predictions, another model (--model), or any official files (--protocol, --ground-truth, --predictions)."""
+    if model is not None:
+        if protocol is not None or ground_truth is not None or predictions is not None:
+            raise ConfigError("score --model: goes without --protocol, --ground-truth and --predictions.")
+        from poseline.cli.named_models import score_model
+
+        return score_model(model, [name] if name else None, out, params, overrides, device, as_json)
     if protocol is not None:
         if ground_truth is None or predictions is None or name is not None:
             raise ConfigError("score --protocol: needs --ground-truth PATH and --predictions PATH, and no NAME.")
@@ -62,9 +70,9 @@ def score(
         print(json.dumps(files.score.to_json(), allow_nan=False) if as_json else format_scores(files.score))
         if require_value:
             require_values(files.score)
-        return
+        return None
     if name is None:
-        raise ConfigError("score: name a data set (a key of data.sets), or give --protocol, --ground-truth and --predictions.")
+        raise ConfigError("score: name a data set (a key of data.sets), give --model, or --protocol, --ground-truth and --predictions.")
     if ground_truth is not None or predictions is not None or out is not None:
         raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage
@@ -73,6 +81,7 @@ def score(
         return stage.run(context.params, context.layout, name, require_value=require_value, on_stale=on_stale(allow_stale))
 
     run(f"score@{name}", work, params, overrides, as_json=as_json)
+    return None
 
 
 @app.command()

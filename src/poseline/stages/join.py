@@ -6,6 +6,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -16,6 +19,8 @@ from poseline.errors import BackendError, ConfigError, DataError, PoselineError,
 from poseline.experiments import StageRun
 from poseline.experiments.facts import gather_facts
 from poseline.experiments.lineage import read_lock
+from poseline.experiments.load import LoadSampler
+from poseline.experiments.run import INTERVAL_S
 from poseline.models.device import resolve_device
 from poseline.progress import note, phase
 from poseline.stages.train import WORKER, failure_error, worker_arguments
@@ -64,7 +69,8 @@ def run(
             member = Membership(channel, None if shared else folder, interrupt)
             there = NodePlace(plan.node, plan.nodes, channel.peer_address, plan.port, interface_of(channel.own_address))
             note(f"trains as node {plan.node} of {plan.nodes}")
-            take_part(params, layout, device, plan, there, member, interrupt, processes)
+            with sampling(params, member):
+                take_part(params, layout, device, plan, there, member, interrupt, processes)
         finally:
             channel.close()
     return {"node": plan.node, "nodes": plan.nodes, "processes": processes}
@@ -90,6 +96,26 @@ def fetch_data(layout: Layout) -> None:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         reason = said[0].removeprefix("ERROR: ") if said else "it brought no crops"
         raise DataError(f"join: {target} is missing, and DVC could not pull it: {reason}. On node 0 run: dvc push {target}")
+
+
+@contextmanager
+def sampling(params: Params, member: Membership) -> Iterator[None]:
+    """Tell node 0 the load of this machine every ten seconds, where the record has such metrics."""
+    if not (params.mlflow.enabled and params.mlflow.system_metrics):
+        yield
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        sampler = LoadSampler()
+        while not over.wait(INTERVAL_S):
+            member.send_load(sampler.sample())
+
+    threading.Thread(target=watch, name="load", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def take_part(

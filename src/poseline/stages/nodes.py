@@ -11,6 +11,7 @@ import yaml
 from poseline.artifacts import Layout
 from poseline.config import Params, dump_section
 from poseline.errors import BackendError, ConfigError, PoselineError, StoppedError
+from poseline.experiments import StageRun
 from poseline.experiments.facts import gather_facts
 from poseline.models.device import resolve_device
 from poseline.progress import handed_over
@@ -23,7 +24,7 @@ from poseline.train.wire import Message, Plan, free_port, interface_of, parse_ad
 
 
 def with_nodes(
-    params: Params, layout: Layout, device: str, processes: int, workdir: Path, interrupt: Interrupt
+    params: Params, layout: Layout, device: str, processes: int, workdir: Path, interrupt: Interrupt, record: StageRun
 ) -> AbstractContextManager[tuple[NodePlace, Companions]]:
     """This machine's place, and the other nodes; where train.nodes is 1 it is alone.
 
@@ -34,6 +35,7 @@ def with_nodes(
         processes: of this machine.
         workdir: folder of the run's checkpoints.
         interrupt: a signal ends the waiting.
+        record: takes the load of the other machines.
 
     Raises:
         ConfigError: train.rendezvous is no address, or a node is in another state.
@@ -42,12 +44,12 @@ def with_nodes(
     """
     if params.train.nodes == 1:
         return nullcontext((NodePlace(), Companions([], None, workdir)))
-    return _call(params, layout, device, processes, workdir, interrupt)
+    return _call(params, layout, device, processes, workdir, interrupt, record)
 
 
 @contextmanager
 def _call(
-    params: Params, layout: Layout, device: str, processes: int, workdir: Path, interrupt: Interrupt
+    params: Params, layout: Layout, device: str, processes: int, workdir: Path, interrupt: Interrupt, record: StageRun
 ) -> Iterator[tuple[NodePlace, Companions]]:
     where, training = parse_address(params.train.rendezvous, "train.rendezvous"), params.train
     facts = gather_facts(params, layout, resolve_device(device).type, processes)
@@ -60,7 +62,7 @@ def _call(
             with present(one):
                 one.channel.send(Message(kind="plan", plan=plan))
         level(joined, workdir)
-        with Companions(joined, listener, workdir) as companions:
+        with Companions(joined, listener, workdir, record.log_load) as companions:
             yield NodePlace(0, training.nodes, own, port, interface_of(own)), companions
 
 

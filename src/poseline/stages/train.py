@@ -108,7 +108,7 @@ def run_under_torchrun(
     workdir = checkpoint_folder(params, layout, file_hash(layout.processed / "crops.parquet"), world_size)
     with (
         tempfile.TemporaryDirectory(dir=scratch_folder(layout.cache)) as folder, Interrupt() as interrupt,
-        with_nodes(params, layout, device, processes, workdir, interrupt) as (place, others),
+        with_nodes(params, layout, device, processes, workdir, interrupt, record) as (place, others),
     ):  # fmt: skip
         arguments = worker_arguments(Path(folder), params, layout, device, record, start, workdir)
         failure = launch(

@@ -8,6 +8,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,10 @@ FIRST_CAUSE_S = 3.0
 """What ended another node, and with it this one's processes, is known sooner."""
 LAST_WORDS_S = 15.0
 """Node 0 saves, and says so, in less."""
+
+
+def ignore(host: str, values: dict[str, float]) -> None:
+    """Keep no load of other machines."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,17 @@ class Companions:
         joined: the nodes.
         listener: where late ones knock; None: there are no other nodes.
         folder: of the run's checkpoints.
+        keep_load: receives the load of a node's machine, by its host.
     """
 
-    def __init__(self, joined: list[Joiner], listener: socket.socket | None, folder: Path) -> None:
-        self.joined = joined
+    def __init__(
+        self,
+        joined: list[Joiner],
+        listener: socket.socket | None,
+        folder: Path,
+        keep_load: Callable[[str, dict[str, float]], None] = ignore,
+    ) -> None:
+        self.joined, self._keep_load = joined, keep_load
         self.trouble: Trouble | None = None
         self._listener, self._folder, self._over = listener, folder, threading.Event()
         self._lock = threading.Lock()
@@ -91,7 +103,8 @@ class Companions:
 
     def _hear(self, one: Joiner) -> None:
         try:
-            message = one.channel.receive()
+            while (message := one.channel.receive()).kind == "load":
+                self._keep_load(one.host, message.values)
         except (LostError, ForeignError):
             return self._note(Trouble(f"{one.describe()} is gone"))
         if message.kind == "stop":
@@ -145,20 +158,26 @@ class Membership:
     def __init__(self, channel: Channel, folder: Path | None, interrupt: Interrupt) -> None:
         self.ended: Message | None = None
         self.gone = self._warned = False
-        self._channel, self._folder, self._interrupt, self._told = channel, folder, interrupt, False
+        self._channel, self._folder, self._interrupt = channel, folder, interrupt
+        self._told: float | None = None
         self._thread = threading.Thread(target=self._hear, daemon=True)
         self._thread.start()
 
     def trouble(self) -> bool:
-        """Whether the processes of this node should end."""
-        if self._interrupt.signal is not None and not self._told:
-            self._told = True
+        """Whether the processes of this node should end: node 0 has ended, or a signal was passed on to it and it does not end."""
+        if self._interrupt.signal is not None and self._told is None:
+            self._told = time.monotonic()
             send_quietly(self._channel, Message(kind="stop", text=self._interrupt.signal.name))
-        return self.gone or (self.ended is not None and self.ended.code != 0)
+        late = self._told is not None and time.monotonic() - self._told > LAST_WORDS_S
+        return self.gone or late or (self.ended is not None and self.ended.code != 0)
 
     def say_end(self, code: int, text: str) -> None:
         """Tell node 0 how the processes of this node ended."""
         send_quietly(self._channel, Message(kind="ended", code=code, text=text))
+
+    def send_load(self, values: dict[str, float]) -> None:
+        """Tell node 0 the load of this machine."""
+        send_quietly(self._channel, Message(kind="load", values=values))
 
     def last_words(self, seconds: float) -> Message | None:
         """How node 0 ended, waited for so long; None where it does not say it."""

@@ -21,7 +21,7 @@ from poseline.config.training import TrainConfig
 from poseline.errors import BackendError
 from poseline.progress import VARIABLE, handed_over, is_silent
 from poseline.train.interrupt import Interrupt
-from poseline.train.launcher import DEBUG, Failure, read_failure
+from poseline.train.launcher import DEBUG, NODE, Failure, read_failure
 
 COMPILE_MODES = {"default": "default", "max-autotune": "max-autotune-no-cudagraphs"}
 """``train.compile`` to torch's mode. CUDA graphs gain nothing for batches that fill a GPU, and hold their memory twice."""
@@ -96,6 +96,7 @@ class NodePlace:
         if self.nodes == 1:
             # Without this, an elastic restart after a lost rank hangs in about half of the cases (torch 2.14).
             return {**kept, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+        kept[NODE] = str(self.node)
         found = {name: self.interface for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if self.interface}
         return {**found, **kept}
 
@@ -119,9 +120,9 @@ def launch(
         config: threads.
         processes: on this machine.
         scratch: folder for the logs of the processes and the report of their end.
-        interrupt: a signal that it notes ends the processes, which save what they have done.
+        interrupt: a signal that it notes ends the processes of node 0, which save what they have done.
         place: of this machine among the nodes.
-        trouble: whether another node has ended; the processes are then ended in the same way.
+        trouble: whether another node has ended. Those of node 0 then end in the same way; those of other nodes are killed.
     """
     environment = place.environment()
     environment.setdefault("OMP_NUM_THREADS", str(threads_per_process(config, processes)))
@@ -133,20 +134,24 @@ def launch(
     command = [sys.executable, "-m", "poseline.train.launcher", str(report), f"--log-dir={scratch}"]
     command += [f"--nproc-per-node={processes}", "--max-restarts=0", *place.options()]
     with handed_over():
-        process = subprocess.Popen([*command, "-m", module, *arguments], env=environment)
-        status = wait_for(process, lambda: trouble() or interrupt.signal is not None)
+        # Ctrl-C on another node than the first goes to the first one, whose process saves.
+        process = subprocess.Popen([*command, "-m", module, *arguments], env=environment, start_new_session=place.node > 0)
+        if place.node:
+            status = wait_for(process, trouble, process.kill)
+        else:
+            status = wait_for(process, lambda: trouble() or interrupt.signal is not None, process.terminate)
     return read_failure(report, status) if status else None
 
 
-def wait_for(process: subprocess.Popen[bytes], stop: Callable[[], bool]) -> int:
-    """The exit status of the process, which gets SIGTERM, once, when it should stop."""
+def wait_for(process: subprocess.Popen[bytes], stop: Callable[[], bool], end: Callable[[], None]) -> int:
+    """The exit status of the process, which is ended, once, when it should stop."""
     stopping = False
     while True:
         try:
             return process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
-            if stop() and not stopping:
-                process.terminate()
+            if not stopping and stop():
+                end()
                 stopping = True
 
 

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from poseline.train.interrupt import end_with_parent
+from poseline.train.interrupt import end_with_parent, signal_of_node
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 DEBUG = "POSELINE_DEBUG"
 """Environment variable that is set under --debug."""
+NODE = "POSELINE_NODE"
+"""Environment variable with the number of this node, for the launcher and its processes."""
 SECONDARY = ("Connection closed by peer", "Connection reset by peer", "DistNetworkError", "DistBackendError", "DistStoreError", "gloo")
 """Words of errors in a process that lost another one: they follow from the other's end."""
 HINTS = {
@@ -103,7 +105,7 @@ def main() -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    end_with_parent()
+    end_with_parent(signal_of_node(int(os.environ.get(NODE, "0"))))
     report, debug = Path(sys.argv[1]), DEBUG in os.environ
     if not debug:
         logging.disable(logging.CRITICAL)

@@ -77,11 +77,12 @@ class Message(Frozen):
     """One message; which fields it has depends on its kind.
 
     ``hello`` (joiner): facts, host, place, any_code. ``accepted``: text. ``refused``: text, code. ``plan``: plan. ``saved`` (answer to
-    it): saved, shared, text (unfinished runs of other parameters). ``want``: the checkpoint is asked for. ``checkpoint``: saved, and its
-    bytes follow. ``start``. ``ended``: code and text of a node's end. ``stop`` (joiner): text is the signal.
+    it): saved, shared, code (how many unfinished runs of other parameters). ``want``: the checkpoint is asked for. ``checkpoint``: saved,
+    and its bytes follow. ``start``. ``load`` (joiner): values of its machine. ``ended``: code and text of a node's end. ``stop`` (joiner):
+    text is the signal.
     """
 
-    kind: Literal["hello", "accepted", "refused", "plan", "saved", "want", "checkpoint", "start", "ended", "stop"]
+    kind: Literal["hello", "accepted", "refused", "plan", "saved", "want", "checkpoint", "start", "load", "ended", "stop"]
     text: str = ""
     code: int = 0
     facts: Facts | None = None
@@ -91,6 +92,7 @@ class Message(Frozen):
     plan: Plan | None = None
     saved: Saved | None = None
     shared: bool = False
+    values: dict[str, float] = {}
 
 
 class LostError(Exception):
