@@ -1,6 +1,6 @@
 """What camera motion and appearance buy the default tracker on real pixels, and what they cost.
 
-    python benchmarks/tracking_images.py --real DIR [--clips 1] [--seed 0]
+    python benchmarks/tracking_images.py --real DIR [--clips 1] [--seed 0] [--reid FILE.onnx [--neutral COSINE]]
 
 A window moves over photographs (``DIR/coco``, by default of $POSELINE_REAL) with two or more annotated people, for 100 frames at 25 a
 second: calmly, or as a camera in the hand does that is swung. The ground truth moves with the window. Poses are the ground truth with
@@ -163,17 +163,19 @@ def track(config: TrackConfig, poses: list[PoseSet], images: list[np.ndarray] | 
     return found, time.perf_counter() - begin
 
 
-def measure(photographs: list[Photograph], motion: str, clips: int, seed: int) -> list[dict[str, object]]:
+def measure(
+    photographs: list[Photograph], motion: str, clips: int, seed: int, settings: dict[str, dict[str, str]]
+) -> list[dict[str, object]]:
     """A row a setting."""
-    scores = {name: np.zeros((len(photographs), clips, len(METRICS))) for name in SETTINGS}
-    seconds = dict.fromkeys(SETTINGS, 0.0)
+    scores = {name: np.zeros((len(photographs), clips, len(METRICS))) for name in settings}
+    seconds = dict.fromkeys(settings, 0.0)
     for place, photograph in enumerate(photographs):
         for number in range(clips):
             rng = np.random.default_rng((seed, MOTIONS.index(motion), place, number))
             clip = draw_clip(photograph, motion, rng)
             truth, poses = observe(clip, rng)
             images = list(clip.frames())
-            for name, changes in SETTINGS.items():
+            for name, changes in settings.items():
                 tracked, took = track(override(TrackConfig(), changes), poses, None if name == "poses alone" else images)
                 row = score_sequence(truth, tracked)
                 scores[name][place, number] = [row[metric] for metric in METRICS]
@@ -205,13 +207,19 @@ def main() -> None:
     parser.add_argument("--real", type=Path, default=os.environ.get("POSELINE_REAL"))
     parser.add_argument("--clips", type=int, default=1, help="of each photograph and motion")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reid", type=Path, help="a re-identification network, in place of limb colours; its description beside it")
+    parser.add_argument("--neutral", default="0.75", help="its cosine that speaks neither for nor against a pair")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     if given.real is None:
         parser.error("no real data: give --real DIR or set POSELINE_REAL")
     cv2.setNumThreads(1)
     photographs = read_photographs(Path(given.real))
-    rows = [row for motion in MOTIONS for row in measure(photographs, motion, given.clips, given.seed)]
+    settings = dict(SETTINGS)
+    if given.reid is not None:
+        network = {"kind": "onnx", "onnx": str(given.reid), "neutral": given.neutral}
+        settings["camera motion, network"] = {f"bytepose.appearance.{key}": value for key, value in network.items()}
+    rows = [row for motion in MOTIONS for row in measure(photographs, motion, given.clips, given.seed, settings)]
     content = {
         "photographs": len(photographs),
         "people": sum(len(one.boxes) for one in photographs),

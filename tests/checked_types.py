@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from itertools import count
 from typing import TypeVar, get_type_hints
 
@@ -23,20 +23,28 @@ _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Function) -> Function:
-    """The function with its arguments and result checked; as it is where a type is imported for type checkers alone."""
-    try:
-        get_type_hints(function)
-    except NameError:
-        return function
-    checked, calls = _checked(function), count(1)
+    """The function with its arguments and result checked; as it is where a type is imported for type checkers alone.
+
+    The checker is built at the first call: most of the package's functions are called in few test processes.
+    """
+    calls = count(1)
+    checked = cache(lambda: _build_checker(function))
 
     @wraps(function)
     def counted(*args: object, **kwargs: object) -> object:
         if next(calls) == CHECKED_CALLS:
             _stop_checking(function.__module__, function.__qualname__)
-        return checked(*args, **kwargs)
+        return checked()(*args, **kwargs)
 
     return counted  # type: ignore[return-value]
+
+
+def _build_checker(function: Function) -> Function:
+    try:
+        get_type_hints(function)
+    except NameError:
+        return function
+    return _checked(function)
 
 
 def _stop_checking(module: str, qualname: str) -> None:

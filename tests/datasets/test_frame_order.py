@@ -66,6 +66,10 @@ def test_the_counter_is_found_in_any_order_and_gaps_are_counted_in_steps(kind: s
     assert [steps[number] - first for number in found.numbers] == shuffled
 
 
+def test_a_counter_and_a_size_behind_a_date_are_no_time_of_day() -> None:
+    assert number_frames([f"cam12_2024-01-05_{t:04d}_1080p.jpg" for t in range(12)], where="v").numbers == tuple(range(12))
+
+
 @pytest.mark.parametrize(
     ("names", "order"),
     [

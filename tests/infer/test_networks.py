@@ -191,7 +191,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_names_that_others_find(trained: Path, save_bright: Save, tmp_path: Path) -> None:
+def test_names_that_others_find(trained: Path, save_bright: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for what is neither a folder of ours, an ONNX file nor in the catalogue."""
     asked = []
 
@@ -206,6 +206,10 @@ def test_names_that_others_find(trained: Path, save_bright: Save, tmp_path: Path
     assert len(asked) == 3
     load_pose_network(str(trained), runtime="torch", device="cpu", find_model=find)
     load_pose_network(str(save_bright({})), find_model=find)
+    with pytest.raises(ArtifactError, match="its weights are not here"):
+        load_pose_network("rtmpose-s", find_model=find)
+    (tmp_path / "rtmpose-s").mkdir()  # as --out of that name makes it
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ArtifactError, match="its weights are not here"):
         load_pose_network("rtmpose-s", find_model=find)
     assert len(asked) == 3

@@ -219,7 +219,7 @@ def test_a_mirror_is_a_folder_or_an_address(server: Server, tmp_path: Path, monk
     assert weight_cache.download(entry_at("http://127.0.0.1:9/")).read_bytes() == CONTENT
     (cache / "net.onnx").unlink()
     monkeypatch.setenv("POSELINE_MIRROR", server.url.removesuffix("/net.onnx"))
-    assert weight_cache.download(entry_at(None)).read_bytes() == CONTENT
+    assert weight_cache.get_file(entry_at(None)).read_bytes() == CONTENT, "with a mirror, what is used is fetched"
 
 
 def test_a_full_disk_is_one_line(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

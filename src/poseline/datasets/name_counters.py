@@ -11,10 +11,13 @@ from itertools import pairwise
 _TOKEN = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"[0-9]+")
 _DATE_TIME = re.compile(
-    r"(?<![0-9])((?:19|20|21)\d\d)[^0-9]?(\d\d)[^0-9]?(\d\d)[^0-9]{0,3}(\d\d)[^0-9]?(\d\d)[^0-9]?(\d\d)(?:([.,_:-]?)(\d{1,9}))?(?![0-9])"
+    r"(?<![0-9])((?:19|20|21)\d\d)(?P<date>[^0-9]?)(\d\d)(?P=date)(\d\d)"
+    r"[^0-9]{0,3}(\d\d)(?P<time>[^0-9]?)(\d\d)(?:(?P=time)|m)(\d\d)(?:(?P<point>[.,_:-]?)(?P<fraction>\d{1,9}))?(?![0-9])"
 )
 _DECIMAL = re.compile(r"(?<![0-9A-Za-z.])([0-9]+)([._-])([0-9]+)(?![0-9A-Za-z]|\.[0-9])")
-_TIME = re.compile(r"(?<![0-9])([01]\d|2[0-3])[^0-9A-Za-z]([0-5]\d)[^0-9A-Za-z]([0-5]\d)(?:([.,])(\d{3,9}))?(?![0-9]|[^\W0-9_])")
+_TIME = re.compile(
+    r"(?<![0-9])([01]\d|2[0-3])(?P<time>[^0-9A-Za-z])([0-5]\d)(?P=time)([0-5]\d)(?:(?P<point>[.,])(?P<fraction>\d{3,9}))?(?![0-9]|[^\W0-9_])"
+)
 EPOCH_DIGITS = 10
 """Digits of a time in seconds since 1970."""
 
@@ -91,17 +94,18 @@ def _date_times(stems: Sequence[str]) -> tuple[Counter, _Spans] | None:
     """Dates with a time as fractions of a second since 1970, where they vary by a second or more; the digits they take up."""
     pattern = _DATE_TIME if _DATE_TIME.search(stems[0]) else _TIME
     found = [match for stem in stems if (match := pattern.search(stem)) is not None]
-    seconds = [_seconds([int(group) for group in match.groups()[:-2]]) for match in found]
+    fields = [place for place in range(1, pattern.groups + 1) if place not in pattern.groupindex.values()]
+    seconds = [_seconds([int(match[place]) for place in fields]) for match in found]
     if len(found) < len(stems) or None in seconds or len(set(seconds)) == 1:
         return None
     whole_seconds = [one for one in seconds if one is not None]
-    fractions = [match.groups()[-1] or "" for match in found]
+    fractions = [match["fraction"] or "" for match in found]
     width = max(map(len, fractions))
     # A fraction of varying length stands behind a point; behind another sign it is a counter of its own.
-    apart = any(match.groups()[-2] in ("_", "-", ":") for match in found)
+    apart = any(match["point"] in ("_", "-", ":") for match in found)
     if width and apart and (len({len(text) for text in fractions}) > 1 or _counts_on(whole_seconds, fractions)):
         fractions, width = [""] * len(found), 0
-        spans = [(match.start(), match.end(len(match.groups()) - 2)) for match in found]
+        spans = [(match.start(), match.end(fields[-1])) for match in found]
     else:
         spans = [match.span() for match in found]
     values = tuple(whole * 10**width + int(text.ljust(width, "0") or 0) for whole, text in zip(whole_seconds, fractions, strict=True))

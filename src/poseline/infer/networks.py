@@ -114,18 +114,20 @@ def _find_folder(name: str, find_model: Callable[[str], Path] | None) -> Path | 
         PoselineError: nothing has that name; says what the catalogue has.
     """
     path = Path(name)
-    if find_model is None or (path / SPEC_FILE).is_file():
-        return path if path.is_dir() else None
+    for folder in (path, path / "data/model"):  # a trained folder, or a project with one
+        if (folder / SPEC_FILE).is_file():
+            return folder
+    if path.suffix == ".onnx" or (path.is_file() and path.stem != Path(SPEC_FILE).stem):
+        return None
     hint = ""
-    if not path.is_dir():
-        if path.suffix == ".onnx" or (path.is_file() and path.stem != Path(SPEC_FILE).stem):
-            return None
-        try:
-            find_entry(name)
-        except ConfigError as error:
-            hint = f" Nor a name of the catalogue: {str(error).partition('catalogue. ')[2]}"
-        else:
-            return None
+    try:
+        find_entry(name)  # goes before a folder without a model, as the one of --out may be
+    except ConfigError as error:
+        hint = "" if path.is_dir() else f" Nor a name of the catalogue: {str(error).partition('catalogue. ')[2]}"
+    else:
+        return None
+    if find_model is None:
+        return path if path.is_dir() else None
     try:
         return find_model(name)
     except PoselineError as error:

@@ -25,6 +25,14 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there, and all of them where that is known."""
 
 
+MIRROR = "POSELINE_MIRROR"
+
+
+def has_mirror() -> bool:
+    """Whether ``$POSELINE_MIRROR`` says where all files come from."""
+    return bool(os.environ.get(MIRROR))
+
+
 def mirror_source(file: str, hashes: Sequence[str] = ()) -> str | None:
     """Where ``$POSELINE_MIRROR`` has a file: an address, or a path in its folder; None where no mirror is set.
 
@@ -35,7 +43,7 @@ def mirror_source(file: str, hashes: Sequence[str] = ()) -> str | None:
     Raises:
         ArtifactError: the mirror is a folder that lacks the file.
     """
-    mirror = os.environ.get("POSELINE_MIRROR")
+    mirror = os.environ.get(MIRROR)
     if not mirror:
         return None
     if mirror.startswith(("http://", "https://")):

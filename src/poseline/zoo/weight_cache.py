@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from poseline.artifacts import atomic_file, write_json
 from poseline.errors import ArtifactError
-from poseline.zoo.download import Progress, fetch, mirror_source
+from poseline.zoo.download import Progress, fetch, has_mirror, mirror_source
 from poseline.zoo.weight_files import WeightFile, cache_folder, sha256
 
 LOG = logging.getLogger(__name__)
@@ -59,12 +59,14 @@ def check_file(entry: WeightFile) -> Check:
 
 
 def get_file(entry: WeightFile) -> Path:
-    """The entry's file in the cache; nothing is downloaded.
+    """The entry's file in the cache, brought there from the mirror where one is set; nothing is downloaded otherwise.
 
     Raises:
         ArtifactError: it is not there, or is another file than is known.
     """
     check = check_file(entry)
+    if check.state == "missing" and has_mirror():
+        return download(entry)
     if check.state == "missing":
         raise ArtifactError(f"{entry.name}: its weights are not here. {place(entry, with_command=True)}")
     if check.state == "damaged":
