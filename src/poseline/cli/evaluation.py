@@ -55,7 +55,8 @@ def score(
             raise ConfigError("score --model: goes without --protocol, --ground-truth and --predictions.")
         from poseline.cli.named_models import score_model
 
-        return score_model(model, [name] if name else None, out, params, overrides, device, as_json)
+        score_model(model, [name] if name else None, out, params, overrides, device, as_json=as_json, require_value=require_value)
+        return
     if protocol is not None:
         if ground_truth is None or predictions is None or name is not None:
             raise ConfigError("score --protocol: needs --ground-truth PATH and --predictions PATH, and no NAME.")
@@ -70,7 +71,7 @@ def score(
         print(json.dumps(files.score.to_json(), allow_nan=False) if as_json else format_scores(files.score))
         if require_value:
             require_values(files.score)
-        return None
+        return
     if name is None:
         raise ConfigError("score: name a data set (a key of data.sets), give --model, or --protocol, --ground-truth and --predictions.")
     if ground_truth is not None or predictions is not None or out is not None:
@@ -81,7 +82,6 @@ def score(
         return stage.run(context.params, context.layout, name, require_value=require_value, on_stale=on_stale(allow_stale))
 
     run(f"score@{name}", work, params, overrides, as_json=as_json)
-    return None
 
 
 @app.command()

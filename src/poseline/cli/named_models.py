@@ -28,12 +28,20 @@ def find_model(name: str) -> Path:
 
 
 def score_model(
-    name: str, sets: list[str] | None, out: Path | None, params: Path | None, overrides: list[str] | None, device: str, as_json: bool
-) -> None:  # fmt: skip
+    name: str,
+    sets: list[str] | None,
+    out: Path | None,
+    params: Path | None,
+    overrides: list[str] | None,
+    device: str,
+    *,
+    as_json: bool,
+    require_value: bool,
+) -> None:
     """Score the model of that name on data sets of the project (None: all that are enabled), print it, and write it to a folder."""
     from poseline.cli.score_table import format_scores
     from poseline.datasets.sets import enabled_sets
-    from poseline.evaluation.scoring import write_file_score
+    from poseline.evaluation.scoring import require_values, write_file_score
     from poseline.experiments.locate import locate_model
     from poseline.progress import note
     from poseline.stages import score_model as stage
@@ -50,3 +58,5 @@ def score_model(
             print(f"{key}:\n{format_scores(files.score)}")
     if as_json:
         print(json.dumps({key: files.score.to_json() for key, files in made.items()}, allow_nan=False))
+    for files in made.values() if require_value else ():
+        require_values(files.score)

@@ -49,7 +49,9 @@ def join(
         return
     from poseline.stages import join as stage
     from poseline.stages.runner import make_context
+    from poseline.train.interrupt import end_quickly
 
+    end_quickly()
     started, context = time.perf_counter(), make_context(params, overrides or [], device)
     number = place.node if place else None
     with advised(params, overrides):

@@ -15,13 +15,14 @@ from poseline.experiments import StageRun
 from poseline.models.device import resolve_device
 from poseline.stages.train import train_rank
 from poseline.train.distributed import join_group
-from poseline.train.interrupt import end_with_parent, signal_of_node
+from poseline.train.interrupt import end_quickly, end_with_parent, signal_of_node
 from poseline.train.launcher import DEBUG, NODE
 
 
 @write_error
 def main() -> None:
     """Train as the rank that torchrun says."""
+    end_quickly()
     end_with_parent(signal_of_node(int(os.environ.get(NODE, "0"))))
     params_path, root, main_root, device, record_folder, start, workdir = sys.argv[1:]
     params, layout = load_params(Path(params_path)), Layout(Path(root), Path(main_root))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from poseline.train.interrupt import end_with_parent, signal_of_node
+from poseline.train.interrupt import end_quickly, end_with_parent, signal_of_node
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -105,6 +105,7 @@ def main() -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    end_quickly()
     end_with_parent(signal_of_node(int(os.environ.get(NODE, "0"))))
     report, debug = Path(sys.argv[1]), DEBUG in os.environ
     if not debug:

@@ -79,7 +79,7 @@ def call_nodes(where: tuple[str, int], facts: Facts, nodes: int, wait_s: float, 
     """
     listener, address, waiting, joined = listen(*where), f"{where[0]}:{where[1]}", Waiting(wait_s), list[Joiner]()
     with telling(joined, listener, when_well=False):
-        while len(joined) < nodes - 1:
+        while not all_there(joined, nodes):
             if interrupt.signal is not None:
                 raise interrupt.error("Nothing was trained: not all nodes had joined.")
             if waiting.left_s <= 0:
@@ -90,7 +90,6 @@ def call_nodes(where: tuple[str, int], facts: Facts, nodes: int, wait_s: float, 
                 )
             missing = nodes - 1 - len(joined)
             waiting.say(f"waits for {missing} of {nodes} nodes. On each run: poseline join {address}")
-            drop_gone(joined)
             if select.select([listener], [], [], 0.2)[0]:
                 joiner = greet(listener.accept()[0], facts)
                 if joiner is not None:
@@ -173,8 +172,8 @@ def turn_away(connection: socket.socket, nodes: int) -> str | None:
         channel.close()
 
 
-def drop_gone(joined: list[Joiner]) -> None:
-    """Leave out nodes that have gone while others were waited for."""
+def all_there(joined: list[Joiner], nodes: int) -> bool:
+    """Whether all nodes have joined; those that have gone while others were waited for are left out."""
     for one in list(joined):
         try:
             one.channel.receive(0.0)
@@ -185,6 +184,7 @@ def drop_gone(joined: list[Joiner]) -> None:
         joined.remove(one)
         one.channel.close()
         note(f"{one.describe()} left again")
+    return len(joined) == nodes - 1
 
 
 def send_quietly(channel: Channel, message: Message) -> None:
