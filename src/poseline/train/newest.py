@@ -113,8 +113,8 @@ def level(joined: list[Joiner], folder: Path) -> None:
     elif saved is not None:
         note(f"the newest checkpoint, {saved.describe()}, is here, on node 0")
     elif damaged:
-        file = checkpoint_file(folder)
-        raise ArtifactError(f"{file}: not a readable checkpoint, and no other node has one. Delete it to train from the start.")
+        path = checkpoint_file(folder)
+        raise ArtifactError(f"{path}: not a readable checkpoint, and no other node has one. Delete it to train from the start.")
     elif others:
         note(f"starts from nothing: no node has a checkpoint of this run, but {others} of other parameters, data or code")
     for one in joined:
