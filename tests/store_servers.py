@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,8 +71,8 @@ def make_certificate(folder: Path, *, days: int) -> Path:
 
 
 @contextmanager
-def proxy(target: str | None, *, certificate: Path | None = None, broken: str = "") -> Iterator[str]:
-    """The address of a proxy for a store: paths with ``broken`` are answered with 500, all with 200 where there is no target."""
+def proxy(target: str | None, *, certificate: Path | None = None, broken: Collection[str] = ()) -> Iterator[str]:
+    """The address of a proxy for a store: paths with one of ``broken`` get a 500, all get a 200 without a target."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -80,7 +80,7 @@ def proxy(target: str | None, *, certificate: Path | None = None, broken: str = 
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, kind, answer = 200, "application/json", b"{}"
-            if broken and broken in self.path:
+            if any(word in self.path for word in broken):
                 status, answer = 500, b'{"error_code": "INTERNAL_ERROR", "message": "no such bucket"}'
             elif target is not None:
                 headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
