@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import re
 import resource
@@ -20,7 +21,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -28,24 +29,22 @@ from typing import Any
 import numpy as np
 import torch
 from training_data import draw_people
-from training_limits import count_traffic, device_name, measure_limits
+from training_limits import count_normalisation, count_traffic, device_name, measure_limits
+from training_loader import PRELOADED, Setup, load_epoch, run_epoch
 from training_profile import profile_steps
 
 from poseline.codecs.build import build_codec
 from poseline.config import Params, load_params
 from poseline.core.skeletons import load_skeleton
-from poseline.crops.batches import EpochSampler, PoseBatch, train_loader
+from poseline.crops.batches import PoseBatch
 from poseline.infer.estimator import PoseEstimator
 from poseline.infer.networks import TORCH_RUNTIMES
 from poseline.models.pose_model import build_model
 from poseline.models.saved import SavedModel
 from poseline.progress import silence
-from poseline.train.checkpoint import Progress
 from poseline.train.distributed import Rank
 from poseline.train.feed import count_workers
-from poseline.train.interrupt import Interrupt
-from poseline.train.keeper import Keeper
-from poseline.train.loop import prepare_torch, seed_step, train_epoch, train_step
+from poseline.train.loop import prepare_torch, seed_step, train_step
 from poseline.train.means import RunningMeans
 from poseline.train.sources import TrainingData
 from poseline.train.trainer import Trainer, build_trainer
@@ -160,7 +159,8 @@ class Bench:
         self.network, self.given, self.data, self.table = network, given, data, table
         self.rank = Rank(0, 1, torch.device(given.device))
         self.limit: float = table.head["limits"]["matrix_tflops"]
-        self.flops = 0.0
+        self.flops = self.norms = 0.0
+        self.kept: tuple[tuple[int, tuple[str, ...]], Trainer] | None = None
 
     def params(self, batch_size: int, *overrides: str) -> Params:
         """The parameters of the network's recipe."""
@@ -178,7 +178,9 @@ class Bench:
         return [replace(batch, images=batch.images.roll(shift, 0)).to(self.rank.device) for shift in range(3)]
 
     def rates(self, seconds: float, images: int, *, passes: float = 1.0) -> Row:
-        """The rate, and the arithmetic that it amounts to, also as a fraction of the device's."""
+        """The rate, and the arithmetic that it amounts to, also as a fraction of the device's, where the case `count` was run."""
+        if not self.flops:
+            return {"images_per_second": images / seconds}
         tflops = images / seconds * self.flops * passes / 1e12
         return {"images_per_second": images / seconds, "tflops": tflops, "of_matrix_limit": tflops / self.limit}
 
@@ -190,11 +192,13 @@ class Bench:
             trainer, (batch, *_) = self.trainer(params), self.batches(params)
             torch.backends.cudnn.benchmark = False
             counts.append(count_traffic(lambda: train_step(trainer, batch, params.model, params.train)))  # noqa: B023
+            self.norms = count_normalisation(trainer.network, lambda: train_step(trainer, batch, params.model, params.train)) / size  # noqa: B023
         self.flops, traffic = ((more - less) / 8 for less, more in zip(*counts, strict=True))
         bandwidth = self.table.head["limits"]["copy_gb_per_s"]
         return {
             "gflop_per_image": self.flops / 1e9,
             "eager_mb_per_image": traffic / 1e6,
+            "normalisation_mb_per_image": self.norms / 1e6,
             "images_per_second_at_matrix_limit": self.limit * 1e12 / self.flops,
             "images_per_second_at_copy_bandwidth": bandwidth * 1e9 / traffic,
         }
@@ -227,9 +231,15 @@ class Bench:
         return {**self.rates(seconds, size), "step_ms": seconds * 1e3, "peak_gib": peak_gib(self.rank.device)}
 
     def profile(self, size: int, *overrides: str) -> Row:
-        """Which kernels the step spends its time in."""
+        """Which kernels the step spends its time in; the fraction of the limit in its convolutions, and were normalisation a copy."""
         _, step = self.step_of(self.params(size, *overrides))
-        return profile_steps(step, self.rank.device, warmup=self.given.warmup, steps=5)
+        found = profile_steps(step, self.rank.device, warmup=self.given.warmup, steps=5)
+        found["normalisation_floor_ms"] = size * self.norms / self.table.head["limits"]["copy_gb_per_s"] / 1e6
+        if spent := found["groups_ms"].get("convolutions and products"):
+            product_ms = size * self.flops / self.limit / 1e9
+            found["convolutions_of_matrix_limit"] = product_ms / spent
+            found["of_matrix_limit_at_floor"] = product_ms / (spent + found["normalisation_floor_ms"])
+        return found
 
     def syncs(self, size: int) -> Row:
         """Where a step makes the host wait for the device, which it should do nowhere."""
@@ -245,34 +255,20 @@ class Bench:
         waits = [place for place in places if "synchroniz" in place]
         return {"host_waits": len(waits), "where": waits[:10]}
 
-    def data_only(self, size: int, workers: int) -> Row:
+    def data_only(self, size: int, setup: Setup) -> Row:
         """The loader alone, pinned memory included where there is a GPU."""
-        params = self.params(size)
-        dataset = self.data.train_dataset(params)
-        sampler = EpochSampler(len(dataset), size, seed=1)
-        loader = train_loader(dataset, sampler, workers, pin_memory=self.rank.device.type == "cuda")
-        sampler.start = len(sampler) - 1  # one batch, which starts the workers
-        list(loader)
-        sampler.start, started = 0, time.perf_counter()
-        count = sum(len(batch.index) for batch in loader)
-        return {"images_per_second": count / (time.perf_counter() - started)}
+        dataset = self.data.train_dataset(self.params(size))
+        return {"images_per_second": load_epoch(dataset, size, setup, self.rank.device)}
 
-    def full(self, size: int, workers: int, *overrides: str) -> Row:
-        """A whole epoch of the engine's loop, loader and all; some steps before it start the workers and compile."""
-        params = self.params(size, f"train.workers={workers}", *overrides)
-        trainer = self.trainer(params)
-        dataset = self.data.train_dataset(params)
-        sampler = EpochSampler(len(dataset), size, seed=params.seed)
-        loader = train_loader(dataset, sampler, workers, pin_memory=self.rank.device.type == "cuda")
-        with tempfile.TemporaryDirectory() as folder, Interrupt() as interrupt:
-            keeper = Keeper(Path(folder) / "checkpoint.pt", trainer, 1e9, interrupt)
-            sampler.start = max(len(sampler) - 3, 0)
-            trainer.progress = Progress(step=sampler.start)
-            train_epoch(trainer, loader, params, keeper)
-            trainer.progress, sampler.start = Progress(), 0
-            metrics = train_epoch(trainer, loader, params, keeper)
-        found = self.rates(metrics["seconds"], round(metrics["seconds"] * metrics["images_per_second"]))
-        return {**found, "data_wait": metrics["data_wait"], "peak_gib": peak_gib(self.rank.device)}
+    def full(self, size: int, setup: Setup, *overrides: str) -> Row:
+        """A whole epoch of the engine's loop, loader and all; the trainer of the same parameters before is used again."""
+        params = self.params(size, f"train.workers={setup.workers}", *overrides)
+        asked = (size, overrides)
+        if self.kept is None or self.kept[0] != asked:
+            self.kept = None
+            self.kept = (asked, self.trainer(params))
+        found = run_epoch(self.kept[1], params, self.data.train_dataset(params), setup)
+        return {**self.rates(found.pop("seconds"), found.pop("images")), **found, "peak_gib": peak_gib(self.rank.device)}
 
     def infer(self, size: int, runtime: str, *, decode: str) -> Row:
         """Crops per second of prediction: crops on the device (network and decoding), or from NumPy to NumPy as `poseline predict`."""
@@ -322,10 +318,28 @@ def run_training(bench: Bench, compile_need: float) -> None:
     case("profile", needs, lambda: bench.profile(size, *options), **about)
     workers = count_workers(bench.params(size).train, 1, bench.rank.device)
     for count in sorted({0, workers // 2, workers}):
-        case("data", 15, lambda count=count: bench.data_only(size, count), batch=size, workers=count)
-    full = case("full", needs + 15, lambda: bench.full(size, workers, *options), **about, workers=workers)
-    if rate(best) and rate(full):
-        print(f"{network}: full step {rate(full) / rate(best):.3f} of the step alone", flush=True)
+        case("data", 20, lambda count=count: bench.data_only(size, Setup(count)), batch=size, workers=count)
+    steps = [(best, options, needs + 15)] if not options else [(max(rows, key=rate), (), 30), (best, options, needs + 15)]
+    for alone, chosen, need in steps:
+        about["compile"] = alone["compile"]
+        full = case("full", need, lambda chosen=chosen: bench.full(size, Setup(workers), *chosen), **about, workers=workers)
+        if rate(alone) and rate(full):
+            print(f"{network}: full step {rate(full) / rate(alone):.3f} of the step alone", flush=True)
+    bench.kept = None
+
+
+def run_loaders(bench: Bench) -> None:
+    """The full step, and the loader alone, where single settings of the loader differ; with the fastest step."""
+    rows = [row for row in bench.table.rows if row["case"] == "model" and row["network"] == bench.network]
+    best, case = max(rows, key=rate), bench.table.case
+    about, workers = {key: best[key] for key in ("network", "batch", "compile")}, count_workers(bench.params(1).train, 1, bench.rank.device)
+    options = () if best["compile"] == "none" else ("train.compile=default",)
+    setups = [Setup(**{"workers": workers, **setup}) for setup in bench.given.loaders]
+    for setup in setups:
+        case("full, loader changed", 25, lambda setup=setup: bench.full(best["batch"], setup, *options), **about, **asdict(setup))
+    for setup in setups:
+        case("data, loader changed", 12, lambda setup=setup: bench.data_only(best["batch"], setup), batch=best["batch"], **asdict(setup))
+    bench.kept = None
 
 
 def run_inference(bench: Bench, compile_need: float) -> None:
@@ -374,6 +388,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--compile-need", nargs="+", type=float, default=[100, 200], help="seconds that compiling each network may take")
     parser.add_argument("--seconds", type=float, default=3600, help="no case begins that may end later")
     parser.add_argument("--cases", nargs="+", default=[""], help="those alone whose name begins so, as 'model' or 'inference'")
+    parser.add_argument("--loaders", nargs="*", type=json.loads, default=[], help="full steps with other loaders, as '{\"workers\": 8}'")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
@@ -381,6 +396,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     given = parse()
     silence(True)
+    multiprocessing.set_forkserver_preload(PRELOADED)
     clock = Clock(given.seconds)
     name = device_name(torch.device(given.device))
     path = given.out or ROOT / "reports/benchmarks" / f"training_{re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')}.json"
@@ -397,6 +413,8 @@ def main() -> None:
             run_training(base, need)
             run_inference(base, need)
             benches.append(base)
+        for bench in benches:
+            run_loaders(bench)
         run_ablation(benches[0], given.batches[len(given.batches) // 2])
     table.write()
     print(f"written: {path}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -70,3 +71,19 @@ def count_traffic(step: Callable[[], object]) -> tuple[float, float]:
     with Traffic() as traffic:
         step()
     return float(flops.get_total_flops()), float(traffic.bytes)
+
+
+PASSES = 8
+"""Times that a batch norm that is fused with nothing but itself reads or writes its input's size: for the statistics, for the output (2),
+backward for the two sums (2) and for the gradient (3)."""
+
+
+def count_normalisation(network: nn.Module, step: Callable[[], object]) -> float:
+    """Bytes that the batch norms of a training step move at least, where no convolution takes a part of their work."""
+    sizes: list[int] = []
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    hooks = [layer.register_forward_hook(lambda _layer, _args, out: sizes.append(out.numel() * out.element_size())) for layer in layers]
+    step()
+    for hook in hooks:
+        hook.remove()
+    return float(PASSES * sum(sizes))
