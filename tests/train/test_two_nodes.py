@@ -206,7 +206,7 @@ def test_a_node_that_is_killed_at_any_step_and_a_disk_that_is_lost_cost_no_more_
             resumed += f"goes on after {words}" in said[0]
             if f"goes on after {words}" not in said[0]:
                 lost.append((words, said[0][-800:]))
-        if number % 2 == 0 and number % 4 == 0:  # node 0's disk is lost, in turn
+        if number % 4 == 0:  # node 0's disk is lost, in turn
             shutil.rmtree(first.project / ".cache/checkpoints", ignore_errors=True)
         marks = [first.saved(), other.saved()]
         assert max(marks) > (-1, -1), "no checkpoint on any disk"
