@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 SHELL := /bin/bash
 
-.PHONY: repro test slow lint gate figures clean env init
+.PHONY: repro test slow lint gate figures team-demo clean env init
 
 repro: init  ## run the pipeline; only what changed runs again
 	dvc repro
@@ -42,6 +42,9 @@ init: env .cache/initialised
 .cache/initialised: $(VENV)/.installed
 	poseline init
 	mkdir -p .cache && touch $@
+
+team-demo: env  ## PostgreSQL, S3, MLflow and two clones on this machine: what a team does, shown (docs/team.md names what it needs)
+	python tools/team_demo.py
 
 figures: env  ## write the figures that README and docs quote, from reports/
 	python benchmarks/write_figures.py

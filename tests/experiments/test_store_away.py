@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from store_servers import serve
 
 from poseline.artifacts import Layout
 from poseline.config import Params, dump_section
@@ -194,36 +192,6 @@ def test_record_of_another_version_is_named_and_stops_nothing(
     [line] = capsys.readouterr().err.splitlines()
     assert "not a run record of this version" in line
     assert store.stage("train").info.status == "FINISHED"
-
-
-@contextmanager
-def serve(project: Path, uri: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A real server on the project's database, up when the block begins."""
-    port = uri.rpartition(":")[2]
-    words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
-    words += ["--backend-store-uri", f"sqlite:///{project / 'mlflow.db'}", "--artifacts-destination", str(project / "served")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    log = (project / ".cache/server.log").open("ab")
-    server = subprocess.Popen(words, stdout=log, stderr=log, cwd=project, env=environment, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 60
-        while not _answers(uri):
-            assert server.poll() is None, (project / ".cache/server.log").read_text()
-            assert time.monotonic() < deadline, "the server did not come up in 60 s"
-            time.sleep(0.2)
-        yield server
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait(timeout=10)
-        log.close()
-
-
-def _answers(uri: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{uri}/health", timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 def test_server_dies_in_the_middle_and_comes_back_for_sync(

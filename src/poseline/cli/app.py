@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # What a user meets first comes first; a command that is not named here comes after those that are.
 ORDER = (
-    "new", "init", "doctor", "recipe", "mini", "validate", "preprocess", "train", "predict", "track", "score", "report", "sweep",
+    "new", "init", "doctor", "recipe", "mini", "validate", "preprocess", "train", "join", "predict", "track", "score", "report", "sweep",
     "pseudo-label", "pose", "compare", "gate", "promote", "lineage", "calibrate", "models", "weights", "import-weights", "export", "sync",
     "upgrade", "clean", "code",
 )  # fmt: skip

@@ -42,12 +42,21 @@ def score(
     require_value: Annotated[
         bool, typer.Option("--require-value", help="Exit code 1 where a headline metric has no value, for CI.")
     ] = False,
+    model: Annotated[str | None, typer.Option("--model", help=f"Score another model on this project's data: {RUN}.")] = None,
     allow_stale: AllowStale = False,
     params: ParamsFile = None,
     overrides: Overrides = None,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Score the pipeline's predictions, or any official files (--protocol, --ground-truth, --predictions)."""
+    """Score the pipeline's predictions, another model (--model), or any official files (--protocol, --ground-truth, --predictions)."""
+    if model is not None:
+        if protocol is not None or ground_truth is not None or predictions is not None:
+            raise ConfigError("score --model: goes without --protocol, --ground-truth and --predictions.")
+        from poseline.cli.named_models import score_model
+
+        score_model(model, [name] if name else None, out, params, overrides, device, as_json=as_json, require_value=require_value)
+        return
     if protocol is not None:
         if ground_truth is None or predictions is None or name is not None:
             raise ConfigError("score --protocol: needs --ground-truth PATH and --predictions PATH, and no NAME.")
@@ -64,7 +73,7 @@ def score(
             require_values(files.score)
         return
     if name is None:
-        raise ConfigError("score: name a data set (a key of data.sets), or give --protocol, --ground-truth and --predictions.")
+        raise ConfigError("score: name a data set (a key of data.sets), give --model, or --protocol, --ground-truth and --predictions.")
     if ground_truth is not None or predictions is not None or out is not None:
         raise ConfigError(f"score {name}: --ground-truth, --predictions and --out go with --protocol. Leave them or the name out.")
     from poseline.stages import score as stage

@@ -149,6 +149,7 @@ class TrainConfig(Section):
     processes: int | Literal["auto"] = 1
     nodes: int = Field(default=1, ge=1)
     rendezvous: str | None = Field(default=None, description="host:port of the first node, with nodes > 1")
+    wait_minutes: float = Field(default=15.0, gt=0, description="for the other nodes to join, with nodes > 1")
     amp: bool = Field(default=False, description="bfloat16 autocast, on CUDA")
     channels_last: bool = True
     compile: Literal["none", "default", "max-autotune"] = Field(default="none", description="of the network, by torch.compile")

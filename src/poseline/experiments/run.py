@@ -42,12 +42,21 @@ class StageRun:
     folder: Path | None = None
     result: dict[str, float] = field(default_factory=dict)
     mirror: Callable[[], None] = lambda: None
+    _loads: dict[str, int] = field(default_factory=dict)
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Add the values of one step (an epoch) to the training history."""
         if self.folder is not None:
             with unstopped("train"):
                 RecordFolder(self.folder).append(HISTORY, values, step)
+
+    def log_load(self, host: str, values: Mapping[str, float]) -> None:
+        """Add the load of another machine that takes part, as ``system/HOST/...``; a point a call."""
+        if self.folder is not None:
+            step = self._loads[host] = self._loads.get(host, -1) + 1
+            named = {f"system/{host}/{name.removeprefix('system/')}": value for name, value in values.items()}
+            with unstopped("train"):
+                RecordFolder(self.folder).append(LOAD, named, step)
 
 
 class Attempt:

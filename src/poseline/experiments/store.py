@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 PROBE_TIMEOUT_S = 2.0
+LONGEST_REASON = 250
+CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # MLflow's own defaults block the first call to a dead server for 247 s. A user's values win.
 SHORT_PATIENCE = {
@@ -83,8 +86,9 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's first line, or its name."""
-    return masked(next(iter(str(error).splitlines()), "") or type(error).__name__)
+    """An exception's first line, without the middle where it is very long, or its name."""
+    line = masked(next(iter(str(error).splitlines()), "") or type(error).__name__)
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON // 2]} ... {line[-LONGEST_REASON // 2 :]}"
 
 
 def tracking_uri(config: MlflowConfig, root: Path) -> str:
@@ -248,7 +252,9 @@ def probe(uri: str) -> None:
         host, port = address.hostname, address.port
         if address.scheme in ("http", "https"):
             place = address.netloc.rpartition("@")[2]
-            with urllib.request.urlopen(f"{address.scheme}://{place}{address.path.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S):
+            page = f"{address.scheme}://{place}{address.path.rstrip('/')}/health"
+            context = tls_context() if address.scheme == "https" else None
+            with urllib.request.urlopen(page, timeout=PROBE_TIMEOUT_S, context=context):
                 pass
         elif host and (port := port or DATABASE_PORTS.get(address.scheme.partition("+")[0])):
             socket.create_connection((host, port), timeout=PROBE_TIMEOUT_S).close()
@@ -256,7 +262,32 @@ def probe(uri: str) -> None:
         return
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise StoreLostError(
+                f"{masked(uri)}: its certificate is not accepted: {reason.verify_message}. Name one of your own in {CERTIFICATE}"
+            ) from None
         raise StoreLostError(f"{masked(uri)}: no answer ({reason})") from None
+
+
+def tls_context() -> ssl.SSLContext:
+    """How the certificate of a server is checked, after the same variables as MLflow's client.
+
+    Raises:
+        OSError: a file that they name cannot be read.
+    """
+    context = ssl.create_default_context()
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    named = next((os.environ[name] for name in (CERTIFICATE, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), None)
+    if named is not None:
+        try:
+            context.load_verify_locations(**{"capath" if Path(named).is_dir() else "cafile": named})
+        except OSError as error:
+            raise OSError(f"{named}: not a readable certificate ({error.strerror or error})") from None
+    own = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
+    if own:
+        context.load_cert_chain(own)
+    return context
 
 
 def open_experiment(client: MlflowClient, name: str, location: str | None) -> str:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Param
     from mlflow.tracking import MlflowClient
 
-Row = TypeVar("Row", "Metric", "Param")
+    Row = TypeVar("Row", Metric, Param)
+else:
+    Row = TypeVar("Row")
 METRICS_PER_BATCH, TEXTS_PER_BATCH, TEXT_LENGTH = 1000, 100, 6000
 
 

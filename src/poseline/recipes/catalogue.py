@@ -18,7 +18,7 @@ from poseline.errors import ConfigError
 OF_THE_RUN = frozenset(
     {
         "sets", "init_from", "teacher", "processes", "nodes", "rendezvous", "amp", "channels_last", "compile", "deterministic", "threads",
-        "workers", "validate_every", "validate_people", "checkpoint_every", "checkpoint_minutes", "early_stop",
+        "workers", "wait_minutes", "validate_every", "validate_people", "checkpoint_every", "checkpoint_minutes", "early_stop",
     }
 )  # fmt: skip
 """Values of ``train`` that are no part of a recipe: which data, on which machine, and what is looked at on the way."""

@@ -18,9 +18,11 @@ from poseline.experiments.locate import locate_model
 from poseline.models.device import resolve_device
 from poseline.progress import note, significant
 from poseline.project import existing
+from poseline.stages.nodes import error_of, with_nodes
 from poseline.train.checkpoint import checkpoint_file, describe_saved, fingerprint
 from poseline.train.distributed import Rank, count_processes, join_group, launch
 from poseline.train.interrupt import Interrupt
+from poseline.train.launcher import Failure
 from poseline.train.loop import fit
 from poseline.train.sources import check_people, load_training_data, models_before
 from poseline.train.trainer import start_model
@@ -65,8 +67,10 @@ def find_start(params: Params, layout: Layout) -> Path | None:
     return found
 
 
-def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun, start: Path | None) -> None:
-    """One process's share of the run."""
+def train_rank(
+    params: Params, layout: Layout, rank: Rank, record: StageRun, start: Path | None, workdir: Path | None = None
+) -> None:  # fmt: skip
+    """One process's share of the run; ``workdir`` is the folder of its checkpoints where the parameters of this node do not say it."""
     data = load_training_data(layout.processed, params)
 
     def report(figures: dict[str, float], epoch: int) -> None:
@@ -76,13 +80,14 @@ def train_rank(params: Params, layout: Layout, rank: Rank, record: StageRun, sta
         words = [f"epoch {epoch + 1}/{params.train.epochs}", f"loss {significant(figures['loss'])}", *scores, speed]
         print("  ".join(words), file=sys.stderr, flush=True)
 
-    workdir = checkpoint_folder(params, layout, data.hash, rank.world_size, start)
+    workdir = workdir or checkpoint_folder(params, layout, data.hash, rank.world_size, start)
     fit(params, data, out=layout.model, workdir=workdir, rank=rank, report=report, start=start)
 
 
 def checkpoint_folder(params: Params, layout: Layout, data_hash: str, world_size: int, start: Path | None = None) -> Path:
     """Where a run of these parameters, on these data and from these models, keeps its checkpoint until it is finished."""
-    sections = [params.data, params.codec, params.model, params.loss, params.augment, params.train, params.preprocess]
+    train = params.train.model_copy(update={"rendezvous": None, "wait_minutes": 0.0})  # another port is the same run
+    sections = [params.data, params.codec, params.model, params.loss, params.augment, train, params.preprocess]
     parts = [str(params.seed), str(world_size), data_hash, *(str(dump_section(section)) for section in sections)]
     return layout.cache / "checkpoints" / fingerprint([*parts, *models_before(params, start)])
 
@@ -98,27 +103,42 @@ def run_under_torchrun(
     if params.train.init_from is not None:
         start_model(params, start)  # what is wrong with it is said once, not by every process
     world_size = processes * params.train.nodes
-    with tempfile.TemporaryDirectory(dir=scratch_folder(layout.cache)) as folder:
-        snapshot = Path(folder) / "params.yaml"
-        write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
-        roots = [str(layout.root.resolve()), str((layout.main or layout.root).resolve())]
-        arguments = [str(snapshot), *roots, device, str(record.folder or ""), str((start and start.resolve()) or "")]
-        with Interrupt() as interrupt:
-            failure = launch("poseline.stages.train_worker", arguments, params.train, processes, scratch=Path(folder), interrupt=interrupt)
-        saved = describe_run(params, layout, world_size, start)
-    if interrupt.signal is not None:
-        raise interrupt.error(saved)
-    if failure is not None:
-        raised = getattr(errors, failure.error.partition(":")[0], None)
-        kind = raised if isinstance(raised, type) and issubclass(raised, PoselineError) else BackendError
-        raise kind(f"train: {failure.describe(world_size).rstrip('.')}. {saved} --debug shows what the processes said.")
+    workdir = checkpoint_folder(params, layout, file_hash(layout.processed / "crops.parquet"), world_size, start)
+    with (
+        tempfile.TemporaryDirectory(dir=scratch_folder(layout.cache)) as folder, Interrupt() as interrupt,
+        with_nodes(params, layout, device, processes, workdir, interrupt, record) as (place, others),
+    ):  # fmt: skip
+        arguments = worker_arguments(Path(folder), params, layout, device, record, start, workdir)
+        failure = launch(
+            "poseline.stages.train_worker", arguments, params.train, processes, scratch=Path(folder), interrupt=interrupt, place=place,
+            trouble=others.stopped,
+        )  # fmt: skip
+        saved = describe_saved(checkpoint_file(workdir), params.train.epochs)
+        if interrupt.signal is not None:
+            raise interrupt.error(saved)
+        if failure is None:
+            return
+        trouble = others.first_cause() if failure.follows() else others.trouble
+        if trouble is not None:
+            raise error_of(trouble, saved)
+        raise failure_error(failure, world_size, saved)
 
 
-def describe_run(params: Params, layout: Layout, world_size: int, start: Path | None) -> str:
-    """What a run leaves that ended early, and how to go on."""
-    crops = layout.processed / "crops.parquet"
-    folder = checkpoint_folder(params, layout, file_hash(crops) if crops.is_file() else "", world_size, start)
-    return describe_saved(checkpoint_file(folder), params.train.epochs)
+def worker_arguments(
+    folder: Path, params: Params, layout: Layout, device: str, record: StageRun, start: Path | None, workdir: Path
+) -> list[str]:  # fmt: skip
+    """What each process is told; the parameters lie in ``folder``."""
+    snapshot = folder / "params.yaml"
+    write_text(snapshot, yaml.safe_dump(dump_section(params), sort_keys=False))
+    roots = [str(layout.root.resolve()), str((layout.main or layout.root).resolve())]
+    return [str(snapshot), *roots, device, str(record.folder or ""), str((start and start.resolve()) or ""), str(workdir.resolve())]
+
+
+def failure_error(failure: Failure, world_size: int, saved: str, who: str = "train") -> PoselineError:
+    """The error of processes that failed, of the type that the first of them raised, else a BackendError."""
+    raised = getattr(errors, failure.error.partition(":")[0], None)
+    kind = raised if isinstance(raised, type) and issubclass(raised, PoselineError) else BackendError
+    return kind(f"{who}: {failure.describe(world_size).rstrip('.')}. {saved} --debug shows what the processes said.")
 
 
 def summarise(layout: Layout) -> dict[str, float]:

@@ -132,11 +132,9 @@ def read_newest(path: Path, *, warn_of_damage: bool = False) -> tuple[Progress, 
         if not file.is_file():
             continue
         try:
-            saved = torch.load(file, map_location="cpu", weights_only=True)
-            result = Progress(**saved["progress"]), saved["states"]
-        except Exception as error:  # torch raises many types for a damaged file
-            reason = (str(error) or "cut short").splitlines()[0]
-            reasons.append(f"{file}: not a readable checkpoint ({reason})")
+            result = read_file(file)
+        except ArtifactError as error:
+            reasons.append(str(error))
             continue
         if reasons and warn_of_damage:
             warn(f"{reasons[0]}; the one before it is taken: {result[0].describe()}.")
@@ -144,3 +142,17 @@ def read_newest(path: Path, *, warn_of_damage: bool = False) -> tuple[Progress, 
     if reasons:
         raise ArtifactError(f"{reasons[0]}. Delete it to train from the start.")
     return None
+
+
+def read_file(file: Path) -> tuple[Progress, States]:
+    """The checkpoint in one file.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+        return Progress(**saved["progress"]), saved["states"]
+    except Exception as error:  # torch raises many types for a damaged file
+        reason = (str(error) or "cut short").splitlines()[0]
+        raise ArtifactError(f"{file}: not a readable checkpoint ({reason})") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,18 @@ from poseline.config.training import TrainConfig
 from poseline.errors import BackendError
 from poseline.progress import VARIABLE, handed_over, is_silent
 from poseline.train.interrupt import Interrupt
-from poseline.train.launcher import DEBUG, Failure, read_failure
+from poseline.train.launcher import DEBUG, NODE, Failure, read_failure
 
 COMPILE_MODES = {"default": "default", "max-autotune": "max-autotune-no-cudagraphs"}
 """``train.compile`` to torch's mode. CUDA graphs gain nothing for batches that fill a GPU, and hold their memory twice."""
+
+OF_A_SCHEDULER = frozenset(
+    {
+        "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK", "ROLE_WORLD_SIZE",
+        "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID",
+    }
+)  # fmt: skip
+"""Variables of processes that torchrun, or what looks like it, started."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +65,66 @@ def count_processes(config: TrainConfig, device: torch.device) -> int:
     return config.processes
 
 
+@dataclass(frozen=True)
+class NodePlace:
+    """A node among the nodes of a run.
+
+    Attributes:
+        node: its number; node 0 has the first process.
+        nodes: how many there are.
+        address: of node 0, as seen from here.
+        port: there, at which the processes meet.
+        interface: the network interface that leads there; None: the libraries choose.
+    """
+
+    node: int = 0
+    nodes: int = 1
+    address: str = ""
+    port: int = 0
+    interface: str | None = None
+
+    def options(self) -> list[str]:
+        """The options of torchrun."""
+        if self.nodes == 1:
+            return ["--standalone", "--nnodes=1"]
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return [f"--nnodes={self.nodes}", f"--node-rank={self.node}", "--rdzv-backend=static", f"--rdzv-endpoint={host}:{self.port}"]
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the processes: this one's, without what a scheduler says of its own processes."""
+        kept = {name: value for name, value in os.environ.items() if name not in OF_A_SCHEDULER and not name.startswith("PET_")}
+        if self.nodes == 1:
+            # Without this, an elastic restart after a lost rank hangs in about half of the cases (torch 2.14).
+            return {**kept, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+        kept[NODE] = str(self.node)
+        found = {name: self.interface for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if self.interface}
+        return {**found, **kept}
+
+
 def launch(
-    module: str, arguments: Sequence[str], config: TrainConfig, processes: int, *, scratch: Path, interrupt: Interrupt
+    module: str,
+    arguments: Sequence[str],
+    config: TrainConfig,
+    processes: int,
+    *,
+    scratch: Path,
+    interrupt: Interrupt,
+    place: NodePlace,
+    trouble: Callable[[], bool] = lambda: False,
 ) -> Failure | None:
     """Run ``python -m module arguments`` in ``processes`` processes under torchrun; None, or what went wrong.
 
     Args:
         module: the program of each process.
         arguments: for it.
-        config: nodes, rendezvous and threads.
+        config: threads.
         processes: on this machine.
         scratch: folder for the logs of the processes and the report of their end.
-        interrupt: a signal that it notes ends the processes, which save what they have done.
+        interrupt: a signal that it notes ends the processes of node 0, which save what they have done.
+        place: of this machine among the nodes.
+        trouble: whether another node has ended. Those of node 0 then end in the same way; those of other nodes are killed.
     """
-    environment = dict(os.environ)
-    # Without this, an elastic restart after a lost rank hangs in about half of the cases (torch 2.14).
-    environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    environment = place.environment()
     environment.setdefault("OMP_NUM_THREADS", str(threads_per_process(config, processes)))
     if DEBUG not in environment:
         environment.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
@@ -80,26 +132,27 @@ def launch(
         environment[VARIABLE] = "off"
     report = scratch / "failure.json"
     command = [sys.executable, "-m", "poseline.train.launcher", str(report), f"--log-dir={scratch}"]
-    command += [f"--nproc-per-node={processes}", f"--nnodes={config.nodes}"]
-    if config.nodes > 1:
-        command += ["--rdzv-backend=c10d", f"--rdzv-endpoint={config.rendezvous}", "--rdzv-id=poseline", "--max-restarts=3"]
-    else:
-        command += ["--standalone", "--max-restarts=0"]
+    command += [f"--nproc-per-node={processes}", "--max-restarts=0", *place.options()]
     with handed_over():
-        status = wait_for(subprocess.Popen([*command, "-m", module, *arguments], env=environment), interrupt)
+        # Ctrl-C on another node than the first goes to the first one, whose process saves.
+        process = subprocess.Popen([*command, "-m", module, *arguments], env=environment, start_new_session=place.node > 0)
+        if place.node:
+            status = wait_for(process, trouble, process.kill)
+        else:
+            status = wait_for(process, lambda: trouble() or interrupt.signal is not None, process.terminate)
     return read_failure(report, status) if status else None
 
 
-def wait_for(process: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
-    """The exit status of the process; a signal that arrives meanwhile is passed on as SIGTERM, once."""
-    passed_on = False
+def wait_for(process: subprocess.Popen[bytes], stop: Callable[[], bool], end: Callable[[], None]) -> int:
+    """The exit status of the process, which is ended, once, when it should stop."""
+    stopping = False
     while True:
         try:
             return process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
-            if interrupt.signal is not None and not passed_on:
-                process.terminate()
-                passed_on = True
+            if not stopping and stop():
+                end()
+                stopping = True
 
 
 def threads_per_process(config: TrainConfig, processes: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -41,17 +43,27 @@ class Interrupt:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
 
-    def error(self, saved: str) -> StoppedError:
+    def error(self, saved: str, who: str = "train") -> StoppedError:
         """The error that ends the run; ``saved`` says what is on disk."""
         assert self.signal is not None
-        return StoppedError(f"train: stopped by {self.signal.name}. {saved}", by_user=self.signal is signal.SIGINT)
+        return StoppedError(f"{who}: stopped by {self.signal.name}. {saved}", by_user=self.signal is signal.SIGINT)
 
 
-def end_with_parent() -> None:
-    """Have this process get SIGTERM when the one that started it ends, however it ends. Linux only; elsewhere nothing happens."""
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Have this process get a signal when the one that started it ends, however it ends. Linux only; elsewhere nothing happens."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the line above
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
+
+
+def signal_of_node(node: int) -> signal.Signals:
+    """What ends a node's processes with their parent: those of node 0 save first, the others have nothing to save."""
+    return signal.SIGTERM if node == 0 else signal.SIGKILL
+
+
+def end_quickly() -> None:
+    """Have this process collect no garbage when it ends: with torch loaded that takes seconds on a busy machine, and frees nothing."""
+    atexit.register(gc.freeze)

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from poseline.train.interrupt import end_with_parent
+from poseline.train.interrupt import end_quickly, end_with_parent, signal_of_node
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 DEBUG = "POSELINE_DEBUG"
 """Environment variable that is set under --debug."""
+NODE = "POSELINE_NODE"
+"""Environment variable with the number of this node, for the launcher and its processes."""
 SECONDARY = ("Connection closed by peer", "Connection reset by peer", "DistNetworkError", "DistBackendError", "DistStoreError", "gloo")
 """Words of errors in a process that lost another one: they follow from the other's end."""
 HINTS = {
@@ -67,6 +69,16 @@ class Failure(BaseModel):
         return f"{who} was killed by {name}{HINTS.get(name, '')}"
 
 
+    def follows(self) -> bool:
+        """Whether the processes only lost those of another node."""
+        return self.rank is None or not self.error or is_secondary(self.error)
+
+
+def is_secondary(error: str) -> bool:
+    """Whether an error is that of a process that lost another one."""
+    return any(word in error for word in SECONDARY)
+
+
 def read_failure(path: Path, status: int) -> Failure:
     """The report of a launcher that ended with ``status``; where it left none, it was killed itself."""
     try:
@@ -81,7 +93,7 @@ def first_failure(failures: Mapping[int, ProcessFailure]) -> Failure:
     for rank, one in failures.items():
         message = one.message
         error = str(message.get("message", "")) if isinstance(message, dict) else ""
-        lost = not error or any(word in error for word in SECONDARY)
+        lost = not error or is_secondary(error)
         killed = one.exitcode < 0 and one.exitcode != -signal.SIGTERM
         line = " ".join(error.split("\n\n")[0].split())
         found.append(((not killed, lost, one.timestamp, rank), Failure(rank=rank, pid=one.pid, exitcode=one.exitcode, error=line)))
@@ -93,7 +105,8 @@ def main() -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    end_with_parent()
+    end_quickly()
+    end_with_parent(signal_of_node(int(os.environ.get(NODE, "0"))))
     report, debug = Path(sys.argv[1]), DEBUG in os.environ
     if not debug:
         logging.disable(logging.CRITICAL)
