@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -126,9 +127,14 @@ def test_a_poor_training_is_stopped_by_its_history(layout: Layout) -> None:
 
 
 def test_ctrl_c_ends_the_trial_and_the_next_call_takes_it_up(layout: Layout) -> None:
+    def interrupt() -> None:
+        while not epochs("rates-002"):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
     def interrupt_in_the_second(line: str) -> None:
         if line.startswith("rates-002: train"):
-            threading.Timer(2.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            threading.Thread(target=interrupt, daemon=True).start()
 
     settings = Settings("rates", trials=3, prune_after=None)
     with pytest.raises(StoppedError, match=r"sweep: stopped by SIGINT\. Run it again") as caught:

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from poseline.cli.app import AsJson, Device, Overrides, ParamsFile, app
+from poseline.cli.outputs import new_folder
 
 
 @app.command("pseudo-label")
 def pseudo_label(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images without annotations.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the annotations, pseudo.json in COCO's form.")],
+    out: Annotated[Path, typer.Option("--out", callback=new_folder, help="Folder for the annotations, pseudo.json in COCO's form.")],
     model: Annotated[str, typer.Option("--model", help="A trained folder, or what `poseline compare` takes.")] = "data/model",
     name: Annotated[str, typer.Option("--calibrate-on", help="The labelled set on whose val people the scores are calibrated.")] = "coco",
     precision: Annotated[float, typer.Option("--precision", min=0.5, max=0.999, help="Fraction that shall be right.")] = 0.9,
