@@ -1,4 +1,4 @@
-"""Milliseconds of networks under every runtime that is here, timed in turn; the median of the rounds counts.
+"""Milliseconds of networks under every runtime that is here, timed in turn with a matrix product; the median of the rounds counts.
 
     python benchmarks/runtimes.py --folder DIR [--preset alphapose/fastpose-r50] [--files yolox-nano ultralight] [--batch 8] [--threads 2]
 
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from poseline.errors import ArtifactError, ConfigError
 from poseline.infer.detectors.build import load_detector
@@ -25,6 +26,8 @@ from poseline.infer.networks import load_pose_network
 from poseline.models.pose_model import build_empty
 from poseline.models.saved import SavedModel, save_model
 from poseline.zoo.catalogue import get_preset
+
+PRODUCT, PRODUCT_SIDE = "matrix product", 1536
 
 
 def save_untrained(preset: str, folder: Path) -> None:
@@ -48,6 +51,32 @@ def prepare(preset: str, folder: Path) -> Path:
         save_untrained(preset, folder / "model")
         export_onnx(folder / "model", file)
     return file
+
+
+def matrix_product() -> Callable[[], object]:
+    """A product of float32 matrices: what the cores can do at best."""
+    a, b = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE) for _ in range(2))
+    return lambda: a @ b
+
+
+def count_operations(preset: str, batch: int) -> float:
+    """Floating-point operations of a batch, as convolutions and products are defined."""
+    found = get_preset(preset)
+    width, height = found.model.input_wh
+    network = build_empty(found.model, found.codec, found.num_keypoints).to_empty(device="cpu").eval()
+    with torch.inference_mode(), FlopCounterMode(display=False) as flops:
+        network(torch.zeros(1, 3, height, width))
+    return float(flops.get_total_flops()) * batch
+
+
+def describe_limit(medians: dict[str, float], operations: float) -> dict[str, object]:
+    """How near the runtimes come to the matrix product; takes the product out of the table."""
+    limit = 2 * PRODUCT_SIDE**3 / medians.pop(PRODUCT) / 1e6
+    rates = {runtime: operations / median / 1e6 for runtime, median in medians.items()}
+    fractions = {runtime: round(rate / limit, 3) for runtime, rate in rates.items()}
+    print(f"matrix product {limit:.0f} GFLOP/s; of it: {fractions}; at all of it {limit / rates['torch']:.2f} x torch")
+    most = round(limit / rates["torch"], 3)
+    return {"gflop": operations / 1e9, "matrix_gflops": limit, "of_matrix_limit": fractions, "most_over_torch": most}
 
 
 def time_in_turn(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -74,7 +103,7 @@ def measure_preset(preset: str, given: argparse.Namespace) -> dict[str, list[flo
         source = folder / "model" if runtime.startswith("torch") else file
         network = load_pose_network(str(source), runtime=runtime, device="cpu", batch_size=given.batch, threads=given.threads)
         jobs[runtime] = partial(network.decode, crops)
-    return time_in_turn(jobs, given.rounds)
+    return time_in_turn({**jobs, PRODUCT: matrix_product()}, given.rounds)
 
 
 def measure_file(name: str, given: argparse.Namespace) -> dict[str, list[float]]:
@@ -117,11 +146,13 @@ def main() -> None:
     for name in [*given.preset, *given.files]:
         times = (measure_preset if name in given.preset else measure_file)(name, given)
         medians = {runtime: float(np.median(found)) for runtime, found in times.items()}
+        limit = describe_limit(medians, count_operations(name, given.batch)) if PRODUCT in medians else {}
         base = "torch" if "torch" in medians else "onnxruntime"
         ratios = {runtime: round(medians[base] / median, 3) for runtime, median in medians.items()}
-        for runtime, found in times.items():
+        for runtime in medians:
+            found = times[runtime]
             print(f"{name}, {runtime}: median {medians[runtime]:.1f} ms, least {min(found):.1f}, {ratios[runtime]:.2f} x {base}")
-        rows.append({"network": Path(name).stem, "milliseconds": times, "median": medians, f"over_{base}": ratios})
+        rows.append({"network": Path(name).stem, "milliseconds": times, "median": medians, f"over_{base}": ratios, **limit})
     path = Path(__file__).resolve().parents[1] / "reports/benchmarks/runtimes.json"
     path.write_text(json.dumps({"batch": given.batch, "threads": given.threads, "networks": rows}, indent=2) + "\n")
 
