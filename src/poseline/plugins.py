@@ -20,7 +20,7 @@ from poseline.kinds import FileKinds, Kinds
 
 GROUPS = (
     "poseline.backbones", "poseline.codecs", "poseline.formats", "poseline.heads", "poseline.losses", "poseline.outputs",
-    "poseline.protocols", "poseline.sessions", "poseline.trackers",
+    "poseline.protocols", "poseline.sessions", "poseline.teachers", "poseline.trackers",
 )  # fmt: skip
 """Every component that a plug-in may offer."""
 EXAMPLE = 'KINDS = {"poseline.trackers": {"mine": "MyTracker"}}'

@@ -155,7 +155,12 @@ def test_all_processes_have_the_same_steps_and_weights_in_every_epoch(project: P
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "worker.py", "snapshot.yaml"]
     environment = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     done = subprocess.run(
-        [*command, str(project), str(project), "cpu", "", ""], cwd=project, env=environment, capture_output=True, text=True, check=False
+        [*command, str(project), str(project), "cpu", "", "", str(project / "work")],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     steps, weights = ([(project / f"{name}-{rank}.txt").read_text().split() for rank in (0, 1)] for name in ("steps", "weights"))
