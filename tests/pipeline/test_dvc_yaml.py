@@ -57,6 +57,14 @@ def test_the_code_of_every_stage_is_what_the_import_graph_says() -> None:
 
 
 @pytest.mark.timeout(300)
+def test_programs_that_a_stage_starts_are_its_code() -> None:
+    """No import leads to them: they are found by the name that `launch` is given."""
+    stages = Path(stage_code.__file__).parent / "stages"
+    started = {path.stem for path in stages.glob("*.py") if '__name__ == "__main__"' in path.read_text()}
+    assert started == {"train_worker"}
+    assert {f"poseline.stages.{name}" for name in started} <= stage_code.executed_modules("poseline.stages.train")
+
+
 def test_a_stage_that_runs_loads_no_code_outside_its_deps(project: Path, tiny: tuple[str, ...]) -> None:
     """Independent of the import graph: the modules that are loaded when a stage has run."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE.parent)}
@@ -86,7 +94,10 @@ def test_a_stage_names_no_code_of_stages_after_it_and_none_of_the_command_line()
 
 
 def test_writing_keeps_what_the_user_wrote_and_needs_deps() -> None:
-    text = TEXT.replace("        - ${item.annotations}\n      outs:\n        - data/validated", "        - ${item.annotations}\n        - mine.txt\n      outs:\n        - data/validated")  # noqa: E501
+    text = TEXT.replace(
+        "        - ${item.annotations}\n      outs:\n        - data/validated",
+        "        - ${item.annotations}\n        - mine.txt\n      outs:\n        - data/validated",
+    )  # noqa: E501
     assert stage_code.write_code(text, SOURCE) == text
     stripped = "\n".join(line for line in TEXT.splitlines() if "- src/poseline" not in line) + "\n"
     assert stage_code.write_code(stripped, SOURCE) == TEXT
