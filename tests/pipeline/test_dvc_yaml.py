@@ -97,7 +97,7 @@ def test_writing_keeps_what_the_user_wrote_and_needs_deps() -> None:
     text = TEXT.replace(
         "        - ${item.annotations}\n      outs:\n        - data/validated",
         "        - ${item.annotations}\n        - mine.txt\n      outs:\n        - data/validated",
-    )  # noqa: E501
+    )
     assert stage_code.write_code(text, SOURCE) == text
     stripped = "\n".join(line for line in TEXT.splitlines() if "- src/poseline" not in line) + "\n"
     assert stage_code.write_code(stripped, SOURCE) == TEXT
