@@ -7,47 +7,29 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from small_teachers import save_teacher, start
 
 from poseline.artifacts import Layout, file_hash
-from poseline.config import Params, load_params
-from poseline.core.skeletons import load_skeleton
+from poseline.config import load_params
 from poseline.crops.batches import PoseBatch
 from poseline.errors import ArtifactError, BackendError, ConfigError
 from poseline.experiments import StageRun
 from poseline.infer.export import export_onnx
 from poseline.models.normalise import normalise_images
-from poseline.models.pose_model import build_model
-from poseline.models.saved import SavedModel, save_model
 from poseline.stages import train
-from poseline.train.distributed import Rank
-from poseline.train.loop import prepare_torch, train_step
-from poseline.train.trainer import Trainer, build_trainer
+from poseline.train.loop import train_step
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
-PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
-SMALL = ("model.input_wh=[32, 64]", "model.width=0.125", "model.deconv_channels=[16]", "train.schedule.warmup_steps=0", "train.ema=null")
 CODECS = {"heat maps": "codec.kind=heatmap", "udp": "codec.kind=udp", "simcc": "codec.kind=simcc"}
 
 
 def export(folder: Path, *overrides: str, skeleton: str = "union21") -> Path:
     """A network of other weights in a folder, and beside the folder its ONNX file."""
-    params = load_params(PARAMS, [*SMALL, *overrides])
-    torch.manual_seed(7)
-    network = build_model(params.model, params.codec, load_skeleton(skeleton).num_keypoints)
-    for name, parameter in network.named_parameters():
-        if name.endswith("final_layer.weight"):  # drawn so small that its maps are nothing to learn
-            torch.nn.init.normal_(parameter, std=0.2)
-    save_model(folder, network, SavedModel(params.model, params.codec, skeleton))
+    save_teacher(folder, *overrides, skeleton=skeleton)
     export_onnx(folder, folder.with_suffix(".onnx"))
     return folder.with_suffix(".onnx")
-
-
-def start(*overrides: str) -> tuple[Trainer, Params]:
-    params, rank = load_params(PARAMS, [*SMALL, *overrides]), Rank(0, 1, torch.device("cpu"))
-    prepare_torch(1, params.train, rank)
-    return build_trainer(params, rank), params
 
 
 def draw_batch(weight: float = 0.0) -> PoseBatch:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_teachers import save_teacher, start
 from torch import Tensor
 
 from poseline.artifacts import Layout, file_hash
@@ -15,34 +16,17 @@ from poseline.crops.batches import PoseBatch
 from poseline.errors import ArtifactError, ConfigError
 from poseline.experiments import StageRun
 from poseline.models.normalise import normalise_images
-from poseline.models.pose_model import build_model
-from poseline.models.saved import SavedModel, save_model
 from poseline.stages import train
-from poseline.train.distributed import Rank
-from poseline.train.loop import prepare_torch, train_step
-from poseline.train.trainer import Trainer, build_trainer
+from poseline.train.loop import train_step
+from poseline.train.trainer import Trainer
 
-PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
-SMALL = ("model.input_wh=[32, 64]", "model.width=0.125", "model.deconv_channels=[16]", "train.schedule.warmup_steps=0", "train.ema=null")
 CODECS = {"heat maps": ("codec.kind=heatmap",), "udp": (), "simcc": ("codec.kind=simcc",), "hard keypoints": ("loss.kind=ohkm",)}
 
 
 def teach(folder: Path, *overrides: str, skeleton: str = "union21") -> str:
     """Save a model with weights drawn from another seed; the override that names it."""
-    params = load_params(PARAMS, [*SMALL, *overrides])
-    torch.manual_seed(7)
-    network = build_model(params.model, params.codec, load_skeleton(skeleton).num_keypoints)
-    for name, parameter in network.named_parameters():
-        if name.endswith("final_layer.weight"):  # drawn so small that its maps are nothing to learn
-            torch.nn.init.normal_(parameter, std=0.2)
-    save_model(folder, network, SavedModel(params.model, params.codec, skeleton))
+    save_teacher(folder, *overrides, skeleton=skeleton)
     return f"train.teacher.model={folder}"
-
-
-def start(*overrides: str) -> tuple[Trainer, Params]:
-    params, rank = load_params(PARAMS, [*SMALL, *overrides]), Rank(0, 1, torch.device("cpu"))
-    prepare_torch(1, params.train, rank)
-    return build_trainer(params, rank), params
 
 
 def draw_batch(weight: float = 1.0, keypoints: int = 21) -> PoseBatch:
