@@ -16,9 +16,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
 
-def test_the_command_line_loads_nothing_heavy() -> None:
-    heavy = ["torch", "mlflow", "great_expectations", "pandas", "cv2", "matplotlib", "scipy", "onnxruntime"]
-    code = f"import sys, poseline.cli; print([name for name in {heavy} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("poseline.cli", ("torch", "mlflow", "great_expectations", "pandas", "cv2", "matplotlib", "scipy", "onnxruntime")),
+        ("poseline.stages.track", ("torch", "mlflow", "scipy.stats", "scipy.signal", "onnxruntime")),
+        ("poseline.pose.run", ("torchvision", "torch._dynamo", "mlflow", "scipy.stats", "scipy.signal", "onnxruntime", "poseline.mini")),
+    ],
+)
+def test_a_command_loads_what_it_needs(module: str, heavy: tuple[str, ...]) -> None:
+    """Each of these takes a second or more."""
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert found == "[]"
 

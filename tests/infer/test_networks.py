@@ -15,7 +15,7 @@ import yaml
 
 from poseline.config import CodecConfig, ModelConfig
 from poseline.errors import ArtifactError, BackendError, ConfigError, DataError
-from poseline.infer import networks
+from poseline.infer import export
 from poseline.infer.estimator import blacken_outside, grow_boxes
 from poseline.infer.export import TOLERANCE_PX, export_onnx
 from poseline.infer.networks import load_pose_network
@@ -224,7 +224,7 @@ def test_a_trained_folder_gives_the_same_under_every_runtime(trained: Path, cach
     fast = load_pose_network(str(trained), device="cpu", flip=True, threads=1).estimate(image, boxes)
     np.testing.assert_allclose(fast.keypoints, eager.keypoints, atol=0.05)
     assert len(list((cache / "exports").glob("*.onnx"))) == 1
-    monkeypatch.setattr(networks, "export_onnx", lambda *_, **__: pytest.fail("exported a second time"))
+    monkeypatch.setattr(export, "export_onnx", lambda *_, **__: pytest.fail("exported a second time"))
     again = load_pose_network(str(trained), device="cpu", runtime="onnxruntime", flip=True).estimate(image, boxes)
     np.testing.assert_array_equal(again.keypoints, fast.keypoints)
     half = load_pose_network(str(trained), runtime="torch-bf16", device="cpu").estimate(image, boxes)
@@ -250,7 +250,7 @@ def test_a_folder_that_cannot_be_exported_runs_on_torch_and_says_so(
     def refuse(*_: object, **__: object) -> float:
         raise BackendError("export: this network cannot be written as ONNX (a layer).")
 
-    monkeypatch.setattr(networks, "export_onnx", refuse)
+    monkeypatch.setattr(export, "export_onnx", refuse)
     found = load_pose_network(str(trained), device="cpu").estimate(dot(64, 57), np.array([[50, 40, 80, 80]], np.float32))
     assert found.keypoints.shape == (1, 17, 2)
     assert "runs on torch, the slower way on a CPU (export: this network cannot be written as ONNX" in caplog.text

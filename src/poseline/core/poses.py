@@ -57,23 +57,22 @@ class PoseSet:
         n, k = keypoints.shape[:2]
         scores = _array(self.keypoint_scores, np.float32, (n, k), "keypoint_scores")
         bbox = _array(self.bbox_xyxy, np.float32, (n, 4), "bbox_xyxy")
-
-        def optional(name: str, default: Callable[[], np.ndarray], dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
-            value = getattr(self, name)
-            return default().astype(dtype) if value is None else _array(value, dtype, shape, name)
-
         values = {
             "keypoints": keypoints,
             "keypoint_scores": scores,
             "bbox_xyxy": bbox,
-            "bbox_scores": optional("bbox_scores", lambda: np.ones(n), np.float32, (n,)),
-            "pose_scores": optional("pose_scores", lambda: scores.mean(axis=1) if k else np.zeros(n), np.float32, (n,)),
-            "visibility": optional("visibility", lambda: np.full((n, k), 2), np.uint8, (n, k)),
-            "area": optional("area", lambda: np.prod(np.maximum(bbox[:, 2:] - bbox[:, :2], 0), axis=1), np.float32, (n,)),
-            "track_ids": optional("track_ids", lambda: np.full(n, -1), np.int64, (n,)),
+            "bbox_scores": self._optional("bbox_scores", lambda: np.ones(n), np.float32, (n,)),
+            "pose_scores": self._optional("pose_scores", lambda: scores.mean(axis=1) if k else np.zeros(n), np.float32, (n,)),
+            "visibility": self._optional("visibility", lambda: np.full((n, k), 2), np.uint8, (n, k)),
+            "area": self._optional("area", lambda: np.prod(np.maximum(bbox[:, 2:] - bbox[:, :2], 0), axis=1), np.float32, (n,)),
+            "track_ids": self._optional("track_ids", lambda: np.full(n, -1), np.int64, (n,)),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _optional(self, name: str, default: Callable[[], np.ndarray], dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+        value = getattr(self, name)
+        return default().astype(dtype) if value is None else _array(value, dtype, shape, name)
 
     def __len__(self) -> int:
         return len(self.keypoints)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Integer
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from poseline.errors import DataError
 from poseline.metrics.tables import ScoreTable
@@ -57,7 +57,7 @@ class PairedResult:
         Reference:
             Bloom, Minimum detectable effects, Evaluation Review 19(5), 1995.
         """
-        return float(norm.ppf(1 - (1 - self.confidence) / 2) + norm.ppf(POWER)) * self.standard_error
+        return float(ndtri(1 - (1 - self.confidence) / 2) + ndtri(POWER)) * self.standard_error
 
 
 def bootstrap_metrics(

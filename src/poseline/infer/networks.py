@@ -15,7 +15,6 @@ from poseline.codecs.base import Outputs
 from poseline.codecs.build import build_codec
 from poseline.errors import BackendError, ConfigError, PoselineError
 from poseline.infer.estimator import PoseEstimator
-from poseline.infer.export import export_onnx
 from poseline.infer.onnx_network import Forward
 from poseline.infer.onnx_spec import CATALOGUE, parse_pose_spec, read_onnx_spec
 from poseline.infer.runtime import load_onnx_estimator, torch_forward
@@ -173,6 +172,8 @@ def cached_export(folder: Path) -> Path:
         ArtifactError: the folder is missing or damaged, or the cache cannot be written.
         BackendError: the exporter is not installed, or its file differs from PyTorch's.
     """
+    from poseline.infer.export import export_onnx  # with what it tries the network on; takes a second to load
+
     read_json(folder / SPEC_FILE, made_by="train")
     target = cache_folder().parent / "exports" / f"{file_hash(folder / SPEC_FILE)}.onnx"  # model.json holds the hash of the weights
     if not target.is_file():

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from poseline.mini.scene import Person
 
@@ -47,7 +47,7 @@ class SimulatedDetector:
         for person in people:
             quality = self._quality(person)
             chance = 0.02 + 0.75 * (1 - quality) ** 1.7
-            if norm.cdf(self._draw_luck(person.track_id)) < chance:
+            if ndtr(self._draw_luck(person.track_id)) < chance:
                 continue
             found.append(self._box(person, quality, spread=0.035 + 0.09 * (1 - quality)))
             if self.rng.random() < 0.07 + 0.08 * (1 - quality):

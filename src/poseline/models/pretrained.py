@@ -13,7 +13,6 @@ from urllib.request import getproxies
 
 import torch
 from torch import Tensor
-from torchvision.models import get_model_weights
 
 from poseline.config import ModelConfig
 from poseline.errors import BackendError, ConfigError, DataError
@@ -140,6 +139,8 @@ def torchvision_state(name: str) -> dict[str, Tensor]:
     Raises:
         BackendError: neither has them.
     """
+    from torchvision.models import get_model_weights  # torchvision takes seconds to load, and few networks need it
+
     weights = get_model_weights(name)["IMAGENET1K_V1"]
     try:
         return dict(weights.get_state_dict(progress=False, check_hash=True))

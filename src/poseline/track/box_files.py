@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy  # its parts load when they are used: statistics and signals take a second
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
 
 from poseline.artifacts import write_text
 from poseline.config.tracking import TrackConfig
@@ -112,7 +112,7 @@ def scale_scores(scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
     if not len(scores) or (scores.min() >= 0 and scores.max() <= 1):
         return scores
     if scores.min() < 0:
-        return np.asarray(0.2 + 0.75 * (rankdata(scores) - 0.5) / len(scores))
+        return np.asarray(0.2 + 0.75 * (scipy.stats.rankdata(scores) - 0.5) / len(scores))
     return np.clip(scores / max(float(np.quantile(scores, 0.9)), 1e-9), 0, 1)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import scipy  # its parts load when they are used: statistics and signals take a second
 from jaxtyping import Float
-from scipy.stats import rankdata
 
 from poseline.config.tracking import TrackConfig
 from poseline.core.boxes import box_iou, xywh_to_xyxy
@@ -88,7 +88,7 @@ def read_people(path: Path) -> Boxes:
 def read_detections(path: Path, last: int) -> Boxes:
     """The boxes of a detection file, up to frame ``last``; scores from .2 to .95 by rank."""
     rows = read_detection_rows(path)
-    rank = (rankdata(rows[:, 6], method="ordinal") - 0.5) / max(len(rows), 1)
+    rank = (scipy.stats.rankdata(rows[:, 6], method="ordinal") - 0.5) / max(len(rows), 1)
     boxes = np.column_stack([rows[:, 2:6], 0.2 + 0.75 * rank])
     return {frame: boxes[rows[:, 0] == frame] for frame in range(1, last + 1)}
 

@@ -11,8 +11,8 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+import scipy  # its parts load when they are used: statistics and signals take a second
 from jaxtyping import Bool, Float, Int
-from scipy.signal import butter, savgol_filter, sosfiltfilt
 
 from poseline.config.tracking import SmoothingConfig
 from poseline.core.boxes import box_area
@@ -45,7 +45,7 @@ def smooth_tracks(tracked: Sequence[PoseSet], config: SmoothingConfig, frame_ind
         case "savgol":
             return smooth_offline(tracked, window=config.savgol_window, order=config.savgol_order, frame_indices=indices)
         case "butterworth":
-            sections = butter(config.butterworth_order, 2 * config.butterworth_cutoff, output="sos")
+            sections = scipy.signal.butter(config.butterworth_order, 2 * config.butterworth_cutoff, output="sos")
             return _filter_runs(tracked, indices, partial(_butterworth, sections=sections))
 
 
@@ -63,7 +63,7 @@ def _butterworth(path: Float[np.ndarray, "T K 2"], *, sections: np.ndarray) -> F
     margin = 3 * (2 * len(sections) + 1)
     if len(path) < 4:
         return path
-    return np.asarray(sosfiltfilt(sections, path, axis=0, padlen=min(margin, len(path) - 1)))
+    return np.asarray(scipy.signal.sosfiltfilt(sections, path, axis=0, padlen=min(margin, len(path) - 1)))
 
 
 class OneEuroSmoother:
@@ -165,7 +165,7 @@ def smooth_offline(
 
     def smooth(path: np.ndarray) -> np.ndarray:
         length = min(window, len(path) - (len(path) + 1) % 2)
-        return path if length <= order else np.asarray(savgol_filter(path, length, order, axis=0, mode="interp"))
+        return path if length <= order else np.asarray(scipy.signal.savgol_filter(path, length, order, axis=0, mode="interp"))
 
     return _filter_runs(tracked, list(range(len(tracked))) if frame_indices is None else frame_indices, smooth)
 

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import Conv2dNormActivation
 
 from poseline.config.network import ModelConfig
 from poseline.models.backbones.base import Backbone
@@ -23,6 +22,8 @@ STAGE_MODULES = {2: 1, 3: 4, 4: 3}
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, relu: bool = False) -> nn.Sequential:
     """A convolution with batch norm, and ReLU where ``relu``."""
+    from torchvision.ops import Conv2dNormActivation  # torchvision takes seconds to load, and few networks need it
+
     return Conv2dNormActivation(in_channels, out_channels, kernel, stride, activation_layer=nn.ReLU if relu else None)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from poseline.config.network import ModelConfig
 from poseline.errors import ConfigError
@@ -64,6 +63,8 @@ class DeformableConv(nn.Conv2d):
         """The convolved features; ``offsets`` is [B, 18, h, w] in input cells."""
         if offsets is None:
             return super().forward(features)
+        from torchvision.ops import deform_conv2d  # torchvision takes seconds to load, and few networks need it
+
         return deform_conv2d(features, offsets, self.weight, None, stride=self.stride, padding=self.padding, dilation=self.dilation)
 
 
