@@ -228,7 +228,7 @@ def test_memory_stays_flat(kind: str, scenes, coco17: Skeleton, unchecked: None)
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @KINDS
-def test_memory_stays_flat_over_a_hundred_thousand_frames(kind: str, scenes, coco17: Skeleton) -> None:
+def test_memory_stays_flat_over_a_hundred_thousand_frames(kind: str, scenes, coco17: Skeleton, unchecked: None) -> None:
     """The process's peak (KiB) must not rise in the second 50,000 frames."""
     state, growth = _run_long(TrackConfig(kind=kind), coco17, scenes, 100_000, lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     assert state < 2_000_000
