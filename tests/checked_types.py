@@ -1,6 +1,7 @@
 """The type checker that the tests put on every function of the package: beartype, with jaxtyping's array shapes.
 
 A check costs a tenth of a millisecond, and some functions run a hundred thousand times in a test: each is checked on its first calls.
+A function inside another would get its checker, which takes 6 ms to build, anew at every call of the outer one: those are not checked.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import sys
 from collections.abc import Callable
 from functools import cache, wraps
 from itertools import count
-from typing import TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -20,6 +22,19 @@ CHECKED_CALLS = 1000
 
 # As for mypy, an int will do where a float is asked.
 _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+
+_jaxtyped = jaxtyping.jaxtyped
+
+
+def install(packages: list[str]) -> None:
+    """Check the functions and dataclasses of these packages, which must not be imported yet."""
+    jaxtyping.jaxtyped = _unless_nested  # the hook looks it up there
+    jaxtyping.install_import_hook(packages, f"{__name__}.check")
+
+
+def _unless_nested(*, typechecker: Any) -> Callable[[Any], Any]:
+    return lambda thing: thing if "<locals>" in getattr(thing, "__qualname__", "") else _jaxtyped(thing, typechecker=typechecker)
 
 
 def check(function: Function) -> Function:

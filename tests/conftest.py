@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import checked_types
 import jaxtyping
 import pytest
 from filelock import FileLock
@@ -15,7 +16,7 @@ from filelock import FileLock
 # that is not the one that it documents.
 UNCHECKED = {"cli"}
 PACKAGES = {path.parent.name for path in (Path(__file__).resolve().parents[1] / "src" / "poseline").glob("*/__init__.py")}
-jaxtyping.install_import_hook([f"poseline.{name}" for name in sorted(PACKAGES - UNCHECKED)], "checked_types.check")
+checked_types.install([f"poseline.{name}" for name in sorted(PACKAGES - UNCHECKED)])
 
 pytest_plugins = ["drawn_keypoints", "scored_sets", "toy_package"]
 
