@@ -19,11 +19,12 @@ SOURCE = REPOSITORY / "src" / "poseline"
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 PROVIDED = packages_distributions()
 
-# Dependencies that other libraries import for us: mlflow's system metrics, and what torch.onnx.export writes with.
-USED_INDIRECTLY = {"psutil", "onnx", "onnxscript"}
+# Dependencies that other libraries import for us: mlflow's system metrics, what torch.onnx.export writes with, drivers of a team's store.
+USED_INDIRECTLY = {"psutil", "onnx", "onnxscript", "boto3", "dvc-s3", "psycopg2-binary"}
 # Only these may import a package of an extra when they are loaded; elsewhere it is imported inside the function that needs it.
 NEEDS_EXTRA = {
     "pipeline": ("checks", "experiments", "report"), "onnx": (), "openvino": (), "timm": (), "video": (), "supervision": (), "sweep": (),
+    "team": ("checks", "experiments", "report"),
 }  # fmt: skip
 
 
