@@ -80,6 +80,7 @@ OPTIONS = {
     "track": (["--track", "bytetrack"], "track: kind: unknown kind 'bytetrack'. Choose one of bytepose"),
     "set": (["--set", "track.bytepose.hihg_score=1"], "hihg_score"),
     "smooth": (["--track", "none", "--smooth", "savgol"], "go along tracks"),
+    "offline": (["--track", "none", "--offline"], "go along tracks"),
     "trc": (["--track", "none", "--format", "trc"], "Add --track bytepose"),
 }
 

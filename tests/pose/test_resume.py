@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from drawn_squares import draw_frame
 
-from poseline.config.tracking import TrackConfig
+from poseline.config.tracking import OfflineConfig, TrackConfig
 from poseline.errors import ArtifactError, ConfigError
 from poseline.pose import run as runs
 from poseline.pose.options import PoseOptions
@@ -57,7 +57,12 @@ def _state(out: Path) -> Progress | None:
     return None if found is None else found[0]
 
 
-@pytest.mark.parametrize("more", [{}, {"detect_every": 3}, {"fill_gaps": 6}], ids=["plain", "carried", "filled"])
+JOINED = TrackConfig(offline=OfflineConfig(enabled=True))
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"detect_every": 3}, {"fill_gaps": 6}, {"track": JOINED}], ids=["plain", "carried", "filled", "joined"]
+)
 def test_killed_and_resumed_runs_give_the_same_bytes(options: Callable[..., PoseOptions], more: dict[str, object]) -> None:
     whole, broken = options("whole", **more), options("broken", **more)
     estimate_poses(whole)

@@ -254,6 +254,23 @@ def test_gaps_are_filled_on_request_and_marked(make_clip: Callable[..., Path], c
     assert pd.read_csv(tmp_path / "out/poses.csv")["interpolated"].sum() == 2
 
 
+def test_offline_one_person_has_one_id_over_a_long_gap(make_clip: Callable[..., Path], call: Call, tmp_path: Path) -> None:
+    """Unseen for 1.4 s, longer than the tracker waits; then for .6 s, which is filled."""
+    clip = make_clip(frames=[draw_frame(t, () if 10 <= t < 45 or 55 <= t < 70 else ((5 + t // 2, 10, 0, 0),)) for t in range(80)])
+    assert call(clip, *NAMED, "--out", tmp_path / "online") == 0
+    assert ids_of(tmp_path / "online") == {1, 2}
+    assert call(clip, *NAMED, "--out", tmp_path / "offline", "--offline") == 0
+    assert ids_of(tmp_path / "offline") == {1}
+    found = lines(tmp_path / "offline")
+    assert [len(line["people"]) for line in found] == [0 if 10 <= t < 45 else 1 for t in range(80)]
+    assert [line["people"][0].get("interpolated", False) for line in found[54:71]] == [False, *[True] * 15, False]
+    assert json.loads((tmp_path / "offline/summary.json").read_text())["tracks"] == 1
+
+
+def ids_of(out: Path) -> set[int]:
+    return {person["track_id"] for line in lines(out) for person in line["people"] if person["track_id"]}
+
+
 def test_nobody_in_the_images_gives_no_poses(call: Call, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "in").mkdir()

@@ -51,6 +51,7 @@ Raw = Annotated[str | None, typer.Option("--raw", help="Form of the frames in a 
 MinScore = Annotated[float, typer.Option("--min-score", min=0, max=1, help="Least score of a box.")]
 DetectEvery = Annotated[int, typer.Option("--detect-every", min=1, help="Detect in every N-th frame; carry boxes between.")]
 Smoothing = Annotated[Smooth, typer.Option("--smooth", help="Keypoints along tracks; the last two after the whole clip.")]
+Offline = Annotated[bool, typer.Option("--offline", help="After the whole clip: join the tracks' parts anew and fill short gaps, marked.")]
 FillGaps = Annotated[int, typer.Option("--fill-gaps", min=0, help="Interpolate gaps of at most N frames in a track, marked.")]
 Flip = Annotated[bool, typer.Option("--flip", help="Average with the mirrored crop: slower, a little better.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Crops a forward call.")]
@@ -69,8 +70,9 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="An option of 
 def pose(
     inputs: Inputs, model: Model, detector: DetectorName, out: Out, track: Track = None, formats: Formats = None,
     resume: Resume = False, overwrite: Overwrite = False, start: Start = None, stop: Stop = None, stride: Stride = 1, roi: Roi = None,
-    raw: Raw = None, min_score: MinScore = 0.1, detect_every: DetectEvery = 1, smooth: Smoothing = "none", fill_gaps: FillGaps = 0,
-    flip: Flip = False, batch_size: BatchSize = 8, runtime: Runtime = "auto", device: Device = "auto", workers: Workers = 0,
+    raw: Raw = None, min_score: MinScore = 0.1, detect_every: DetectEvery = 1, smooth: Smoothing = "none",
+    offline: Offline = False, fill_gaps: FillGaps = 0, flip: Flip = False, batch_size: BatchSize = 8, runtime: Runtime = "auto",
+    device: Device = "auto", workers: Workers = 0,
     draw_min_score: DrawMinScore = 0.3, draw_boxes: DrawBoxes = True, blur_faces: BlurFaces = False, sound: Sound = False,
     codec: VideoCodec = "auto", save_every: SaveEvery = 5.0, overrides: Settings = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -83,7 +85,8 @@ def pose(
 
     options = PoseOptions(
         inputs=tuple(inputs), model=model, find_model=find_model, detector=detector, out=out, formats=tuple(dict.fromkeys(formats or [])),
-        track=track_config(track, smooth, overrides or []), track_images=track is not None, min_score=min_score, detect_every=detect_every,
+        track=track_config(track, smooth, offline, overrides or []), track_images=track is not None,
+        min_score=min_score, detect_every=detect_every,
         window=Window(parse_end(start, option="--start"), parse_end(stop, option="--stop"), stride),
         raw=None if raw is None else RawFormat.parse(raw), region=None if roi is None else parse_region(roi),
         fill_gaps=fill_gaps, flip=flip, batch_size=batch_size, runtime=runtime, device=device, workers=workers,
@@ -95,19 +98,20 @@ def pose(
     print(json.dumps(summary.to_json()) if as_json else "\n".join(summary.to_lines()))
 
 
-def track_config(kind: str | None, smooth: Smooth, overrides: list[str]) -> TrackConfig | None:
+def track_config(kind: str | None, smooth: Smooth, offline: bool, overrides: list[str]) -> TrackConfig | None:
     """The tracker; None where there is to be none.
 
     Raises:
-        ConfigError: an unknown kind or option, or smoothing without tracks.
+        ConfigError: an unknown kind or option, or what goes along tracks without tracks.
     """
     from poseline.track.files import config_from_overrides
 
     if kind == "none":
-        if smooth != "none" or overrides:
-            raise ConfigError("pose: --smooth and --set go along tracks. Leave them out, or name a tracker with --track.")
+        if smooth != "none" or offline or overrides:
+            raise ConfigError("pose: --smooth, --offline and --set go along tracks. Leave them out, or name a tracker with --track.")
         return None
-    return config_from_overrides([f"track.kind={kind or 'bytepose'}", f"track.smoothing.kind={smooth}", *overrides])
+    joined = ["track.offline.enabled=true"] * offline
+    return config_from_overrides([f"track.kind={kind or 'bytepose'}", f"track.smoothing.kind={smooth}", *joined, *overrides])
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:
