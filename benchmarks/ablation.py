@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,18 +127,16 @@ def summarise(project: Path, arm: str, rows: list[Row]) -> Row:
     default = {row["seed"]: row for row in rows if row["arm"] == "default" and row["seed"] in mine}
     if arm != "default" and len(default) == len(mine):
         found["difference"] = found["ap"] - np.mean([row["ap"] for row in default.values()])
-        drawn = resample(project, arm, list(mine)) - resample(project, "default", list(mine))
+        drawn = np.mean([resample(project, arm, seed) - resample(project, "default", seed) for seed in mine], axis=0)
         found["low"], found["high"] = np.quantile(drawn, [0.025, 0.975]).tolist()
     return found
 
 
-def resample(project: Path, arm: str, seeds: list[int]) -> np.ndarray:
-    """The mean AP of an arm's seeds on images drawn anew, [RESAMPLES]."""
-    drawn = []
-    for seed in seeds:
-        table = matches_from_frame(pd.read_parquet(run_folder(project, arm, seed) / "reports/per_person/coco/matches.parquet"))
-        drawn.append(table.rate(draw_weights(len(table.image_ids), RESAMPLES, seed=1), ["ap"])["ap"])
-    return np.mean(drawn, axis=0)
+@cache
+def resample(project: Path, arm: str, seed: int) -> np.ndarray:
+    """The AP of a run on images drawn anew, the same for all runs, [RESAMPLES]; the default's is asked for by every arm."""
+    table = matches_from_frame(pd.read_parquet(run_folder(project, arm, seed) / "reports/per_person/coco/matches.parquet"))
+    return table.rate(draw_weights(len(table.image_ids), RESAMPLES, seed=1), ["ap"])["ap"]
 
 
 def main() -> None:
