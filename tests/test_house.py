@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 PROVIDED = packages_distributions()
 
 # Dependencies that other libraries import for us: mlflow's system metrics, what torch.onnx.export writes with, drivers of a team's store.
-USED_INDIRECTLY = {"psutil", "onnx", "onnxscript", "boto3", "dvc-s3", "psycopg2-binary"}
+USED_INDIRECTLY = {"psutil", "onnx", "onnxscript", "boto3", "dvc-s3", "psycopg2-binary", "ruamel-yaml-clib"}
 # Only these may import a package of an extra when they are loaded; elsewhere it is imported inside the function that needs it.
 NEEDS_EXTRA = {
     "pipeline": ("checks", "experiments", "report"), "onnx": (), "openvino": (), "timm": (), "video": (), "supervision": (), "sweep": (),
@@ -80,7 +80,7 @@ def imported_packages(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 def distributions(nodes: Iterable[ast.AST]) -> set[str]:
     """Names of the distributions that third-party imports among the nodes come from."""
-    own = {"poseline", "tests", *(path.stem for folder in ("tests", "benchmarks") for path in (REPOSITORY / folder).glob("*.py"))}
+    own = {"poseline", "tests", *(path.stem for folder in ("tests", "benchmarks", "tools") for path in (REPOSITORY / folder).glob("*.py"))}
     names = set(imported_packages(nodes)) - sys.stdlib_module_names - own
     # A package that several distributions hold parts of (mlflow, mlflow-skinny) counts as the declared one's.
     providers = [[normalised(one) for one in PROVIDED.get(name, [name])] for name in names]

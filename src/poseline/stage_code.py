@@ -14,8 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ArtifactError
 from poseline.kinds import Kinds
 
@@ -147,7 +146,7 @@ def write_code(text: str, source: Path) -> str:
     Raises:
         ArtifactError: no DVC pipeline, or a stage without ``deps``.
     """
-    stages = (yaml.safe_load(text) or {}).get("stages")
+    stages = (parse_yaml(text) or {}).get("stages")
     if not isinstance(stages, dict):
         raise ArtifactError("dvc.yaml: expected a mapping 'stages'. Restore the file from git.")
     for name, stage in stages.items():

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -22,6 +25,9 @@ from poseline.train.checkpoint import Progress, load_checkpoint, previous_file, 
 STEPWISE = ("train.epochs=2", "train.batch_size=2", "train.checkpoint_minutes=0")
 """Many short steps, each with its checkpoint."""
 ONE, TWO = (*STEPWISE,), (*STEPWISE, "train.processes=2", "train.batch_size=1")
+STEPS = 20
+"""Fewer than the two epochs have."""
+End = Callable[[subprocess.Popen[str], signal.Signals], None]
 
 
 def start(project: Path, overrides: tuple[str, ...]) -> subprocess.Popen[str]:
@@ -34,15 +40,30 @@ def checkpoint(project: Path) -> Path | None:
     return next((project / ".cache/checkpoints").glob("*/checkpoint.pt"), None)
 
 
-def end_at_random(project: Path, overrides: tuple[str, ...], number: signal.Signals, rng: np.random.Generator) -> tuple[int, str, Progress]:
+def is_signalled(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    process.send_signal(number)
+
+
+def rank_is_killed(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """The signal for one process of the training, the last of those that work for the stage."""
+    at_work = [child for child in psutil.Process(process.pid).children(recursive=True) if "poseline.stages.train_worker" in child.cmdline()]
+    ranks = min(at_work, key=psutil.Process.create_time).children()  # of torchrun's own process
+    assert len(ranks) == 2, ranks
+    ranks[-1].send_signal(number)
+
+
+def end_at_random(
+    project: Path, overrides: tuple[str, ...], number: signal.Signals, rng: np.random.Generator, end: End = is_signalled
+) -> tuple[int, str, Progress]:
     """Exit status and last words of a run that got the signal somewhere in its steps, and how far its checkpoint is."""
     process = start(project, overrides)
-    deadline = time.monotonic() + 120
-    while checkpoint(project) is None and time.monotonic() < deadline:
+    deadline, seen, wanted = time.monotonic() + 120, set(), int(rng.integers(1, STEPS))
+    while len(seen) < wanted and time.monotonic() < deadline:  # each step's checkpoint is a new file
         assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.005)
-    time.sleep(float(rng.uniform(0, 0.3)))
-    process.send_signal(number)
+        with suppress(FileNotFoundError, AttributeError):
+            seen.add(checkpoint(project).stat().st_mtime_ns)
+        time.sleep(0.001)
+    end(process, number)
     _, said = process.communicate(timeout=120)
     path = checkpoint(project)
     assert path is not None, said
@@ -75,17 +96,30 @@ def test_one_process_goes_on_at_its_step(project: Path, tiny: tuple[str, ...], e
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_two_processes_go_on_ten_of_ten_times(project: Path, tiny: tuple[str, ...], number: signal.Signals) -> None:
-    overrides, rng, same = (*tiny, *TWO), np.random.default_rng(1), 0
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("overrides", "end", "number", "status"),
+    [
+        pytest.param(ONE, is_signalled, signal.SIGKILL, -9, id="the process"),
+        pytest.param(TWO, rank_is_killed, signal.SIGKILL, 3, id="one rank of two"),
+        pytest.param(TWO, is_signalled, signal.SIGKILL, -9, id="the launcher of two"),
+        pytest.param(ONE, is_signalled, signal.SIGTERM, 75, id="SIGTERM, one process"),
+        pytest.param(TWO, is_signalled, signal.SIGTERM, 75, id="SIGTERM, two"),
+    ],
+)
+def test_training_goes_on_ten_of_ten_times(
+    project: Path, tiny: tuple[str, ...], overrides: tuple[str, ...], end: End, number: signal.Signals, status: int
+) -> None:
+    overrides, rng, same, steps = (*tiny, *overrides), np.random.default_rng(1), 0, []
     assert start(project, overrides).wait() == 0
     whole = file_hash(project / "data/model/model.safetensors")
     for _ in range(10):
-        end_at_random(project, overrides, number, rng)
+        code, said, progress = end_at_random(project, overrides, number, rng, end)
+        assert code == status, said
+        steps.append((progress.epoch, progress.step))
         assert start(project, overrides).wait() == 0
         same += file_hash(project / "data/model/model.safetensors") == whole
-    print(f"{same} of 10 runs ended with the same weights after {number.name}")
+    print(f"{same} of 10 runs ended with the same weights after {number.name}; checkpoints at (epoch, step) {sorted(steps)}")
     assert same == 10
 
 

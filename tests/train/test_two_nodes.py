@@ -229,22 +229,30 @@ def wait_for_progress(
 
 
 @pytest.mark.parametrize("who", ["train", "join"])
-def test_no_process_is_left_after_the_launcher_alone_is_killed(machines: tuple[Machine, Machine], who: str) -> None:
+def test_no_process_is_left_after_the_launcher_alone_is_killed(
+    machines: tuple[Machine, Machine], capsys: pytest.CaptureFixture[str], who: str
+) -> None:
     first, other = machines
+    draw, seconds = random.Random(3), []
     for machine in machines:
         machine.overrides += ("train.epochs=500", "train.checkpoint_minutes=0", "train.validate_every=500")
-    training, joining = first.train(), other.join()
-    wait_for_progress(first, other, (-1, -1), training, joining)
-    (training if who == "train" else joining).kill()
-    end = time.monotonic() + 15
-    while (first.pids() or other.pids()) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert (first.pids(), other.pids()) == ([], [])
-    code, said = end_of(joining if who == "train" else training)
-    assert code == 3
-    line = [one for one in said.splitlines() if one.startswith("error: ")]
-    assert len(line) == 1
-    assert re.search(r"node 0 is gone" if who == "train" else r"node 1 \(.*\) is gone\. Saved: ", line[0]), line
+    for _ in range(KILLS):
+        training, joining = first.train(), other.join()
+        wait_for_progress(first, other, max(first.saved(), other.saved()), training, joining)
+        time.sleep(draw.uniform(0.0, 2.0))
+        (training if who == "train" else joining).kill()
+        killed = time.monotonic()
+        while (first.pids() or other.pids()) and time.monotonic() < killed + 15:
+            time.sleep(0.05)
+        assert (first.pids(), other.pids()) == ([], [])
+        seconds.append(time.monotonic() - killed)
+        code, said = end_of(joining if who == "train" else training)
+        assert code == 3
+        line = [one for one in said.splitlines() if one.startswith("error: ")]
+        assert len(line) == 1
+        assert re.search(r"node 0 is gone" if who == "train" else r"node 1 \(.*\) is gone\. Saved: ", line[0]), line
+    with capsys.disabled():
+        print(f"\n{who} killed: no process left {KILLS} of {KILLS} times, after {', '.join(f'{one:.1f}' for one in sorted(seconds))} s")
 
 
 def test_a_signal_on_the_node_that_joined_saves_on_both_and_a_scheduler_may_requeue(machines: tuple[Machine, Machine]) -> None:

@@ -20,6 +20,7 @@ from poseline.config.network import CodecConfig, LossConfig, ModelConfig
 from poseline.config.renamed import find_renamed
 from poseline.config.tracking import TrackConfig
 from poseline.config.training import AugmentConfig, MlflowConfig, TrainConfig, change_augment
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ConfigError
 from poseline.plugins import use_plugins
 from poseline.project import located
@@ -71,7 +72,7 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Run inside the project, or give --params FILE.") from None
     try:
-        raw = yaml.safe_load(text)
+        raw = parse_yaml(text)
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
         raise ConfigError(f"{path}: not valid YAML: {problem}") from None
@@ -105,7 +106,7 @@ def apply_override(raw: dict[str, Yaml], override: str) -> None:
             raise ConfigError(f"--set {override}: '{name}' is a value, not a section")
         node = child
     try:
-        node[leaf] = yaml.safe_load(value)
+        node[leaf] = parse_yaml(value)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}: the value is not valid YAML") from None
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts load when they are used: optimisation and statistics take a second
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 
 
 def match(cost: Float[np.ndarray, "N M"], max_cost: float) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
@@ -32,6 +32,6 @@ def match(cost: Float[np.ndarray, "N M"], max_cost: float) -> tuple[Int[np.ndarr
     # A forbidden pair costs more than every allowed pair together, so the count of allowed pairs comes first.
     span = float(np.ptp(cost[allowed])) + 1.0
     filled = np.where(allowed, cost - cost[allowed].min(), span * (min(cost.shape) + 1))
-    rows, columns = linear_sum_assignment(filled)
+    rows, columns = scipy.optimize.linear_sum_assignment(filled)
     keep = allowed[rows, columns]
     return rows[keep].astype(np.int64), columns[keep].astype(np.int64)

@@ -14,6 +14,8 @@ import numpy as np
 import yaml
 from jaxtyping import Float, Int
 
+from poseline.core.yaml_text import parse_yaml
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -115,7 +117,7 @@ def parse_skeleton(text: str, *, source: str) -> Skeleton:
         ValueError: the text is no YAML or breaks the format.
     """
     try:
-        raw = yaml.safe_load(text)
+        raw = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{source}: not YAML ({' '.join(str(error).split())}). Fix the file.") from None
     if not isinstance(raw, dict) or not isinstance(raw.get("keypoints"), list) or not raw["keypoints"]:

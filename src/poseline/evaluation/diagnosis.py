@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy  # its parts load when they are used: statistics and signals take a second
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from poseline.core.similarity import keypoint_similarity, oks_pairs
@@ -158,7 +158,7 @@ def correlate_scores(predictions: Predictions, diagnosis: KeypointErrors) -> flo
     oks = np.concatenate([diagnosis.oks, np.zeros(len(idle))])
     if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(oks) == 0:
         return None
-    return float(scipy.stats.spearmanr(scores, oks).statistic)
+    return float(np.corrcoef(pd.Series(scores).rank(), pd.Series(oks).rank())[0, 1])
 
 
 def best_oks(

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from poseline.artifacts import Layout
 from poseline.config.params import Yaml
+from poseline.core.yaml_text import parse_yaml
 from poseline.experiments.lineage import KEY, PARAMS_HASH, RESTORED, STAGE, Identity, LockStage, read_lock
 from poseline.experiments.mirror import Mirror
 from poseline.experiments.outputs import read_history, read_metrics, score_files
@@ -132,7 +131,7 @@ def _has(run: Run, values: Mapping[str, float]) -> bool:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file's mapping; empty where there is no file, or nothing in it."""
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    return (parse_yaml(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
 
 
 def _lookup(tree: Yaml, key: str) -> Yaml:

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from poseline.config import Params, dump_section, flatten
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ArtifactError
 
 KEY = "poseline.key"
@@ -149,7 +150,7 @@ def read_lock(workspace: Path) -> dict[str, LockStage]:
     if not path.is_file():
         return {}
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        raw = parse_yaml(path.read_text(encoding="utf-8")) or {}
         return {name: LockStage.model_validate(stage) for name, stage in (raw.get("stages") or {}).items()}
     except (yaml.YAMLError, ValidationError, AttributeError, OSError) as error:
         reason = str(error).splitlines()[0]

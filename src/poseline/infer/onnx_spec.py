@@ -13,6 +13,7 @@ from poseline.codecs.scores import ScoreRule
 from poseline.config.base import Section
 from poseline.config.network import CodecConfig, ModelConfig
 from poseline.config.params import Yaml, describe_validation_error
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ArtifactError, ConfigError
 from poseline.infer.image_input import ImageInput
 from poseline.infer.onnx_metadata import KEY, read_metadata
@@ -155,7 +156,7 @@ def describe_assumed(given: OnnxSpec) -> str:
 def _read_mapping(path: Path) -> dict[str, Yaml]:
     try:
         text = path.read_text(encoding="utf-8")
-        raw = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        raw = json.loads(text) if path.suffix == ".json" else parse_yaml(text)
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ArtifactError(f"{path}: not readable ({reason}). Fix the description, or name another in predict.onnx_spec.") from None

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its parts load when they are used: optimisation and statistics take a second
 from jaxtyping import Float
-from scipy.optimize import linear_sum_assignment
 
 
 class TrackMatch(NamedTuple):
@@ -189,7 +189,7 @@ def _assign(frame: ReachFrame, pairs: Sequence[tuple[Hashable, Hashable]]) -> li
     limit = 2 * min(len(row_of), len(column_of)) * (np.abs(values).max() + 1) + 1
     cost = np.full((len(row_of), len(column_of)), limit)
     cost[rows, columns] = values
-    chosen = zip(*(index.tolist() for index in linear_sum_assignment(cost)), strict=True)
+    chosen = zip(*(index.tolist() for index in scipy.optimize.linear_sum_assignment(cost)), strict=True)
     return [(frame.ground_truth_ids[i], frame.predicted_ids[j]) for i, j in chosen if cost[i, j] < limit]
 
 

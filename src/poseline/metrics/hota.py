@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy  # its parts load when they are used: optimisation and statistics take a second
 from jaxtyping import Float
-from scipy.optimize import linear_sum_assignment
 
 from poseline.metrics.track_frames import TrackFrame, count_appearances, index_frames
 
@@ -97,7 +97,7 @@ def score_hota(frames: Sequence[TrackFrame], *, assign_by: Literal["tracks", "fr
         if not similarity.size:
             continue
         weight = similarity if agreement is None else agreement[np.ix_(frame.ground_truth_ids, frame.predicted_ids)] * similarity
-        rows, columns = linear_sum_assignment(-weight)
+        rows, columns = scipy.optimize.linear_sum_assignment(-weight)
         chosen = similarity[rows, columns]
         within = chosen[None] >= ALPHAS[:, None] - _EPSILON
         similarity_sum += (within * chosen).sum(axis=1)

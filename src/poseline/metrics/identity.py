@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy  # its parts load when they are used: optimisation and statistics take a second
 
 from poseline.metrics.clear_mot import ClearMotCounts, TrackMatch, count_clear_mot, gate_similarity
 from poseline.metrics.track_frames import TrackFrame, count_appearances, index_frames
@@ -99,7 +99,7 @@ def score_identity(sequences: Sequence[Sequence[TrackFrame]], *, threshold: floa
         shared = np.zeros((len(num_ground_truth), len(num_predicted)))
         for frame in indexed:
             shared[np.ix_(frame.ground_truth_ids, frame.predicted_ids)] += frame.similarity >= threshold
-        explained = int(shared[linear_sum_assignment(-shared)].sum())
+        explained = int(shared[scipy.optimize.linear_sum_assignment(-shared)].sum())
         totals += [explained, int(num_predicted.sum()) - explained, int(num_ground_truth.sum()) - explained]
     return IdentityScore(*totals.tolist())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ConfigError
 
 UNREAD = ("ctx", "kind", "type_comment", "type_ignores")
@@ -26,7 +27,7 @@ def hash_file(path: Path) -> str:
         if path.suffix == ".py":
             content = "\n".join(statements(ast.parse(content))).encode()
         elif path.suffix in (".yaml", ".yml"):
-            content = json.dumps(yaml.safe_load(content), sort_keys=True, default=str).encode()
+            content = json.dumps(parse_yaml(content), sort_keys=True, default=str).encode()
     except (SyntaxError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())}). Fix the file.") from None
     return hashlib.sha256(content).hexdigest()[:16]

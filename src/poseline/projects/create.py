@@ -13,10 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
-import yaml
-
 from poseline.artifacts import Layout, write_text
 from poseline.config import parse_params
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import BackendError, ConfigError
 from poseline.experiments.lineage import git_output
 from poseline.projects.code_file import NAME as CODE
@@ -99,10 +98,10 @@ def check_place(folder: Path) -> None:
 def write_files(folder: Path, top: Path, plan: DataPlan) -> tuple[list[str], list[str]]:
     """The project's files: (written, kept as they were), relative to it."""
     text = plan.render(read_template("params.yaml"))
-    parse_params(yaml.safe_load(text), source="params.yaml")
+    parse_params(parse_yaml(text), source="params.yaml")
     write_text(folder / "params.yaml", text)
     own = [path.relative_to(folder).as_posix() for path in write_own(plan.own, folder)] if plan.own is not None else []
-    write_text(folder / "dvc.yaml", render_pipeline(Shape.of(yaml.safe_load(text))))
+    write_text(folder / "dvc.yaml", render_pipeline(Shape.of(parse_yaml(text))))
     write_text(folder / CODE, present_code(folder, Layout(folder).cache).to_text())
     part = folder.relative_to(top.resolve()).as_posix()
     workflow = f".github/workflows/poseline{'' if part == '.' else '-' + re.sub('[^A-Za-z0-9]+', '-', part)}.yml"

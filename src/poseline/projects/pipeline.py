@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ConfigError
 from poseline.stage_code import PREFIX
 
@@ -62,7 +63,7 @@ def read_template(name: str) -> str:
 
 def list_stages() -> list[str]:
     """The stages of a pipeline that run code of ours."""
-    return list(yaml.safe_load(read_template("pipeline.yaml"))["stages"])
+    return list(parse_yaml(read_template("pipeline.yaml"))["stages"])
 
 
 def make_template(text: str) -> str:
@@ -92,7 +93,7 @@ def same_stages(first: str, second: str) -> bool:
     if first == second:
         return True
     try:
-        one, other = (yaml.safe_load(text) or {} for text in (first, second))
+        one, other = (parse_yaml(text) or {} for text in (first, second))
     except yaml.YAMLError as error:
         raise ConfigError(f"dvc.yaml: not valid YAML ({' '.join(str(error).split())}). Fix the file.") from None
     return bool(one.get("stages") == other.get("stages"))
@@ -105,7 +106,7 @@ def read_raw(path: Path) -> dict[str, Yaml]:
         ConfigError: the file is missing, no YAML, or no mapping.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Run inside a project, or make one: poseline new DIR") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

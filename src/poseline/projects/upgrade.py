@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from poseline.artifacts import Layout, write_text
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ArtifactError, BackendError, ConfigError
 from poseline.experiments.gap import stage_names
 from poseline.projects.code_file import NAME, Change, CodeFile, find_change, present_code, read_code, remedy
@@ -90,7 +91,7 @@ def merge(current: str, before: str, after: str) -> tuple[str, int]:
         _merge_file(folder, "--ours")
         merged = (folder / "merged").read_text(encoding="utf-8")
     try:
-        yaml.safe_load(merged)
+        parse_yaml(merged)
     except yaml.YAMLError:
         hint = "Restore it from git and run: poseline upgrade"
         raise ArtifactError(f"{PIPELINE}: your changes and ours give no YAML together. {hint}") from None

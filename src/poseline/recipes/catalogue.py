@@ -7,12 +7,12 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 
-import yaml
 from pydantic import Field
 
 from poseline.config import AugmentConfig, CodecConfig, LossConfig, ModelConfig, PredictConfig, PreprocessConfig, TrainConfig
 from poseline.config.base import Section
 from poseline.config.params import Yaml
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ConfigError
 
 OF_THE_RUN = frozenset(
@@ -135,7 +135,7 @@ def load_recipe(name: str) -> Recipe:
         close = get_close_matches(name, names, n=1)
         hint = f"Did you mean '{close[0]}'? " if close else ""
         raise ConfigError(f"recipe '{name}': there is none of that name. {hint}They are: {', '.join(names)}.")
-    raw: Mapping[str, Yaml] = yaml.safe_load((resources.files(__package__) / f"{name}.yaml").read_text(encoding="utf-8"))
+    raw: Mapping[str, Yaml] = parse_yaml((resources.files(__package__) / f"{name}.yaml").read_text(encoding="utf-8"))
     return Recipe.model_validate({"name": name, **raw})
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from poseline.artifacts import write_text
 from poseline.config import Params, load_params, parse_params
 from poseline.config.params import Yaml
+from poseline.core.yaml_text import parse_yaml
 from poseline.recipes.catalogue import Recipe
 from poseline.recipes.values_text import is_same, write_values
 
@@ -39,13 +38,13 @@ def use_recipe(recipe: Recipe, path: Path, *, write: bool = True) -> list[Change
     """
     load_params(path)
     text = path.read_text(encoding="utf-8")
-    raw, values = yaml.safe_load(text), recipe.values()
+    raw, values = parse_yaml(text), recipe.values()
     # A value that the file leaves to the default, and that the recipe leaves there too, is not written.
     default = Params.model_validate({"data": raw["data"]})
     values = {key: value for key, value in values.items() if look_up(raw, key) != UNSET or look_up(default, key) != value}
     changed = [Change(key, before, value) for key, value in values.items() if not is_same(before := look_up(raw, key), value)]
     after = write_values(text, values, source=str(path))
-    parse_params(yaml.safe_load(after), source=str(path))
+    parse_params(parse_yaml(after), source=str(path))
     if write and after != text:
         write_text(path, after)
     return changed

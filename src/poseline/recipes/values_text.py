@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from poseline.config.params import Yaml
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ConfigError
 from poseline.projects.params_text import flow
 
@@ -46,7 +47,7 @@ def write_values(text: str, values: Mapping[str, Yaml], *, source: str) -> str:
       e:
         f: 5
     """
-    wanted, top = _own_copy(yaml.safe_load(text)), yaml.compose(text)
+    wanted, top = _own_copy(parse_yaml(text)), yaml.compose(text)
     assert top is not None
     edits: list[Edit] = []
     missing: dict[tuple[str, ...], dict[str, Yaml]] = {}
@@ -70,7 +71,7 @@ def write_values(text: str, values: Mapping[str, Yaml], *, source: str) -> str:
     for edit in sorted([*inserts, *edits], key=lambda one: one.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     try:
-        same = yaml.safe_load(text) == wanted
+        same = parse_yaml(text) == wanted
     except yaml.YAMLError:
         same = False
     if not same:

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
 from poseline.artifacts import Layout, scratch_folder
 from poseline.config import Params, parse_params
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import BackendError, ConfigError, DataError, PoselineError, StoppedError
 from poseline.experiments import StageRun
 from poseline.experiments.facts import gather_facts
@@ -149,7 +148,7 @@ def take_part(
 
 def params_here(params: Params, plan: Plan) -> Params:
     """Node 0's parameters, with the paths and what else is this machine's own. The start of the weights comes from node 0."""
-    theirs = parse_params(yaml.safe_load(plan.params), source="node 0's parameters")
+    theirs = parse_params(parse_yaml(plan.params), source="node 0's parameters")
     own = {key: getattr(params.train, key) for key in LOCAL}
     train = theirs.train.model_copy(update={**own, "init_from": None})
     mlflow = params.mlflow.model_copy(update={"enabled": False})

@@ -16,6 +16,7 @@ from pydantic import ValidationError, model_validator
 from poseline.config import load_params
 from poseline.config.base import Section
 from poseline.config.params import Yaml, describe_validation_error
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ConfigError
 from poseline.projects.params_text import flow
 
@@ -110,7 +111,7 @@ def read_space(path: Path, params: Path) -> Space:
         ConfigError: no such file, no parameter, an unknown one, or a value that it does not take.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"{path}: not readable ({' '.join(str(error).split())[:120]}). Write key: [values] or key: {{low, high}}."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts load when they are used: optimisation and statistics take a second
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from poseline.core.assignment import match
 from poseline.core.boxes import box_area
@@ -40,7 +40,7 @@ def match_evidence(evidence: Float[np.ndarray, "T N"]) -> tuple[Int[np.ndarray, 
     >>> rows.tolist(), columns.tolist()
     ([0, 1], [1, 0])
     """
-    rows, columns = linear_sum_assignment(-np.maximum(evidence, 0))
+    rows, columns = scipy.optimize.linear_sum_assignment(-np.maximum(evidence, 0))
     keep = evidence[rows, columns] > 0
     return rows[keep], columns[keep]
 

@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field, JsonValue
 
 from poseline.config.base import Section
+from poseline.core.yaml_text import parse_yaml
 from poseline.errors import ConfigError
 
 SHA256 = "^[0-9a-f]{64}$"
@@ -57,7 +57,7 @@ def load_catalogue() -> dict[str, WeightFile]:
     folder = resources.files("poseline.zoo")
     entries: dict[str, WeightFile] = {}
     for name in ("catalogue_detectors.yaml", "catalogue_poses.yaml"):
-        for raw in yaml.safe_load((folder / name).read_text(encoding="utf-8")):
+        for raw in parse_yaml((folder / name).read_text(encoding="utf-8")):
             entry = WeightFile.model_validate(raw)
             assert entry.name not in entries, f"{entry.name} is there twice"
             entries[entry.name] = entry

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import scipy  # its parts load when they are used: optimisation and statistics take a second
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 
 from poseline.core.boxes import box_iou
 from poseline.datasets.mot.files import MOT_DISTRACTORS, MOT_PERSON, MotTracks
@@ -54,7 +54,7 @@ def _on_distractor(iou: Float[np.ndarray, "N M"], classes: Int[np.ndarray, " N"]
     if not iou.size or not np.isin(classes, MOT_DISTRACTORS).any():
         return matched
     gated = np.where(iou >= 0.5 - float(np.finfo(float).eps), iou, 0.0)
-    rows, columns = linear_sum_assignment(-gated)
+    rows, columns = scipy.optimize.linear_sum_assignment(-gated)
     real = (gated[rows, columns] > 0) & np.isin(classes[rows], MOT_DISTRACTORS)
     matched[columns[real]] = True
     return matched
