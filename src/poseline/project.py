@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from poseline.errors import ConfigError
@@ -30,6 +31,12 @@ def located(path: str | Path) -> Path:
     return Path(path) if root == Path.cwd().resolve() else root / path
 
 
+def all_located(paths: Iterable[str | Path]) -> list[Path]:
+    """:func:`located` of many paths, at the cost of one."""
+    root = located("")
+    return [root / path for path in paths]
+
+
 def existing(path: str | Path, *, key: str) -> Path:
     """A located path of params.yaml that a command is about to read, unless this experiment's copy of the project lacks it.
 
@@ -51,8 +58,13 @@ def existing(path: str | Path, *, key: str) -> Path:
 
 def shown(path: Path) -> Path:
     """A located path as files name it: relative to the project where it lies within, so that a copy elsewhere gives the same files."""
+    return all_shown([path])[0]
+
+
+def all_shown(paths: Iterable[Path]) -> list[Path]:
+    """:func:`shown` of many paths, at the cost of one."""
     root = workspace_root()
-    return path.relative_to(root) if path.is_relative_to(root) else path
+    return [path.relative_to(root) if path.is_relative_to(root) else path for path in paths]
 
 
 def workspace_root() -> Path:

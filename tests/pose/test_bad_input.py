@@ -79,6 +79,8 @@ OPTIONS = {
     "format": (["--format", "coca"], "Did you mean 'coco'?"),
     "track": (["--track", "bytetrack"], "track: kind: unknown kind 'bytetrack'. Choose one of bytepose"),
     "set": (["--set", "track.bytepose.hihg_score=1"], "hihg_score"),
+    "pipeline's": (["--set", "track.video=true"], "only `poseline track` uses track.video. Leave it out."),
+    "other's": (["--set", "track.poseflow.start_score=0.5"], "the tracker is bytepose. Leave it out, or choose with --track poseflow."),
     "smooth": (["--track", "none", "--smooth", "savgol"], "go along tracks"),
     "offline": (["--track", "none", "--offline"], "go along tracks"),
     "trc": (["--track", "none", "--format", "trc"], "Add --track bytepose"),

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import team_demo
@@ -38,13 +39,14 @@ def on_machine(name: str, *command: str) -> list[str]:
 
 
 @pytest.fixture
-def team(tmp_path: Path) -> Iterator[team_demo.Team]:
+def team() -> Iterator[team_demo.Team]:
     if missing := team_demo.find_missing():
         pytest.skip(f"missing: {'; '.join(missing)}")
     if shutil.which("unshare") is None or subprocess.run(on_machine("m", "true"), check=False, capture_output=True).returncode:
         pytest.skip("no name space for a host name can be made here")
     with ExitStack() as stack:
-        yield team_demo.Team(tmp_path, team_demo.start_services(tmp_path, stack))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="poseline-clones-")))  # pytest's own is closed to PostgreSQL's user
+        yield team_demo.Team(folder, team_demo.start_services(folder, stack))
 
 
 def test_nothing_is_lost_doubled_or_warned_of(team: team_demo.Team, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from poseline.checks.readings import Readings
 from poseline.datasets.annotations import Annotations, RawPeople, clean_keypoints
 from poseline.datasets.frame_order import count_steps
 from poseline.datasets.images import fingerprint_images, probe_images
-from poseline.project import located
+from poseline.project import all_located
 
 MIN_SAME_KEYPOINTS = 3
 MIN_TORSO_FRACTION = 0.1
@@ -74,7 +74,7 @@ def image_table(
         depth: how much of a file is read.
     """
     images = annotations.images
-    paths = [located("") / path for path in images["image_path"]]
+    paths = all_located(images["image_path"])
     table = pd.DataFrame({"image_id": images["image_id"], "frame_step": _frame_steps(images)})
     table["in_other_split"] = [bool(name) and name in elsewhere for name in fingerprints]
     is_video = images["video_id"].to_numpy() != ""
@@ -115,7 +115,7 @@ def split_table(annotations: Annotations, *, fraction_with_warnings: float, own:
 def image_fingerprints(annotations: Annotations, *, depth: Literal["none", "exists", "header", "decode"]) -> list[str]:
     """What tells images apart: their content (size, beginning, end), or their paths where the files are not to be opened."""
     paths = [str(path) for path in annotations.images["image_path"]]
-    return paths if depth == "none" else fingerprint_images([located("") / path for path in paths])
+    return paths if depth == "none" else fingerprint_images(all_located(paths))
 
 
 def left_right_cosine(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FORMATS = "coco, alphapose, alphapose-cmu, alphapose-open, posetrack18, csv, parquet, trc, images, video"
 INTERRUPTED = 130
+OF_THE_PIPELINE = ("sets", "video", "min_keypoint_score", "frames_per_second")
+"""Keys of ``track`` that only the pipeline's tracking reads."""
 Smooth = Literal["none", "one_euro", "savgol", "butterworth"]
 Codec = Literal["auto", "h264", "mp4v"]
 
@@ -111,7 +113,14 @@ def track_config(kind: str | None, smooth: Smooth, offline: bool, overrides: lis
             raise ConfigError("pose: --smooth, --offline and --set go along tracks. Leave them out, or name a tracker with --track.")
         return None
     joined = ["track.offline.enabled=true"] * offline
-    return config_from_overrides([f"track.kind={kind or 'bytepose'}", f"track.smoothing.kind={smooth}", *joined, *overrides])
+    config = config_from_overrides([f"track.kind={kind or 'bytepose'}", f"track.smoothing.kind={smooth}", *joined, *overrides])
+    for override in overrides:
+        option = override.partition("=")[0].partition(".")[2].partition(".")[0].strip()
+        if option in OF_THE_PIPELINE:
+            raise ConfigError(f"pose: --set {override}: only `poseline track` uses track.{option}. Leave it out.")
+        if option in type(config).kinds.names and option != config.kind:
+            raise ConfigError(f"pose: --set {override}: the tracker is {config.kind}. Leave it out, or choose with --track {option}.")
+    return config
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:

@@ -21,7 +21,7 @@ from poseline.crops.augment import CropSample, apply_matrix, augment_sample, cen
 from poseline.crops.published_augment import PublishedDraws, augment_published
 from poseline.crops.shards import CropStore, crop_matrices
 from poseline.datasets.images import read_image
-from poseline.project import located
+from poseline.project import all_located
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class PublishedDataset(PoseDataset):
         self, index: PoseTable, skeleton: Skeleton, *, input_wh: tuple[int, int], padding: float, seed: int, augment: AugmentConfig
     ) -> None:
         self.skeleton, self.input_wh, self.seed = skeleton, input_wh, seed
-        self.paths = [located("") / path for path in index.rows["image_path"]]
+        self.paths = all_located(index.rows["image_path"])
         self.boxes, self.keypoints, self.visibility = index.poses.bbox_xyxy, index.poses.keypoints, index.poses.visibility
         self.augment, self.padding = augment, padding
 

@@ -27,7 +27,7 @@ from poseline.core.geometry import crop_matrix
 from poseline.datasets.images import read_image
 from poseline.errors import ArtifactError, DataError
 from poseline.progress import follow
-from poseline.project import located
+from poseline.project import all_located
 
 MATRIX_COLUMNS = tuple(f"crop_m{i}" for i in range(6))
 
@@ -86,10 +86,11 @@ def write_crops(people: PoseTable, folder: Path, config: PreprocessConfig, *, cr
     jobs: list[_ImageJob] = []
     boxes = people.poses.bbox_xyxy
     sizes = people.rows.reindex(columns=["image_width", "image_height"], fill_value=0).to_numpy(np.int64)
-    for path, rows in people.rows.groupby("image_path", sort=False).indices.items():
+    rows_of = people.rows.groupby("image_path", sort=False).indices
+    for path, rows in zip(all_located(map(str, rows_of)), rows_of.values(), strict=True):
         positions.append(np.asarray(rows))
         image_wh = (int(sizes[rows[0], 0]), int(sizes[rows[0], 1]))
-        jobs.append(_ImageJob(str(located(str(path))), image_wh, boxes[rows], crop_wh, config.padding, config.jpeg_quality))
+        jobs.append(_ImageJob(str(path), image_wh, boxes[rows], crop_wh, config.padding, config.jpeg_quality))
     order = np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64)
     writer = _ShardWriter(folder, config.shard_crops)
     matrices: list[np.ndarray] = []

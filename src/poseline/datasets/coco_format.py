@@ -22,6 +22,7 @@ from poseline.datasets.json_files import (
     expect_mapping,
     file_name,
     flag,
+    floats,
     integer,
     number,
     numbers,
@@ -226,7 +227,7 @@ def _keypoint_values(entry: Content, num_given: int, *, where: str, skeleton: Sk
             f"{where}: expected {num_given} keypoints (skeleton '{skeleton.name}'), got {len(values) / 3:g}. "
             "Give a file of that skeleton or fix the annotation."
         )
-    return [number(value) for value in values]
+    return floats(values)
 
 
 def _given_counts(people: list[Content], *, comparable: bool) -> np.ndarray:

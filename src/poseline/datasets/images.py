@@ -141,7 +141,7 @@ def _map_threads(function: Callable[[Path], Result], paths: Sequence[Path], *, t
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(max_workers=threads or 2 * (os.cpu_count() or 1)) as pool:
         parts = pool.map(lambda chunk: [function(path) for path in chunk], chunks)
-        return [result for part in follow(parts, "images", total=len(chunks), unit=f"x {_CHUNK} images") for result in part]
+        return list(follow((result for part in parts for result in part), "images", total=len(paths)))
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -30,7 +30,7 @@ from poseline.infer.onnx_spec import CropMask
 from poseline.models.normalise import normalise_crops
 from poseline.models.saved import SavedModel
 from poseline.progress import Meter
-from poseline.project import located
+from poseline.project import all_located
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,8 @@ def estimate_boxes(estimator: PoseEstimator, boxes: pd.DataFrame) -> PoseTable:
     """The poses in these boxes (see ``datasets/boxes.py``), in the order of the boxes; each image is read once."""
     boxes = boxes.reset_index(drop=True)
     corners = boxes[list(BBOX_COLUMNS)].to_numpy(np.float32)
-    images = [(located(str(path)), np.asarray(rows)) for path, rows in boxes.groupby("image_path", sort=False).indices.items()]
+    rows_of = boxes.groupby("image_path", sort=False).indices
+    images = list(zip(all_located(map(str, rows_of)), map(np.asarray, rows_of.values()), strict=True))
     num_keypoints = estimator.skeleton.num_keypoints
     keypoints = np.zeros((len(boxes), num_keypoints, 2), np.float32)
     scores = np.zeros((len(boxes), num_keypoints), np.float32)

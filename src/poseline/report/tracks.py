@@ -14,7 +14,7 @@ from poseline.datasets.frame_order import count_steps
 from poseline.datasets.images import read_image
 from poseline.datasets.sets import named_skeleton
 from poseline.infer.draw import crop_to_box, draw_label, draw_pose, fit_width, image_uri, track_hex, track_style
-from poseline.project import located
+from poseline.project import all_located
 from poseline.report.gallery import Image
 
 FRAME_WIDTH = 300
@@ -150,8 +150,8 @@ class VideoFrames:
         """The frames of a data set that the ground truth or the predictions name."""
         own = people.where(dataset=dataset, split="val")
         known = pd.concat([table.rows[["video_id", "frame_index", "image_path"]] for table in (own, poses)]).drop_duplicates()
-        columns = (known["video_id"].tolist(), known["frame_index"].tolist(), known["image_path"].tolist())
-        paths = {(video_id, frame): located(path) for video_id, frame, path in zip(*columns, strict=True)}
+        columns = (known["video_id"].tolist(), known["frame_index"].tolist(), all_located(known["image_path"]))
+        paths = {(video_id, frame): path for video_id, frame, path in zip(*columns, strict=True)}
         return cls(tracks[0], tracks[1], paths)
 
     def draw(self, video_id: str, frame: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from poseline.infer.predict import list_boxes, predict_boxes
 from poseline.infer.runtime import load_estimator
 from poseline.models.device import resolve_device
 from poseline.progress import follow
-from poseline.project import located
+from poseline.project import all_located
 
 LABELS = "pseudo.json"
 
@@ -127,7 +127,7 @@ def find_boxes(
 
     images, _ = read_table(layout.processed / "images.parquet", kind="images", made_by="preprocess")
     val = images[(images["dataset"] == name) & (images["split"] == "val")]
-    on_val = tabulate([located(path) for path in val["image_path"]], find, ids=val["image_id"].tolist())
+    on_val = tabulate(all_located(val["image_path"]), find, ids=val["image_id"].tolist())
     return on_val, tabulate(paths, find)
 
 

@@ -19,7 +19,7 @@ from poseline.datasets.annotations import Annotations, RawPeople, image_table, t
 from poseline.datasets.images import probe_images
 from poseline.datasets.mpii.files import MpiiPerson, add_head_boxes, number_images, read_people_json, read_people_release
 from poseline.datasets.sets import annotation_path, split_files
-from poseline.project import located
+from poseline.project import all_located
 
 SKELETON = "mpii16"
 SCALE_PX = 200.0
@@ -43,7 +43,7 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
         people = add_head_boxes(people, head_boxes)
     names = list(dict.fromkeys(person.image for person in people))
     ids = number_images(names)
-    probes = probe_images([located(part.images) / image for image in names])
+    probes = probe_images(all_located(part.images / image for image in names))
     rows: list[dict[str, object]] = [
         {"image_id": ids[image], "image_path": (part.images / image).as_posix(), "width": probe.width, "height": probe.height}
         for image, probe in zip(names, probes, strict=True)

@@ -20,7 +20,7 @@ from poseline.datasets.annotations import Annotations, RawPeople, image_table, t
 from poseline.datasets.images import probe_images
 from poseline.datasets.posetrack.files import PoseTrackFrame, PoseTrackSequence, read_folder
 from poseline.datasets.sets import split_files
-from poseline.project import located, shown
+from poseline.project import all_shown, located
 
 SKELETON = "posetrack17"
 
@@ -49,10 +49,10 @@ def read_annotations(config: DatasetConfig, split: Split, *, name: str, source: 
     probes = probe_images([row.path for row in rows])
     table: list[dict[str, object]] = [
         {
-            "image_id": row.image_id, "image_path": shown(row.path).as_posix(), "width": probe.width, "height": probe.height,
+            "image_id": row.image_id, "image_path": path.as_posix(), "width": probe.width, "height": probe.height,
             "video_id": row.video, "frame_index": row.frame.frame_index,
         }
-        for row, probe in zip(rows, probes, strict=True)
+        for row, path, probe in zip(rows, all_shown(row.path for row in rows), probes, strict=True)
     ]  # fmt: skip
     images = image_table(name, split, table)
     raw = _raw_people(rows, source.num_keypoints)
