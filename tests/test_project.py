@@ -1,4 +1,4 @@
-"""Data that a queued experiment's copy of the project lacks."""
+"""Paths of a project, and data that a queued experiment's copy of it lacks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from poseline import project
 from poseline.config import parse_params
 from poseline.config.params import Yaml
 from poseline.datasets.sets import split_files
@@ -72,3 +73,16 @@ def test_the_doctor_says_so_beforehand(tmp_path: Path) -> None:
     assert "absolute path" in checks["data: b"].hint
     assert "dvc add own" in checks["data: b"].hint
     assert checks["data: d"].value == "no none"
+
+
+def test_many_paths_are_located_by_one_look_for_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "notes").mkdir()
+    monkeypatch.chdir(tmp_path / "notes")
+    paths = ["a.jpg", "images/b.jpg", "/elsewhere/c.jpg"]
+    expected, looks = [project.located(path) for path in paths], []
+    look = project.workspace_root
+    monkeypatch.setattr(project, "workspace_root", lambda: looks.append(1) or look())
+    assert project.all_located(paths) == expected == [tmp_path / "a.jpg", tmp_path / "images/b.jpg", Path("/elsewhere/c.jpg")]
+    assert [path.as_posix() for path in project.all_shown(expected)] == paths
+    assert len(looks) == 2
