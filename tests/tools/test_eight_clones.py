@@ -59,7 +59,7 @@ def test_nothing_is_lost_or_doubled(team: team_demo.Team, capsys: pytest.Capture
         team.run(".", "git", "clone", "--quiet", "-b", "main", "origin.git", clone)
         team.run(clone, "dvc", "pull", "--quiet")
     words = [sys.executable, "-m", "dvc", "exp", "run"]
-    changes = [("-n", f"rate-{clone}", "-S", f"train.learning_rate={rate}") for clone, rate in zip(clones, RATES, strict=True)]
+    changes = [("-n", f"rate-{rate}", "-S", f"train.learning_rate={rate}") for rate in RATES]
     at_work = [team.start(clone, *on_machine(clone, *words, *change)) for clone, change in zip(clones, changes, strict=True)]
     said = {clone: process.communicate()[0] for clone, process in zip(clones, at_work, strict=True)}
     assert [process.returncode for process in at_work] == [0] * len(clones), said
