@@ -73,7 +73,8 @@ def test_a_changed_report_changes_the_documents(tmp_path: Path) -> None:
     checked = run("--check")
     assert (checked.returncode, checked.stdout) == (1, "figures: README.md is out of date\n")
     assert run().returncode == 0
-    assert "70.0 [58.8" in (tmp_path / "README.md").read_text()
+    low, _ = json.loads(path.read_text())["ap_interval"]
+    assert f"70.0 [{100 * low:.1f}" in (tmp_path / "README.md").read_text()
     assert run("--check").returncode == 0
 
 

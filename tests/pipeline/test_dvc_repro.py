@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from calling import call
 
 from poseline.config import dump_section, load_params
 
@@ -64,6 +65,27 @@ def test_the_whole_graph_runs_once_and_then_has_nothing_to_do(repository: Path) 
     assert "up to date" in second.stdout + second.stderr
     changed = run(repository, "dvc", "repro", "--dry", "score@coco", "--force", "--single-item")
     assert "poseline score coco" in changed.stdout
+
+
+@pytest.mark.timeout(600)
+def test_every_stage_runs_where_only_what_it_names_is(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that pulls for each stage what dvc.yaml names, and no more."""
+    stages = yaml.safe_load((repository / "dvc.lock").read_text())["stages"]
+    assert {"mini", "track@posetrack", "report"} <= set(stages)
+    for name, stage in stages.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(repository / "params.yaml", folder)
+        named = [Path(dep["path"]) for dep in stage.get("deps", []) if not dep["path"].startswith("src/")]
+        for path in dict.fromkeys(named):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(repository / path, folder / path) if (repository / path).is_dir() else shutil.copy(repository / path, folder / path)
+        monkeypatch.chdir(folder)
+        program, *arguments = stage["cmd"].split()
+        assert program == "poseline"
+        assert call(monkeypatch, *arguments) == 0, name
+        for out in stage["outs"]:
+            assert (folder / out["path"]).exists(), (name, out["path"])
 
 
 @contextmanager

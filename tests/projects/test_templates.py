@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from poseline.artifacts import Layout
 from poseline.config import load_params, parse_params
 from poseline.errors import ConfigError
+from poseline.projects.code_file import check_stage
 from poseline.projects.data_sets import OFFICIAL, plan_data
 from poseline.projects.params_text import flow, replace_section, set_values
-from poseline.projects.pipeline import Shape, list_stages, make_template, read_template, render_pipeline, same_stages
+from poseline.projects.pipeline import (
+    Shape,
+    find_unnamed,
+    list_stages,
+    make_template,
+    read_template,
+    render_pipeline,
+    same_stages,
+    write_sets,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MINI = Shape(True, True, {"coco": "coco", "mpii": "mpii", "posetrack": "posetrack"})
+NAMES = ("coco", "mpii", "posetrack")
+MINI = Shape(True, NAMES, ("posetrack",), {name: name for name in NAMES})
 
 
 def test_the_templates_are_those_of_the_source_tree() -> None:
@@ -35,14 +48,33 @@ def test_a_project_has_the_pipeline_of_the_source_tree_with_code_yaml_for_the_co
 
 
 def test_the_shape_follows_the_data() -> None:
-    made = yaml.safe_load(render_pipeline(Shape(False, False, {"own": "coco"})))
+    made = yaml.safe_load(render_pipeline(Shape(False, ("own",), (), {"own": "coco"})))
     assert "mini" not in made["stages"]
     assert "mini" not in made["stages"]["report"]["params"]
-    assert "data/tracks" not in made["stages"]["report"]["deps"]
-    assert "data/predictions" in made["stages"]["report"]["deps"]
+    assert "data/tracks" not in str(made["stages"]["report"]["deps"])
+    assert "data/predictions/own" in made["stages"]["report"]["deps"]
+    assert made["stages"]["preprocess"]["deps"] == ["data/validated/own", "${data.sets.own.annotations}"]
+    assert made["stages"]["track"]["foreach"] == {}
     assert "reports/plots/own.json" in str(made["plots"])
-    assert same_stages(render_pipeline(MINI), render_pipeline(Shape(True, True, {"other": "coco"})))
-    assert not same_stages(render_pipeline(MINI), render_pipeline(Shape(True, False, MINI.scored)))
+    assert same_stages(render_pipeline(MINI), render_pipeline(replace(MINI, scored={"other": "coco"})))
+    assert not same_stages(render_pipeline(MINI), render_pipeline(replace(MINI, videos=())))
+
+
+def test_a_data_set_that_dvc_yaml_does_not_name_is_seen(tmp_path: Path) -> None:
+    """In the source tree, where a set is added to params.yaml alone."""
+    text = (REPOSITORY / "dvc.yaml").read_text()
+    more = replace(MINI, sets=(*NAMES, "own"), videos=("posetrack", "own"))
+    assert find_unnamed(text, MINI) == []
+    assert find_unnamed(text, replace(MINI, videos=())) == []
+    assert find_unnamed(text, more) == ["own"]
+    assert find_unnamed(write_sets(text, more), more) == []
+    assert write_sets(write_sets(text, more), MINI) == text
+    assert write_sets(write_sets(text, Shape(True, (), (), {})), MINI) == text
+    (tmp_path / "src/poseline").mkdir(parents=True)
+    (tmp_path / "dvc.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_text("data: {sets: {own: {annotations: a}}}")
+    with pytest.raises(ConfigError, match=r"does not name the data set own .* Run: poseline code"):
+        check_stage("preprocess", Layout(tmp_path))
 
 
 @pytest.mark.parametrize("name", OFFICIAL)

@@ -32,7 +32,7 @@ def layout(params: Params) -> Layout:
     """The drawn project with predictions: the true poses of val, each joint some pixels off."""
     layout, rng = Layout(Path()), np.random.default_rng(0)
     tables = []
-    for video in list_videos(params.data.sets["posetrack"].annotations / "val", params.data.sets["posetrack"].val.images):
+    for video in list_videos(params.data.sets["posetrack"].annotations / "annotations/val", params.data.sets["posetrack"].val.images):
         for frame, image_id, path in zip(video.sequence.frames, video.image_ids, video.images, strict=True):
             count = len(frame.people)
             poses = PoseSet(
@@ -71,7 +71,7 @@ def test_the_table_and_the_submission_carry_the_same_ids_and_frame_numbers(param
 
 def test_trackers_hear_how_many_frames_were_skipped(params: Params, layout: Layout) -> None:
     """Every second frame's number doubled: the stage tells the tracker, which then sees slower people; ids stay."""
-    (video, *_) = list_videos(params.data.sets["posetrack"].annotations / "val", params.data.sets["posetrack"].val.images)
+    (video, *_) = list_videos(params.data.sets["posetrack"].annotations / "annotations/val", params.data.sets["posetrack"].val.images)
     table, _ = read_poses(layout.predictions / "posetrack/poses.parquet", kind="predictions", made_by="predict")
     predicted = frame_poses(video, table)
     predicted[2] = PoseSet.empty(17)  # everybody is missed once, whoever is in the video
@@ -97,7 +97,7 @@ def test_scores_hold_strict_hota_identity_and_every_switch(params: Params, layou
     assert metrics["hota"] == tree["hota"]
     assert 0 < tree["keypoint_hota"]["hota"] <= 1
     assert len(tree["keypoint_hota"]["joints"]) == 15
-    truth = read_folder(params.data.sets["posetrack"].annotations / "val")
+    truth = read_folder(params.data.sets["posetrack"].annotations / "annotations/val")
     strict = score_posetrack(truth, read_folder(layout.tracks / "posetrack" / "tracked"), mode="strict").metrics
     assert tree["strict"]["mota"] == strict["mota"]
     assert len(tree["switch_events"]) == tree["switches"]
@@ -115,7 +115,7 @@ def test_scores_hold_strict_hota_identity_and_every_switch(params: Params, layou
 def test_a_switch_is_told_with_video_frame_person_and_both_ids(params: Params, layout: Layout) -> None:
     """One person's id changed from frame 3 on."""
     track.run(params, layout, "posetrack")
-    truth, found = read_folder(params.data.sets["posetrack"].annotations / "val"), read_folder(layout.tracks / "posetrack" / "tracked")
+    truth, found = read_folder(params.data.sets["posetrack"].annotations / "annotations/val"), read_folder(layout.tracks / "posetrack" / "tracked")
     before = score_pose_tracking(truth, found)
     name = next(iter(found))
     changed = tuple(

@@ -61,7 +61,7 @@ def test_videos_that_are_reported_are_refused(params: Params) -> None:
 
 
 def test_simulated_boxes_lie_near_people_and_come_from_the_seed(params: Params) -> None:
-    videos = list_videos(params.data.sets["posetrack"].annotations / "train", params.data.sets["posetrack"].train.images)
+    videos = list_videos(params.data.sets["posetrack"].annotations / "annotations/train", params.data.sets["posetrack"].train.images)
     boxes = tune.simulate_boxes(videos, 0)
     pd.testing.assert_frame_equal(boxes, tune.simulate_boxes(videos, 0))
     assert not boxes.equals(tune.simulate_boxes(videos, 1))
@@ -73,12 +73,12 @@ def test_simulated_boxes_lie_near_people_and_come_from_the_seed(params: Params) 
 def test_a_tracker_that_tells_people_apart_scores_higher(params: Params) -> None:
     """The truth as predictions: the default tracker against one that may hardly link anything."""
     posetrack = params.data.sets["posetrack"]
-    videos = {v.sequence.name: v for v in list_videos(posetrack.annotations / "val", posetrack.val.images)}
+    videos = {v.sequence.name: v for v in list_videos(posetrack.annotations / "annotations/val", posetrack.val.images)}
     poses = {
         name: [replace(frame.people, pose_scores=np.full(len(frame.people), 0.9)) for frame in video.sequence.frames]
         for name, video in videos.items()
     }
-    assert set(videos) == set(read_folder(params.data.sets["posetrack"].annotations / "val"))
+    assert set(videos) == set(read_folder(params.data.sets["posetrack"].annotations / "annotations/val"))
     poor = override(params.track, {"bytepose.match_threshold": 1.0, "bytepose.relink.enabled": False})
     for metric in ("hota", "mota", "idf1"):
         good = tune.score_config(params.track, videos, poses, metric)

@@ -110,16 +110,17 @@ def note_once(text: str, said: set[str]) -> None:
 
 @app.command()
 def code(check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where dvc.yaml is out of date.")] = False) -> None:
-    """Write into dvc.yaml which code each stage executes, and the templates of `poseline new`; for the source tree."""
+    """Write into dvc.yaml what each stage executes and reads of each data set, and the templates of `poseline new`; for the source tree."""
     from poseline.artifacts import write_text
     from poseline.project import workspace_root
-    from poseline.projects.pipeline import make_template
+    from poseline.projects.pipeline import Shape, make_template, read_raw, write_sets
     from poseline.stage_code import PREFIX, write_code
 
     root = workspace_root()
     if not (root / PREFIX).is_dir():
         raise ConfigError(f"{root}: has no {PREFIX}. This command is for the source tree of poseline; in a project run: poseline upgrade")
     pipeline = write_code((root / "dvc.yaml").read_text(encoding="utf-8"), root / PREFIX)
+    pipeline = write_sets(pipeline, Shape.of(read_raw(root / "params.yaml")))
     templates = root / PREFIX / "projects/templates"
     wanted = {
         root / "dvc.yaml": pipeline,

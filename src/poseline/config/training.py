@@ -179,3 +179,4 @@ class MlflowConfig(Section):
     uri: str | None = Field(default=None, description="default: sqlite:///<repository>/mlflow.db")
     registered_model: str = "poseline"
     system_metrics: bool = True
+    wait_s: float = Field(default=1.0, ge=0, description="how long a stage's end waits for its record to arrive in the store")

@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from poseline.errors import ConfigError
-from poseline.projects.pipeline import Shape, read_raw, render_pipeline, same_stages
+from poseline.projects.pipeline import Shape, find_unnamed, read_raw, render_pipeline, same_stages
 from poseline.projects.running_code import hash_stages, package_version
+from poseline.stage_code import PREFIX
 
 if TYPE_CHECKING:
     from poseline.artifacts import Layout
@@ -122,11 +123,24 @@ def check_stage(stage: str, layout: Layout) -> None:
     root = layout.root.resolve()
     before, name = read_code(root), stage.partition("@")[0]
     if before is None:
+        check_sets(root)
         return
     now = hash_stages(root, read_raw(root / "params.yaml").get("plugins"), layout.cache)
     if before.stages.get(name) != now.get(name):
         change = Change(before, CodeFile(version=package_version(), stages=now))
         raise ConfigError(f"{name}: runs other code than {NAME} names ({change.versions}). {remedy(change)}")
+
+
+def check_sets(root: Path) -> None:
+    """Nothing, where the source tree's dvc.yaml names every data set of params.yaml, or there is none.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if (root / PREFIX).is_dir() and (root / "dvc.yaml").is_file():
+        unnamed = find_unnamed((root / "dvc.yaml").read_text(encoding="utf-8"), Shape.of(read_raw(root / "params.yaml")))
+        if unnamed:
+            raise ConfigError(f"dvc.yaml: does not name the data set {', '.join(unnamed)} among what its stages read. Run: poseline code")
 
 
 def check_project(root: Path, cache: Path) -> None:

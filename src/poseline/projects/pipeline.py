@@ -1,4 +1,7 @@
-"""dvc.yaml of a project: the pipeline of the source tree with code.yaml in place of the code, in the shape that the data sets need."""
+"""dvc.yaml: its lines that follow from the data sets; and that of a project, the source tree's with code.yaml in place of the code.
+
+DVC runs a stage for each data set of params.yaml by itself, but cannot list what a stage reads of all of them: those lines are written.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:  # DVC runs the check of the code before all else: it loads ne
     from poseline.config.params import Yaml
 
 CHECK = "poseline upgrade --check"
+DETECTIONS = "_detections"   # as in config/dataset.py, which is not loaded for this
 HEAD = f"""\
 # The pipeline. code.yaml says which code of the package each stage executes; `poseline upgrade` renews both after a change of the package,
 # of a plug-in or of the sorts of data sets, and keeps what you write here.
@@ -30,6 +34,8 @@ stages:
 
 """
 STAGE = re.compile(r"^(?=  \S)", re.MULTILINE)
+OF_EACH_SET = re.compile(r"^( +)# of each set\n(?:\1- .*\n)*", re.MULTILINE)
+FOREACH_VIDEOS = re.compile(r"(?<=^  track:\n)    foreach:(?: \{\}\n|\n(?:      .*\n)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -38,22 +44,26 @@ class Shape:
 
     Attributes:
         mini: the data sets are drawn.
-        tracks: there is a set of videos.
-        scored: name -> format of the sets with a val split.
+        sets: names of the data sets.
+        videos: names of those that are tracked.
+        scored: name -> format of those with a val split.
     """
 
     mini: bool
-    tracks: bool
+    sets: tuple[str, ...]
+    videos: tuple[str, ...]
     scored: Mapping[str, str]
 
     @classmethod
     def of(cls, raw: Mapping[str, Yaml]) -> Shape:
         """The shape of raw parameters; what is missing or of another type is for their reader to report."""
         data, track = raw.get("data"), raw.get("track")
-        sets = data.get("sets") if isinstance(data, dict) else None
-        named = sets.items() if isinstance(sets, dict) else ()
-        scored = {name: str(one.get("format")) for name, one in named if isinstance(one, dict) and one.get("val")}
-        return cls("mini" in raw, bool(track.get("sets")) if isinstance(track, dict) else False, scored)
+        given = data.get("sets") if isinstance(data, dict) else None
+        named = {name: one for name, one in given.items() if isinstance(one, dict)} if isinstance(given, dict) else {}
+        videos = track.get("sets") if isinstance(track, dict) else None
+        tracked = tuple(str(name) for name in videos if name in named) if isinstance(videos, list) else ()
+        scored = {name: str(one.get("format")) for name, one in named.items() if one.get("val")}
+        return cls("mini" in raw, tuple(named), tracked, scored)
 
 
 def read_template(name: str) -> str:
@@ -79,9 +89,36 @@ def render_pipeline(shape: Shape) -> str:
     body = read_template("pipeline.yaml").removeprefix("stages:\n")
     if not shape.mini:
         body = "".join(part for part in STAGE.split(body) if not part.startswith("  mini:")).replace("[seed, mini, ", "[seed, ")
-    if not shape.tracks:
-        body = body.replace("      - data/tracks\n", "")
-    return HEAD + body.rstrip("\n") + "\n\n" + _plots(shape.scored)
+    return HEAD + write_sets(body, shape).rstrip("\n") + "\n\n" + _plots(shape.scored)
+
+
+def write_sets(text: str, shape: Shape) -> str:
+    """The text of dvc.yaml with what its stages read of each data set."""
+    annotations = [_annotations(name) for name in shape.sets]
+    read = {
+        "preprocess": [*(f"data/validated/{name}" for name in shape.sets), *annotations],
+        "report": [
+            *(f"{folder}/{name}" for folder in ("data/validated", "data/predictions") for name in shape.sets),
+            *(f"data/tracks/{name}" for name in shape.videos),
+            *(f"reports/per_person/{name}{boxes}" for name in shape.sets for boxes in ("", DETECTIONS)),
+            *annotations,
+        ],
+    }
+
+    def fill(stage: str) -> str:
+        lines = ["# of each set", *(f"- {path}" for path in read.get(stage.strip().partition(":")[0], []))]
+        return OF_EACH_SET.sub(lambda found: "".join(f"{found[1]}{line}\n" for line in lines), stage)
+
+    tracked = "".join(f"      {name}: {_annotations(name)}\n" for name in shape.videos)
+    text = "".join(fill(stage) for stage in STAGE.split(text))
+    return FOREACH_VIDEOS.sub(lambda _: f"    foreach:\n{tracked}" if tracked else "    foreach: {}\n", text)
+
+
+def find_unnamed(text: str, shape: Shape) -> list[str]:
+    """The data sets that dvc.yaml does not name where it should: DVC would not see that they change."""
+    lines = [(name, f"- data/validated/{name}\n") for name in shape.sets]
+    lines += [(name, f"  {name}: {_annotations(name)}\n") for name in shape.videos]
+    return list(dict.fromkeys(name for name, line in lines if line not in text))
 
 
 def same_stages(first: str, second: str) -> bool:
@@ -114,6 +151,10 @@ def read_raw(path: Path) -> dict[str, Yaml]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping, got {type(raw).__name__}. Fix the file.")
     return raw
+
+
+def _annotations(name: str) -> str:
+    return f"${{data.sets.{name}.annotations}}"
 
 
 def _with_code(stage: str) -> str:
