@@ -308,6 +308,8 @@ tags = [run.data.tags for run in runs]
 rows, trained = (sum(one.get(key) == value for one in tags) for key, value in (("poseline.role", "parent"), ("dvc.stage", "train")))
 print(len(runs), rows, sum(run.info.status == "RUNNING" for run in runs), trained)
 """
+    for folder in ("n0", "n1"):
+        team.run(folder, "poseline", "sync")  # what is still on its way
     total, rows, alive, trained = map(int, last_line(team.run("n0", sys.executable, "-c", code)).split())
     if alive:
         raise StepError(f"{alive} runs of the store are RUNNING though nothing runs")

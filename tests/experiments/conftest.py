@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from poseline.artifacts import Layout
 from poseline.config import MlflowConfig, Params, parse_params
-from poseline.experiments import init_store
+from poseline.experiments import init_store, sender
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -31,9 +33,23 @@ DATASET = {
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture(autouse=True)
+def _sender_as_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What writes into the store does so in this process, which has loaded MLflow: a process a test would take seconds."""
+    import mlflow.store.tracking.sqlalchemy_store
+    import mlflow.tracking  # noqa: F401 - not in a thread beside the test's own imports
+
+    def spawn(order: sender.Order, lock: int) -> None:
+        threading.Thread(target=sender.serve, args=(order, os.dup(lock)), daemon=True).start()
+
+    monkeypatch.setattr(sender, "spawn", spawn)
+    monkeypatch.setattr(sender, "LINGER_S", 0.0)
+    monkeypatch.setattr(sender, "POLL_S", 0.01)
 
 
 @pytest.fixture(scope="session")
@@ -84,8 +100,8 @@ def score(layout: Layout) -> Callable[..., Path]:
 def make_params() -> Callable[..., Params]:
     """Parameters with a given seed and store."""
 
-    def make(seed: int = 1, uri: str | None = None, *, system_metrics: bool = False) -> Params:
-        mlflow = {"uri": uri, "system_metrics": system_metrics}
+    def make(seed: int = 1, uri: str | None = None, *, system_metrics: bool = False, wait_s: float = 60.0) -> Params:
+        mlflow = {"uri": uri, "system_metrics": system_metrics, "wait_s": wait_s}
         data = {"sets": {"coco": DATASET}}
         return parse_params({"seed": seed, "data": data, "mlflow": mlflow}, source="test")
 

@@ -16,6 +16,7 @@ from poseline.config import Params
 from poseline.experiments import identify, open_stage, sync
 from poseline.experiments.mirror import Mirror
 from poseline.experiments.record import SILENT_MS, RecordFolder, now_ms
+from poseline.experiments.store import store_address
 
 if TYPE_CHECKING:
     from tests.experiments.conftest import Store
@@ -32,7 +33,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
 
 def begin(layout: Layout, params: Params) -> tuple[Mirror, RecordFolder]:
     """A stage at work, as the store shows it."""
-    folder = RecordFolder.create(layout, "train", identify(params, layout.root))
+    folder = RecordFolder.create(layout, "train", identify(params, layout.root), store=store_address(params.mlflow))
     mirror = Mirror.open(params.mlflow, layout)
     mirror.send(folder)
     return mirror, folder

@@ -78,8 +78,9 @@ def test_every_stage_runs_where_only_what_it_names_is(repository: Path, tmp_path
         shutil.copy(repository / "params.yaml", folder)
         named = [Path(dep["path"]) for dep in stage.get("deps", []) if not dep["path"].startswith("src/")]
         for path in dict.fromkeys(named):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(repository / path, folder / path) if (repository / path).is_dir() else shutil.copy(repository / path, folder / path)
+            source, target = repository / path, folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
         monkeypatch.chdir(folder)
         program, *arguments = stage["cmd"].split()
         assert program == "poseline"

@@ -115,7 +115,8 @@ def test_scores_hold_strict_hota_identity_and_every_switch(params: Params, layou
 def test_a_switch_is_told_with_video_frame_person_and_both_ids(params: Params, layout: Layout) -> None:
     """One person's id changed from frame 3 on."""
     track.run(params, layout, "posetrack")
-    truth, found = read_folder(params.data.sets["posetrack"].annotations / "annotations/val"), read_folder(layout.tracks / "posetrack" / "tracked")
+    truth = read_folder(params.data.sets["posetrack"].annotations / "annotations/val")
+    found = read_folder(layout.tracks / "posetrack" / "tracked")
     before = score_pose_tracking(truth, found)
     name = next(iter(found))
     changed = tuple(

@@ -64,12 +64,10 @@ def test_nothing_is_lost_or_doubled(team: team_demo.Team, capsys: pytest.Capture
     said = {clone: process.communicate()[0] for clone, process in zip(clones, at_work, strict=True)}
     assert [process.returncode for process in at_work] == [0] * len(clones), said
     lines = [line for text in said.values() for line in text.splitlines() if re.search("warning|traceback", line, re.IGNORECASE)]
-    slow = [line for line in lines if "answers too slowly" in line]  # eight at once may starve a server on the same cores: the records wait
     of_poses = ("predict@", "track@")  # a network of three epochs finds hardly any, which these say
-    assert [line for line in lines if line not in slow and not line.startswith(of_poses)] == []
-    if slow:
-        for clone in clones:
-            team.run(clone, *on_machine(clone, sys.executable, "-m", "poseline.cli", "sync"))
+    assert [line for line in lines if not line.startswith(of_poses)] == []
+    for clone in clones:  # waits for what is on its way
+        team.run(clone, *on_machine(clone, sys.executable, "-m", "poseline.cli", "sync"))
 
     runs = json.loads(team_demo.last_line(team.run("n0", sys.executable, "-c", READ)))
     rows = {run["id"]: run for run in runs if run["tags"].get("poseline.role") == "parent"}
@@ -89,4 +87,3 @@ def test_nothing_is_lost_or_doubled(team: team_demo.Team, capsys: pytest.Capture
     with capsys.disabled():
         points = sum(len(run["loss"]) for run in attempts)
         print(f"\n{len(clones)} clones: {len(rows)} rows, {len(attempts)} trainings with {points} points of the loss, {len(runs)} runs")
-        print(f"{len(slow)} stages found the store slow")

@@ -1,7 +1,7 @@
 """Experiments: files are the record, MLflow is their mirror. The only package that imports mlflow, and only when a run is opened.
 
 What a run knows is in its record (:mod:`poseline.experiments.record`) and in the pipeline's files; :mod:`poseline.experiments.mirror`
-writes what the store lacks, after each stage, every ten seconds while one runs, and in :func:`sync`. With the store away nothing
+writes what the store lacks, in a process of its own (:mod:`poseline.experiments.sender`) and in :func:`sync`. With the store away nothing
 else happens: the next mirror catches up.
 """
 

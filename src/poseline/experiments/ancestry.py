@@ -91,7 +91,7 @@ def _run_of(mirror: Mirror, place: Place, target: str, layout: Layout) -> Run:
     weights = weights_of(place, layout, target)
     found = mirror.search(f"tags.`{WEIGHTS}` = '{weights}' AND tags.`{ROLE}` = 'parent'")
     if not found:
-        raise DataError(f"{target}: {mirror.store} knows no run with these weights ({weights}). Run `poseline sync` where they are from.")
+        raise DataError(f"{target}: {mirror.shown} knows no run with these weights ({weights}). Run `poseline sync` where they are from.")
     return min(found, key=lambda run: run.info.start_time)
 
 

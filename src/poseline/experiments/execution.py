@@ -133,7 +133,7 @@ def find_execution(name: str, config: MlflowConfig, layout: Layout) -> Execution
         try:
             return _execution_of(mirror, named, name)
         except MlflowException:  # no run of that id, or no id at all: the store has one error for both
-            looked = f"Looked from {Path.cwd()}, in git and DVC of {(layout.main or layout.root).resolve()}, and in {mirror.store}"
+            looked = f"Looked from {Path.cwd()}, in git and DVC of {(layout.main or layout.root).resolve()}, and in {mirror.shown}"
             raise DataError(
                 f"{name}: no file, revision, experiment or MLflow run of that name. {looked}. See `dvc exp show`, `mlflow ui`."
             ) from None

@@ -68,7 +68,7 @@ def find_gap(mirror: Mirror, identity: Identity, layout: Layout) -> Gap:
 def fill_gap(mirror: Mirror, gap: Gap, layout: Layout) -> None:
     """Write the stages that the store lacks, each as a record of a stage that did not run, made from its files."""
     for stage in gap.stages:
-        folder = RecordFolder.create(layout, stage, gap.identity)
+        folder = RecordFolder.create(layout, stage, gap.identity, store=mirror.store)
         if stage == "train":
             for epoch, values in read_history(layout.model / "history.jsonl"):
                 folder.append(HISTORY, values, epoch)

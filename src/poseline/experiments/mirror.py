@@ -13,15 +13,26 @@ from poseline.config.dataset import DETECTIONS
 from poseline.errors import ArtifactError
 from poseline.experiments.lineage import HOST, KEPT, KEY, PARAMS_HASH, PROCESS, RESTORED, ROLE, SEEN, SESSION, STAGE, WEIGHTS, Identity
 from poseline.experiments.model import upload_model
-from poseline.experiments.patience import Patience
 from poseline.experiments.record import HISTORY, LOAD, DataSet, Process, Progress, RecordFolder, RunRecord, locked, now_ms, pending_records
 from poseline.experiments.registry import nominate
-from poseline.experiments.store import artifact_location, connect, masked, open_experiment, store_errors, tracking_uri
+from poseline.experiments.store import (
+    StoreLostError,
+    artifact_location,
+    connect,
+    experiment_name,
+    masked,
+    open_experiment,
+    store_address,
+    store_errors,
+    tracking_uri,
+)
 from poseline.experiments.writer import RunLostError, Writer, lifecycle
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
+
+TRIES = 3
 
 
 @dataclass
@@ -37,22 +48,21 @@ class Mirror:
     _models: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, config: MlflowConfig, layout: Layout, patience: Patience | None = None) -> Mirror:
+    def open(cls, config: MlflowConfig, layout: Layout) -> Mirror:
         """The project's mirror.
 
         Args:
             config: the store.
             layout: the project.
-            patience: of the work that waits for the store; None: nothing waits.
 
         Raises:
             StoreLostError: the store does not answer.
         """
         root = (layout.main or layout.root).resolve()
-        client, uri = connect(config, root, patience), tracking_uri(config, root)
+        client, uri = connect(config, root), tracking_uri(config, root)
         with store_errors():
-            experiment_id = open_experiment(client, config.experiment, artifact_location(uri, root))
-        return cls(client, experiment_id, layout, masked(uri), config.registered_model, uri)
+            experiment_id = open_experiment(client, experiment_name(config), artifact_location(uri, root))
+        return cls(client, experiment_id, layout, store_address(config), config.registered_model, uri)
 
     def catch_up(self) -> tuple[list[Progress], int]:
         """Write what the store lacks of every record whose process has ended: (how each stands, records that are still written).
@@ -61,22 +71,32 @@ class Mirror:
             StoreLostError: the store went away; the next mirror goes on from there.
             ArtifactError: a record cannot be read; the others are written.
         """
-        done, running, fault = [], 0, None
-        for folder in pending_records(self.layout):
+        running = [folder for folder in pending_records(self.layout) if folder.may_run()]
+        try:
+            done = self.send_all([folder for folder in pending_records(self.layout) if not folder.may_run()])
+        finally:
+            with store_errors():
+                self._end_gone()
+        return done, len(running)
+
+    def send_all(self, folders: Sequence[RecordFolder]) -> list[Progress]:
+        """Write what the store lacks of records; how each of them stands.
+
+        Raises:
+            StoreLostError: the store went away; the next mirror goes on from there.
+            ArtifactError: a record cannot be read; the others are written.
+        """
+        done, fault = [], None
+        for folder in folders:
             try:
-                alive = folder.is_running()
+                progress = self.send(folder)
             except ArtifactError as error:
                 fault = error
                 continue
-            if alive:
-                running += 1
-            elif (progress := self.send(folder, wait=False)) is not None:
-                done.append(progress)
-        with store_errors():
-            self._end_gone()
+            done += [progress] if progress is not None else []
         if fault is not None:
             raise fault
-        return done, running
+        return done
 
     def _end_gone(self) -> None:
         """End runs of stages that say they run though their process is gone, whoever began them, with the rows that they belong to."""
@@ -86,22 +106,24 @@ class Mirror:
             with locked(self.lock):
                 self.settle(str(parent_id), self.children_of(str(parent_id)))
 
-    def send(self, folder: RecordFolder, *, wait: bool = True) -> Progress | None:
-        """Write what the store lacks of one record; how it stands, None where there was nothing to do or another process is at it.
+    def send(self, folder: RecordFolder) -> Progress | None:
+        """Write what the store lacks of one record; how it stands, None where another process has written it meanwhile.
 
         Raises:
             StoreLostError: the store went away; the next mirror goes on from there.
         """
-        with store_errors(), locked(folder.path / ".lock", wait=wait) as mine:
-            progress = folder.read_progress() if mine else None
+        with store_errors(), locked(folder.path / ".lock"):
+            progress = folder.read_progress()
             if progress is None:
                 return None
             if progress.store != self.store:
                 progress = Progress(store=self.store)
-            try:
-                return self._send(folder, progress)
-            except RunLostError:  # deleted in the store's page: once more, in a run that lives
-                return self._send(folder, self._revive(progress))
+            for _ in range(TRIES):
+                try:
+                    return self._send(folder, progress)
+                except RunLostError:  # deleted in the store's page: once more, in a run that lives
+                    progress = self._revive(progress)
+            raise StoreLostError(f"runs of {folder.path.name} are deleted again and again")
 
     def _send(self, folder: RecordFolder, progress: Progress) -> Progress:
         record = folder.read()
@@ -127,10 +149,11 @@ class Mirror:
         else:
             self._finish(record, folder, rows, child, parent)
         progress = progress.model_copy(update={"sent": {name: end for name, (_, end) in read.items()}, "refused": tuple(child.refused)})
-        folder.write_progress(progress, complete=record.status is not None)
         if record.status is not None:
             with locked(self.lock):
                 self.settle(parent.run_id, self.children_of(parent.run_id))
+        folder.write_progress(progress, complete=record.status is not None)
+        if record.status is not None:
             folder.remove_copies()
         return progress
 
@@ -143,6 +166,11 @@ class Mirror:
         for run_id in (progress.parent_id, progress.run_id):
             if lifecycle(self.client, str(run_id)) != "active":
                 raise RunLostError(run_id)
+
+    @property
+    def shown(self) -> str:
+        """Where the store is, for a message."""
+        return masked(self.uri)
 
     @property
     def lock(self) -> Path:

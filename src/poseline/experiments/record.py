@@ -122,7 +122,7 @@ class Progress(Frozen):
     """How far a record is mirrored.
 
     Attributes:
-        store: address of the store, without a password; in another store all begins anew.
+        store: whose it is, as ``store_address`` names it; in another store all begins anew.
         sent: bytes of each stream that have arrived.
         refused: what the store will never take, with its reason.
     """
@@ -142,8 +142,8 @@ class RecordFolder:
         self.path = path
 
     @classmethod
-    def create(cls, layout: Layout, stage: str, identity: Identity) -> RecordFolder:
-        """The record of an attempt that begins now in this process.
+    def create(cls, layout: Layout, stage: str, identity: Identity, *, store: str) -> RecordFolder:
+        """The record of an attempt that begins now in this process, for a store.
 
         Raises:
             ArtifactError: the disk is full or the folder cannot be written.
@@ -153,7 +153,7 @@ class RecordFolder:
         record = RunRecord(session=session, stage=stage, identity=identity, process=Process.current(), started_ms=started_ms)
         folder = cls(records_root(layout) / identity.key / f"{stage}-{record.session}")
         folder.write(record)
-        folder.write_progress(Progress())
+        folder.write_progress(Progress(store=store))
         return folder
 
     @property
@@ -187,6 +187,20 @@ class RecordFolder:
         """
         record = self.read()
         return record.status is None and not record.process.is_gone(self.last_sign_ms())
+
+    def may_run(self) -> bool:
+        """The same, False for a record that cannot be read."""
+        try:
+            return self.is_running()
+        except ArtifactError:
+            return False
+
+    def is_here(self) -> bool:
+        """Whether its process is one of this machine; False for a record that cannot be read."""
+        try:
+            return self.read().process.host == socket.gethostname()
+        except ArtifactError:
+            return False
 
     def show_life(self) -> None:
         """Leave a sign of life."""
@@ -224,12 +238,26 @@ class RecordFolder:
                 continue
         return points, start + len(whole) + 1
 
+    def read_mirrored(self) -> Progress | None:
+        """How the record arrived, None where not all of it has."""
+        try:
+            return Progress.model_validate_json((self.path / MIRRORED).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
     def read_progress(self) -> Progress | None:
         """How far the record is mirrored, None when all of it is."""
         try:
             return Progress.model_validate_json((self.path / PENDING).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+
+    def progress_ns(self) -> int:
+        """When it was last kept how far the record is mirrored, nanoseconds; 0 when all of it is."""
+        try:
+            return (self.path / PENDING).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def write_progress(self, progress: Progress, *, complete: bool = False) -> None:
         """Keep how far the record is mirrored."""

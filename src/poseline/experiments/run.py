@@ -14,17 +14,16 @@ from pathlib import Path
 from poseline.artifacts import Layout
 from poseline.config import Params
 from poseline.errors import PoselineError
+from poseline.experiments import sender
 from poseline.experiments.lineage import identify
 from poseline.experiments.load import LoadSampler
-from poseline.experiments.mirror import Mirror
 from poseline.experiments.model import export_model
 from poseline.experiments.outputs import collect, kept_headline
-from poseline.experiments.patience import Patience
 from poseline.experiments.record import HISTORY, LOAD, RecordFolder, Status, now_ms
-from poseline.experiments.store import StoreLostError
+from poseline.experiments.store import store_address
 
 INTERVAL_S = 10.0
-RETRY_S = 60.0
+POLL_S = 0.02
 
 
 @dataclass
@@ -36,7 +35,7 @@ class StageRun:
     Attributes:
         folder: the record.
         result: counts and durations, known at the end.
-        mirror: write what is new into the store now; it is done every ten seconds anyway.
+        mirror: have what is new written into the store now; it is done every ten seconds anyway.
     """
 
     folder: Path | None = None
@@ -60,37 +59,39 @@ class StageRun:
 
 
 class Attempt:
-    """The record of a running stage, and the thread that samples the machine's load and mirrors every ten seconds."""
+    """A stage at work: signs of life and the machine's load go into its record, which another process writes into the store."""
 
     def __init__(self, folder: RecordFolder, stage: str, params: Params, layout: Layout) -> None:
-        """An attempt whose record has just been made. All of MLflow is loaded here: in the thread it could meet the stage's imports."""
+        """Of a stage whose record has just been made."""
         self._folder, self._stage, self._params, self._layout = folder, stage, params, layout
-        self._config = config = params.mlflow
-        self._mirror: Mirror | None = None
-        self._lost_at: float | None = None
-        self._patience = Patience()
+        self._order = sender.Order(config=params.mlflow, root=(layout.main or layout.root).resolve())
+        self._post = sender.Post.of(self._order)
+        self._started_ms = now_ms()
         self._warned = False
         self._stopped = threading.Event()
-        self._load = LoadSampler() if config.system_metrics else None
-        self._reach(lambda mirror: None)
-        self._thread = threading.Thread(target=self._watch, name="experiment-mirror", daemon=True)
+        self._load = LoadSampler() if params.mlflow.system_metrics else None
+        sender.ensure(self._order)
+        self._thread = threading.Thread(target=self._watch, name="experiment-record", daemon=True)
         self._thread.start()
 
     def close(self, status: Status, run: StageRun) -> None:
-        """End the record, then write it and all that still wait into the store."""
+        """End the record, and give it a moment to arrive in the store."""
         self._stopped.set()
-        self._thread.join(max(self._patience.left_s, 0.0))
+        self._thread.join()
         with unstopped(self._stage):
             finish(self._folder, self._layout, status, result=run.result, params=self._params)
-        if self._thread.is_alive():
-            self._lose("a request to it does not end")
-        else:
-            self._reach(self._catch_up)
+            self._wait(lambda: self._folder.read_mirrored() is not None)
+            progress, fault = self._folder.read_mirrored(), self._post.read_fault()
+            if fault is not None and (progress is None or not fault.lost):
+                self._warn(fault)
+            if progress is not None and progress.refused:
+                warn(self._stage, f"the experiment store refused {len(progress.refused)} of the values, the first: {progress.refused[0]}")
 
     def mirror(self) -> None:
-        """Write what is new into the store; one that was away when the stage began is not looked for again before its end."""
-        if self._mirror is not None:
-            self._reach(lambda mirror: mirror.send(self._folder))
+        """Have what is new written into the store now, and wait for it a moment."""
+        with unstopped(self._stage):
+            before = self._folder.progress_ns()
+            self._wait(lambda: self._folder.progress_ns() != before)
 
     def _watch(self) -> None:
         step, over = 0, False
@@ -100,34 +101,30 @@ class Attempt:
                 self._folder.show_life()
                 if self._load is not None:
                     self._folder.append(LOAD, self._load.sample(), step)
-            if not over:
-                self.mirror()
+                fault = self._post.read_fault()
+                if fault is not None and fault.time_ms >= self._started_ms:
+                    self._warn(fault)
             step += 1
 
-    def _catch_up(self, mirror: Mirror) -> None:
-        for progress in mirror.catch_up()[0]:
-            if progress.refused:
-                warn(self._stage, f"the experiment store refused {len(progress.refused)} of the values, the first: {progress.refused[0]}")
+    def _wait(self, arrived: Callable[[], bool]) -> None:
+        """Ask for something, and wait until it is there, the store turned out to be away, or it takes too long."""
+        asked_ms, deadline = now_ms(), time.monotonic() + self._params.mlflow.wait_s
+        sender.ensure(self._order)
+        while not arrived() and time.monotonic() < deadline:
+            fault = self._post.read_fault()
+            if fault is not None and fault.lost and fault.time_ms >= asked_ms:
+                self._warn(fault)
+                return
+            time.sleep(POLL_S)
 
-    def _reach(self, work: Callable[[Mirror], object]) -> None:
-        """Work with the store; where it is away, say so once and leave it alone for a minute."""
-        if self._lost_at is not None and (time.monotonic() - self._lost_at < RETRY_S or self._patience.left_s <= 0):
+    def _warn(self, fault: sender.Fault) -> None:
+        """Say once what keeps records from the store."""
+        if self._warned:
             return
-        try:
-            if self._mirror is None or self._lost_at is not None:
-                self._mirror = Mirror.open(self._config, self._layout, self._patience)
-            with unstopped(self._stage):
-                work(self._mirror)
-            self._lost_at = None
-        except StoreLostError as error:
-            self._lose(str(error))
-
-    def _lose(self, reason: str) -> None:
-        self._lost_at = time.monotonic()
-        if not self._warned:
-            advice = "Work goes on, its record waits in .cache/runs; the next stage brings it to the store, or: poseline sync"
-            warn(self._stage, f"no experiment store ({reason}). {advice}")
         self._warned = True
+        when = "" if fault.time_ms >= self._started_ms else " when it was last tried"
+        advice = "Work goes on, its record waits in .cache/runs; the next stage brings it to the store, or: poseline sync"
+        warn(self._stage, f"{fault.reason}{when}. {advice}" if fault.lost else fault.reason)
 
 
 def finish(
@@ -190,7 +187,8 @@ def open_stage(stage: str, params: Params, layout: Layout) -> Iterator[StageRun]
     attempt, run = None, StageRun()
     if params.mlflow.enabled:
         with unstopped(stage):
-            folder = RecordFolder.create(layout, stage, identify(params, layout.root.resolve()))
+            identity, store = identify(params, layout.root.resolve()), store_address(params.mlflow)
+            folder = RecordFolder.create(layout, stage, identity, store=store)
             attempt = Attempt(folder, stage, params, layout)
             run = StageRun(folder.path, mirror=attempt.mirror)
     try:

@@ -10,7 +10,7 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,6 @@ from poseline.config import MlflowConfig
 from poseline.config.params import Yaml
 from poseline.errors import BackendError
 from poseline.experiments.lineage import masked
-from poseline.experiments.patience import Patience, StoreLostError, make_client
 from poseline.experiments.record import locked
 from poseline.experiments.view import experiment_tags
 
@@ -43,8 +42,6 @@ SHORT_PATIENCE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PGCONNECT_TIMEOUT": "2",
 }
-# While work waits for the store.
-LEAST_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 # What a store, its database, its artifact storage and the network raise. Libraries that are not loaded have raised nothing.
 FAULTS = {
     "mlflow.exceptions": ("MlflowException",),
@@ -59,6 +56,10 @@ FAULTS = {
     "google.auth.exceptions": ("GoogleAuthError",),
 }
 REFUSALS = ("INVALID_PARAMETER_VALUE", "INVALID_STATE", "MALFORMED_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST")
+
+
+class StoreLostError(Exception):
+    """The store does not answer, or failed; the reason is the message."""
 
 
 def store_faults() -> tuple[type[BaseException], ...]:
@@ -103,6 +104,16 @@ def tracking_uri(config: MlflowConfig, root: Path) -> str:
     if file != uri and not Path(file).is_absolute():
         return sqlite_uri(root.resolve() / file)
     return str(root.resolve() / uri) if uri.startswith(".") else uri
+
+
+def store_address(config: MlflowConfig) -> str:
+    """What tells a project's stores apart: the address as it is set, without a password, and the experiment."""
+    return f"{masked(os.environ.get('MLFLOW_TRACKING_URI') or config.uri or 'mlflow.db')} {experiment_name(config)}"
+
+
+def experiment_name(config: MlflowConfig) -> str:
+    """MLFLOW_EXPERIMENT_NAME where set, else the configured one."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.experiment
 
 
 def sqlite_uri(path: Path) -> str:
@@ -182,24 +193,16 @@ def init_store(config: MlflowConfig, root: Path) -> None:
         raise BackendError(f"{database}: cannot be used as experiment store: {error}. Move it away, or set mlflow.uri") from error
 
 
-def connect(config: MlflowConfig, root: Path, patience: Patience | None = None) -> MlflowClient:
+def connect(config: MlflowConfig, root: Path) -> MlflowClient:
     """A client of a store that has just answered.
-
-    Args:
-        config: the store.
-        root: the project.
-        patience: of the work that waits for it; None: nothing waits, and requests are made again.
 
     Raises:
         StoreLostError: it does not answer, cannot be used, or mlflow is missing.
     """
     uri = tracking_uri(config, root)
-    if sqlite_file(uri) is not None:  # a file of this machine is there or not; on a loaded one it may be slow all the same
-        patience = None
-    if patience is not None:
-        patience.store = masked(uri)
-    set_waits(SHORT_PATIENCE if patience is None else SHORT_PATIENCE | LEAST_PATIENCE)
-    probe(uri) if patience is None else patience.timed(probe)(uri)
+    for name, value in SHORT_PATIENCE.items():
+        os.environ.setdefault(name, value)
+    probe(uri)
     try:
         init_store(config, root)
     except BackendError as error:
@@ -209,18 +212,10 @@ def connect(config: MlflowConfig, root: Path, patience: Patience | None = None) 
             import mlflow.store.db.utils
 
             mlflow.store.db.utils.MAX_RETRY_COUNT = 1  # else ten times, 102 s and a page of warnings
+        from mlflow.tracking import MlflowClient
+
         quiet()
-        return make_client(uri, patience)
-
-
-def set_waits(values: Mapping[str, str]) -> None:
-    """Set how long MLflow's client waits; what the user has set stays."""
-    for name, value in values.items():
-        if name not in os.environ or os.environ[name] == _WAITS.get(name):
-            os.environ[name] = _WAITS[name] = value
-
-
-_WAITS: dict[str, str] = {}
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def probe_store(config: MlflowConfig, root: Path) -> None:
