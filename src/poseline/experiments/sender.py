@@ -173,12 +173,11 @@ class Service:
         while self._layout.cache.is_dir():
             rung = self._post.rung_at()
             if time.monotonic() >= due or rung != heard:
-                heard = rung
                 self._send()
                 due = time.monotonic() + (RETRY_S if self._mirror is None else INTERVAL_S)
-                folders = own_records(self._post, self._layout)
-                running = sum(folder.may_run() for folder in folders)
-                busy_at = time.monotonic() if folders else busy_at
+                running = sum(folder.may_run() for folder in own_records(self._post, self._layout))
+                busy_at = time.monotonic() if running or rung != heard else busy_at
+                heard = rung
             if not running and (self._mirror is None or time.monotonic() - busy_at >= LINGER_S):
                 return
             time.sleep(POLL_S)
