@@ -112,7 +112,7 @@ def test_commands_around_the_project_work_there(deep: Path, monkeypatch: pytest.
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert str(root) in checks["dvc project"]["value"]
     assert call(monkeypatch, "models", "alphapose/fastpose-r50") == 0
-    assert call(monkeypatch, "track", "tune", "--candidates", "1", "--set", "data.sets.posetrack.train.annotations=train") == 0
+    assert call(monkeypatch, "track", "tune", "--candidates", "1", "--set", "data.sets.posetrack.train.annotations=annotations/train") == 0
     assert (root / "reports/track_tuning.json").is_file()
     assert call(monkeypatch, "init", "--set", "mlflow.enabled=true", "--set", "mlflow.uri=sqlite:///stores/own.db") == 0
     assert (root / "stores/own.db").is_file()

@@ -41,7 +41,7 @@ if Path("broken").exists():
     sys.exit("ERROR: failed to reproduce 'train': " + Path("broken").read_text())
 stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
-record = RecordFolder.create(Layout(Path()), "train", Identity(key="k", name=name, tags={}, params={}))
+record = RecordFolder.create(Layout(Path()), "train", Identity(key="k", name=name, tags={}, params={}), store="")
 with open("epochs.txt", "a") as log:
     for epoch in range(1, 9):
         record.append(HISTORY, {"train.loss": 1.0, "train.val_ap": rate * epoch / 8}, epoch)

@@ -71,13 +71,10 @@ class Mirror:
             StoreLostError: the store went away; the next mirror goes on from there.
             ArtifactError: a record cannot be read; the others are written.
         """
-        running = [folder for folder in pending_records(self.layout) if folder.may_run()]
-        try:
-            done = self.send_all([folder for folder in pending_records(self.layout) if not folder.may_run()])
-        finally:
-            with store_errors():
-                self._end_gone()
-        return done, len(running)
+        self.end_gone()
+        folders = pending_records(self.layout)
+        running = [folder.may_run() for folder in folders]
+        return self.send_all([folder for folder, runs in zip(folders, running, strict=True) if not runs]), sum(running)
 
     def send_all(self, folders: Sequence[RecordFolder]) -> list[Progress]:
         """Write what the store lacks of records; how each of them stands.
@@ -98,13 +95,18 @@ class Mirror:
             raise fault
         return done
 
-    def _end_gone(self) -> None:
-        """End runs of stages that say they run though their process is gone, whoever began them, with the rows that they belong to."""
-        running = self.search(f"attributes.status = 'RUNNING' AND tags.`{ROLE}` = 'stage'")
-        parents = {run.data.tags.get("mlflow.parentRunId") for run in running if _is_gone(run)}
-        for parent_id in parents - {None}:
-            with locked(self.lock):
-                self.settle(str(parent_id), self.children_of(str(parent_id)))
+    def end_gone(self) -> None:
+        """End runs of stages that say they run though their process is gone, whoever began them, with the rows that they belong to.
+
+        Raises:
+            StoreLostError: the store went away.
+        """
+        with store_errors():
+            running = self.search(f"attributes.status = 'RUNNING' AND tags.`{ROLE}` = 'stage'")
+            parents = {run.data.tags.get("mlflow.parentRunId") for run in running if _is_gone(run)}
+            for parent_id in parents - {None}:
+                with locked(self.lock):
+                    self.settle(str(parent_id), self.children_of(str(parent_id)))
 
     def send(self, folder: RecordFolder) -> Progress | None:
         """Write what the store lacks of one record; how it stands, None where another process has written it meanwhile.

@@ -173,7 +173,7 @@ class Service:
         while self._layout.cache.is_dir():
             rung = self._post.rung_at()
             if time.monotonic() >= due or rung != heard:
-                self._send()
+                self._send(rung=rung != heard)
                 due = time.monotonic() + (RETRY_S if self._mirror is None else INTERVAL_S)
                 running = sum(folder.may_run() for folder in own_records(self._post, self._layout))
                 busy_at = time.monotonic() if running or rung != heard else busy_at
@@ -182,12 +182,14 @@ class Service:
                 return
             time.sleep(POLL_S)
 
-    def _send(self) -> None:
+    def _send(self, *, rung: bool) -> None:
         """Send; what goes wrong is left for the stages to read."""
         try:
             if self._mirror is None:
                 self._mirror = Mirror.open(self._order.config, self._layout)
                 self._mirror.catch_up()
+            elif rung:
+                self._mirror.end_gone()
             self._mirror.send_all(own_records(self._post, self._layout))
             self._post.clear_fault()
         except StoreLostError as error:
