@@ -101,11 +101,14 @@ def test_project_without_git_or_dvc(tmp_path: Path) -> None:
 def test_commit_is_shown_and_a_missing_identity_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    variables = ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")
+    for variable in variables:
+        monkeypatch.delenv(variable, raising=False)
     for words in (["init", "-q"], ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "start"]):
         subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
     assert check_git(tmp_path).status == "warn"
     assert check_git(tmp_path).hint.endswith("git config user.name You")
-    for variable in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):  # as a CI server gives them
+    for variable in variables:  # as a CI server gives them
         monkeypatch.setenv(variable, "t")
     assert check_git(tmp_path).status == "ok"
     monkeypatch.delenv("GIT_COMMITTER_EMAIL")

@@ -151,6 +151,21 @@ def test_a_server_that_says_it_is_well_and_fails(
     assert len(pending_records(layout)) == 2
 
 
+def test_a_sender_that_cannot_be_started_stops_no_stage(
+    layout: Layout, make_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(order: sender.Order, lock: int) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(sender, "spawn", fail)
+    with open_stage("train", make_params(), layout) as run:
+        run.log_metrics({"train.loss": 1.0}, step=1)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "train: warning: not tracked: [Errno 11]" in line
+    [folder] = pending_records(layout)
+    assert folder.read().status == "FINISHED"
+
+
 def test_stores_and_experiments_are_served_apart(
     layout: Layout, make_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,7 +70,8 @@ class Attempt:
         self._warned = False
         self._stopped = threading.Event()
         self._load = LoadSampler() if params.mlflow.system_metrics else None
-        sender.ensure(self._order)
+        with unstopped(stage):
+            sender.ensure(self._order)
         self._thread = threading.Thread(target=self._watch, name="experiment-record", daemon=True)
         self._thread.start()
 
