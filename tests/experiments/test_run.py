@@ -16,7 +16,7 @@ import pytest
 
 from poseline.artifacts import Layout
 from poseline.config import Params, dump_section
-from poseline.experiments import StageRun, open_stage, sync
+from poseline.experiments import StageRun, open_stage, sender, sync
 from poseline.experiments import run as run_module
 from poseline.experiments.record import HISTORY, PENDING, RecordFolder, pending_records
 
@@ -164,7 +164,7 @@ def test_history_is_mirrored_while_the_stage_runs(
     layout: Layout, store: Store, make_params: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the background, once an interval; a NaN and more points than a batch holds arrive as they are."""
-    monkeypatch.setattr(run_module, "INTERVAL_S", 0.2)
+    monkeypatch.setattr(sender, "INTERVAL_S", 0.2)
     with open_stage("train", make_params(), layout) as run:
         for step in range(1100):
             run.log_metrics({"train.loss": float("nan") if step == 1099 else 1.0}, step)

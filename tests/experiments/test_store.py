@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from poseline.config import MlflowConfig
 from poseline.errors import BackendError
 from poseline.experiments import init_store, tracking_uri
+from poseline.experiments.store import SHORT_PATIENCE, connect
 
 INIT = """
 import sys
@@ -67,3 +69,13 @@ def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, but long enough to be taken for one " * 30)
     with pytest.raises(BackendError, match=r"mlflow\.db: cannot be used as experiment store"):
         init_store(MlflowConfig(), tmp_path)
+
+
+def test_how_long_the_user_wants_to_wait_stays(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    for said, used in ((None, SHORT_PATIENCE[name]), ("120", "120")):
+        monkeypatch.delenv(name, raising=False)
+        if said is not None:
+            monkeypatch.setenv(name, said)
+        connect(MlflowConfig(), project)
+        assert os.environ[name] == used

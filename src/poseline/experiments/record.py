@@ -240,15 +240,15 @@ class RecordFolder:
 
     def read_mirrored(self) -> Progress | None:
         """How the record arrived, None where not all of it has."""
-        try:
-            return Progress.model_validate_json((self.path / MIRRORED).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
+        return self._read_progress(MIRRORED)
 
     def read_progress(self) -> Progress | None:
         """How far the record is mirrored, None when all of it is."""
+        return self._read_progress(PENDING)
+
+    def _read_progress(self, name: str) -> Progress | None:
         try:
-            return Progress.model_validate_json((self.path / PENDING).read_text(encoding="utf-8"))
+            return Progress.model_validate_json((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
 
